@@ -1,0 +1,1 @@
+"""How it travels: Kafka and process life.  Knows records, partitions and time, no fulfillments."""

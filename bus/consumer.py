@@ -1,0 +1,263 @@
+"""A consumer-group member that owns partitions: takes them over, feeds them batches, lets go.
+
+FastStream is the consuming shell.  aiokafka has no KIP-447, so exactly-once rests on an order:
+on takeover the partition is paused, its writer starts (the id names the partition, which fences
+the older owner), state is restored, the committed offset is read, the consumer seeks there and
+the partition resumes.  That runs beside the assignment callback, not in it: aiokafka sends no
+heartbeats until the callback returns, and a long restore would cost the membership.  What was
+fetched before the seek is dropped by the stale-batch guard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaError
+from faststream.kafka import KafkaBroker, KafkaMessage
+from faststream.kafka.message import FAKE_CONSUMER
+from faststream.middlewares import AckPolicy
+
+from bus.clock import Clock
+from bus.errors import RetryLater, Stop
+from bus.security import faststream_security
+from bus.settings import KafkaSettings
+from schemas.topics import RECORD_BYTES_MAX, Topic
+
+BATCH_RECORDS_MAX = 500
+BATCH_WAIT_MS = 20
+RETRY_WAIT_SECONDS = 0.2
+TAKEOVER_SECONDS_MAX = 120.0
+POSITION_SECONDS_MAX = 2.0
+
+log = structlog.get_logger(__name__)
+
+
+class Owned(Protocol):
+    """What is done with one owned partition.  Built at takeover, closed at revocation."""
+
+    async def open(self) -> None:
+        """Start the writer, then restore state.  Raises RetryLater, Stop."""
+
+    async def handle(self, records: Sequence[ConsumerRecord]) -> None:
+        """Process and commit a batch with its offsets.  Raises RetryLater, Stop."""
+
+    async def close(self) -> None:
+        """Stop every task, let the writer go; bounded in time, never raises."""
+
+
+Open = Callable[[int, Callable[[RetryLater], None]], Owned]
+"""(partition, broken) -> Owned; `broken(error)` asks for the partition to be rebuilt."""
+
+
+class PartitionConsumer:
+    """A member of `group` on `topic`.  `consuming` False: partitions are owned but not read."""
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        topic: Topic,
+        group: str,
+        build: Open,
+        *,
+        clock: Clock,
+        on_fatal: Callable[[BaseException], None],
+        consuming: bool = True,
+    ) -> None:
+        self.topic = kafka.topic(topic)
+        self.group = group
+        self.owned: dict[int, Owned] = {}
+        self.progress_at = clock.now()
+        self._kafka = kafka
+        self._build = build
+        self._clock = clock
+        self._on_fatal = on_fatal
+        self._consuming = consuming
+        self._next: dict[int, int] = {}
+        self._takeovers: dict[int, asyncio.Task[None]] = {}
+        self._closings: set[asyncio.Task[None]] = set()
+        self._lock = asyncio.Lock()  # the handler against revocation
+        self._broker = KafkaBroker(
+            kafka.bootstrap_servers.split(","),
+            security=faststream_security(kafka),
+            request_timeout_ms=kafka.request_timeout_ms,
+            consumer_only=True,
+            allow_auto_create_topics=False,
+            logger=None,
+            apply_types=False,
+        )
+        self._subscriber = self._broker.subscriber(
+            self.topic,
+            batch=True,
+            group_id=group,
+            max_records=BATCH_RECORDS_MAX,
+            batch_timeout_ms=BATCH_WAIT_MS,
+            fetch_max_wait_ms=BATCH_WAIT_MS,
+            max_partition_fetch_bytes=RECORD_BYTES_MAX,
+            ack_policy=AckPolicy.MANUAL,
+            isolation_level="read_committed",
+            auto_offset_reset="earliest",
+            session_timeout_ms=kafka.session_timeout_ms,
+            heartbeat_interval_ms=kafka.session_timeout_ms // 3,
+            listener=_Listener(self),
+            parser=_unparsed,
+            decoder=_undecoded,
+        )
+        self._subscriber(self._consume)
+
+    async def start(self) -> None:
+        """Join the group.  Raises KafkaError when the broker does not answer."""
+        await self._broker.start()
+
+    async def stop(self) -> None:
+        """Finish the batch in hand, close what is owned, leave the group."""
+        await self.revoked(sorted({*self.owned, *self._takeovers}))
+        await self._broker.stop()
+
+    @property
+    def consumer(self) -> AIOKafkaConsumer:
+        """The aiokafka consumer under FastStream."""
+        consumer = self._subscriber.consumer
+        if consumer is None:
+            raise Stop(f"the consumer of {self.topic} is not started")
+        return consumer
+
+    async def _consume(self, message: KafkaMessage) -> None:
+        """The handler: never raises, since FastStream would only log it."""
+        raw = message.raw_message
+        records = list(raw) if isinstance(raw, tuple) else [raw]
+        batches: dict[int, list[ConsumerRecord]] = {}
+        for record in records:
+            batches.setdefault(record.partition, []).append(record)
+        async with self._lock:
+            outcomes = await asyncio.gather(
+                *(self._handle(number, batch) for number, batch in batches.items()),
+                return_exceptions=True,
+            )
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                self._on_fatal(outcome)
+
+    async def _handle(self, number: int, batch: list[ConsumerRecord]) -> None:
+        owned = self.owned.get(number)
+        if owned is None or await self._stale(number, batch):
+            return
+        try:
+            await owned.handle(batch)
+        except RetryLater as error:
+            self._broken(number, owned, error)
+        else:
+            self._next[number] = batch[-1].offset + 1
+            self.progress_at = self._clock.now()
+
+    async def _stale(self, number: int, batch: list[ConsumerRecord]) -> bool:
+        """Whether the batch was fetched before the last seek; it will be fetched again."""
+        place = TopicPartition(self.topic, number)
+        try:
+            async with asyncio.timeout(POSITION_SECONDS_MAX):
+                position: int = await self.consumer.position(place)
+        except (KafkaError, TimeoutError):
+            return True  # not ours any more, or about to be sought
+        return position <= batch[-1].offset or batch[0].offset < self._next[number]
+
+    async def assigned(self, numbers: Sequence[int]) -> None:
+        """Begin to take partitions over.  Returns at once."""
+        for number in numbers:
+            self._take_over_soon(number)
+
+    async def revoked(self, numbers: Sequence[int]) -> None:
+        """Let partitions go, after the batch in hand."""
+        takeovers = [self._takeovers.pop(n) for n in numbers if n in self._takeovers]
+        for task in takeovers:
+            task.cancel()
+        await asyncio.gather(*takeovers, *self._closings, return_exceptions=True)
+        async with self._lock:
+            owned = [self.owned.pop(number) for number in numbers if number in self.owned]
+            await asyncio.gather(*(one.close() for one in owned))
+
+    def _broken(self, number: int, broken: Owned, error: RetryLater) -> None:
+        """A partition lost its writer: rebuild it, if it is still ours and not rebuilt yet."""
+        if self.owned.get(number) is not broken:
+            return
+        log.warning(
+            "consumer.partition_broken", topic=self.topic, partition=number, error=str(error)
+        )
+        del self.owned[number]
+        closing = asyncio.create_task(broken.close())
+        self._closings.add(closing)
+        closing.add_done_callback(self._closings.discard)
+        self._take_over_soon(number, closing)
+
+    def _take_over_soon(self, number: int, closing: asyncio.Task[None] | None = None) -> None:
+        task = asyncio.create_task(self._take_over(number, closing))
+        self._takeovers[number] = task
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                self._on_fatal(error)
+
+        task.add_done_callback(ended)
+        with contextlib.suppress(IllegalStateError):  # revoked already: the task will see it
+            self.consumer.pause(TopicPartition(self.topic, number))
+
+    async def _take_over(self, number: int, closing: asyncio.Task[None] | None) -> None:
+        """Build, open, seek, resume; again while Kafka is away, up to a bound."""
+        place = TopicPartition(self.topic, number)
+        deadline = self._clock.monotonic() + TAKEOVER_SECONDS_MAX
+        if closing is not None:
+            await asyncio.shield(closing)
+            await self._clock.sleep(RETRY_WAIT_SECONDS)
+        while place in self.consumer.assignment():
+            owned: Owned = self._build(number, lambda error: self._broken(number, owned, error))
+            try:
+                await owned.open()
+                await self._seek(place)
+            except (RetryLater, KafkaError) as error:
+                await owned.close()
+                log.warning("consumer.takeover_failed", place=str(place), error=str(error))
+                if self._clock.monotonic() > deadline:
+                    raise Stop(
+                        f"{place}: not taken over in {TAKEOVER_SECONDS_MAX} s: {error}"
+                    ) from error
+                await self._clock.sleep(RETRY_WAIT_SECONDS)
+            except BaseException:
+                await owned.close()
+                raise
+            else:
+                self.owned[number] = owned
+                self.progress_at = self._clock.now()
+                log.info("consumer.taken_over", place=str(place), offset=self._next[number])
+                return
+
+    async def _seek(self, place: TopicPartition) -> None:
+        committed = await self.consumer.committed(place)
+        if committed is None:
+            committed = (await self.consumer.beginning_offsets([place]))[place]
+        self._next[place.partition] = committed
+        if self._consuming:
+            self.consumer.seek(place, committed)
+            self.consumer.resume(place)
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    def __init__(self, owner: PartitionConsumer) -> None:
+        self._owner = owner
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        await self._owner.assigned(sorted(place.partition for place in assigned))
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        await self._owner.revoked(sorted(place.partition for place in revoked))
+
+
+async def _unparsed(records: tuple[ConsumerRecord, ...]) -> KafkaMessage:
+    """Raw records as they are: parsing each one costs more than all of our own work."""
+    return KafkaMessage(raw_message=records, body=b"", headers={}, consumer=FAKE_CONSUMER)
+
+
+async def _undecoded(message: KafkaMessage) -> KafkaMessage:
+    return message

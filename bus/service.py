@@ -1,0 +1,141 @@
+"""A service's life: start, serve /health /ready /metrics, stop within ten seconds.
+
+A service stops for Kafka or its own configuration only; what cannot go on says so in one line
+and the exit code tells a supervisor what to do: 0 asked to stop, 1 start me again, 2 fix the
+configuration first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Protocol
+
+import structlog
+import uvicorn
+from aiokafka.errors import KafkaError
+from prometheus_client import make_asgi_app
+from pydantic import Field
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Mount, Route
+
+from bus.errors import BadConfig, ShipfeedError, Stop
+from bus.settings import Settings
+
+STOP_SECONDS = 10.0
+
+log = structlog.get_logger(__name__)
+
+
+class HttpSettings(Settings):
+    """Where a service answers; part of each service's section."""
+
+    http_host: str = Field("127.0.0.1", description="address of /health /ready /metrics")
+    http_port: int = Field(0, ge=0, le=65535, description="0: any free port, told in the log")
+
+
+class Service(Protocol):
+    """What `run` drives.  `start` returns when work has begun; `stop` finishes or aborts it."""
+
+    async def start(self) -> None:
+        """Begin.  Raises Stop, BadConfig, KafkaError."""
+
+    async def stop(self) -> None:
+        """End: no transaction is left open."""
+
+    def health(self) -> dict[str, object]:
+        """`{"ok": bool, "ready": bool, ...}`: ok by progress, not by being alive."""
+
+
+Build = Callable[[Callable[[BaseException], None]], Awaitable[Service]]
+
+
+def run(name: str, http: HttpSettings, build: Build) -> int:
+    """Run a service until it is told to stop.  Returns the exit code."""
+    try:
+        return asyncio.run(_run(name, http, build))
+    except BadConfig as error:
+        sys.stderr.write(f"shipfeed {name}: {error}\n")
+        return 2
+
+
+async def _run(name: str, http: HttpSettings, build: Build) -> int:
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[BaseException | None] = loop.create_future()
+
+    def end(error: BaseException | None) -> None:
+        if not ended.done():
+            ended.set_result(error)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end, None)
+    service = await build(end)
+    server = _Server(uvicorn.Config(_app(service), http.http_host, http.http_port, log_config=None))
+    serving = asyncio.create_task(server.serve())
+    serving.add_done_callback(lambda _: end(Stop("the HTTP server ended")))
+    starting = asyncio.create_task(service.start())
+    try:
+        await asyncio.wait({starting, ended}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+            log.info("service.started", http=f"http://{http.http_host}:{server.port()}")
+        error = await ended
+    except (ShipfeedError, KafkaError, OSError) as failure:
+        error = failure
+    finally:
+        starting.cancel()
+        await _stopped(service)
+        server.should_exit = True
+        await asyncio.wait({serving}, timeout=STOP_SECONDS)
+    if error is None:
+        log.info("service.stopped")
+        return 0
+    if isinstance(error, BadConfig):
+        raise error
+    log.error("service.failed", error=str(error), kind=type(error).__name__, exc_info=error)
+    return 1
+
+
+async def _stopped(service: Service) -> None:
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            await service.stop()
+    except (TimeoutError, ShipfeedError, KafkaError) as error:
+        # The broker aborts what is left open when the next owner starts.
+        log.warning("service.stop_incomplete", error=repr(error))
+
+
+def _app(service: Service) -> Starlette:
+    async def health(_: Request) -> JSONResponse:
+        found = service.health()
+        return JSONResponse(found, 200 if found["ok"] else 503)
+
+    async def ready(_: Request) -> JSONResponse:
+        found = service.health()
+        return JSONResponse(found, 200 if found["ready"] else 503)
+
+    routes = [
+        Route("/health", health),
+        Route("/ready", ready),
+        Mount("/metrics", make_asgi_app()),
+    ]
+    return Starlette(routes=routes)
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are the service's own, so that work stops before the port closes."""
+        yield
+
+    def port(self) -> int:
+        """The port it listens on; 0 while it does not."""
+        for server in getattr(self, "servers", []):
+            for socket in server.sockets:
+                return int(socket.getsockname()[1])
+        return 0

@@ -1,0 +1,169 @@
+"""`shipfeed.toml` and the environment, read once; each room declares and checks its own section."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bus.errors import BadConfig
+from schemas.topics import CURSOR_SLOTS, DAY_MS, SHARED_PARTITIONS, Topic
+
+ENVIRONMENT_PREFIX = "SHIPFEED_"
+SECTIONS = ("kafka", "poller", "normalizer", "notifier")
+TABLES = ("accounts", "subscriptions")
+
+S = TypeVar("S", bound="Settings")
+
+
+class Settings(BaseModel):
+    """A section: unknown keys are refused by name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class KafkaSettings(Settings):
+    """`[kafka]`: where it is, how to reach it, how its topics are laid out."""
+
+    bootstrap_servers: str = Field("", description="HOST:PORT,...; empty: the embedded broker")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    sasl_username: str = Field("", description="SASL user name")
+    sasl_password: str = Field("", description="env:NAME or file:PATH")
+    ssl_ca_file: str = Field("", description="PEM file; empty: the system's authorities")
+    ssl_certificate_file: str = Field("", description="PEM file of a client certificate")
+    ssl_key_file: str = Field("", description="PEM file of the certificate's key")
+    prefix: str = Field("shipfeed", pattern=r"^[a-zA-Z0-9._-]{1,80}$")
+    partitions: int = Field(SHARED_PARTITIONS, ge=1, le=1024)
+    slots: int = Field(CURSOR_SLOTS, ge=1, le=1024)
+    replication_factor: int = Field(1, ge=1, le=10)
+    retention_days: dict[str, int] = Field(default_factory=dict, description="by topic name")
+    session_timeout_ms: int = Field(10_000, ge=500, le=300_000)
+    transaction_timeout_ms: int = Field(20_000, ge=1_000, le=300_000)
+    request_timeout_ms: int = Field(15_000, ge=1_000, le=300_000)
+    start_timeout_seconds: float = Field(60, gt=0, description="how long to wait for the broker")
+
+    def topic(self, topic: Topic) -> str:
+        """The name of a catalogue topic on this cluster."""
+        return f"{self.prefix}.{topic.name}"
+
+    def partition_count(self, topic: Topic) -> int:
+        """How many partitions a catalogue topic has on this cluster."""
+        return {"shared": self.partitions, "slots": self.slots, "one": 1}[topic.count]
+
+    def topic_config(self, topic: Topic) -> dict[str, str]:
+        """Kafka's own settings of a catalogue topic on this cluster."""
+        days = self.retention_days.get(topic.name)
+        if days is None or topic.compacted:
+            return topic.config
+        return {**topic.config, "retention.ms": str(days * DAY_MS)}
+
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """None without TLS.  Raises BadConfig when a file cannot be read."""
+        if not self.security_protocol.endswith("SSL"):
+            return None
+        try:
+            context = ssl.create_default_context(cafile=self.ssl_ca_file or None)
+            if self.ssl_certificate_file:
+                context.load_cert_chain(self.ssl_certificate_file, self.ssl_key_file or None)
+        except OSError as error:
+            raise BadConfig(f"[kafka] ssl_*_file: {error}") from error
+        return context
+
+    def client_args(self) -> dict[str, Any]:
+        """Arguments that every aiokafka client takes."""
+        arguments: dict[str, Any] = {
+            "bootstrap_servers": self.bootstrap_servers.split(","),
+            "security_protocol": self.security_protocol,
+            "ssl_context": self.ssl_context(),
+            "request_timeout_ms": self.request_timeout_ms,
+        }
+        if self.security_protocol.startswith("SASL"):
+            arguments |= {
+                "sasl_mechanism": self.sasl_mechanism,
+                "sasl_plain_username": self.sasl_username,
+                "sasl_plain_password": secret(self.sasl_password, "[kafka] sasl_password"),
+            }
+        return arguments
+
+
+class Config:
+    """The whole file with the environment laid over it; sections are checked by their owners."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        for name in values:
+            if name not in SECTIONS + TABLES:
+                known = ", ".join([*SECTIONS, *TABLES])
+                raise BadConfig(f"[{name}] is not a section of shipfeed.toml; there are: {known}")
+        self._values = values
+
+    @classmethod
+    def read(cls, path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:
+        """`path` None: the environment alone.  Raises BadConfig."""
+        values: dict[str, Any] = {}
+        if path is not None:
+            try:
+                values = tomllib.loads(path.read_text(encoding="utf-8"))
+            except OSError as error:
+                raise BadConfig(f"{path}: {error.strerror}; give --config FILE") from error
+            except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+                raise BadConfig(f"{path}: {error}") from error
+        return cls(_overlaid(values, environ))
+
+    def section(self, name: str, model: type[S]) -> S:
+        """Section `[name]` as its settings.  Raises BadConfig naming the key."""
+        return checked(model, self._values.get(name, {}), f"[{name}]")
+
+    def tables(self, name: str) -> list[dict[str, Any]]:
+        """The tables `[[name]]`, unchecked."""
+        tables = self._values.get(name, [])
+        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+            raise BadConfig(f"{name} must be written as [[{name}]] tables")
+        return tables
+
+
+def checked(model: type[S], values: object, where: str) -> S:
+    """`values` as `model`.  Raises BadConfig: `where`, the key, what is wrong; never the value."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        reason = "unknown key" if first["type"] == "extra_forbidden" else first["msg"]
+        raise BadConfig(f"{where} {key}: {reason}".replace(" :", ":")) from error
+
+
+def secret(reference: str, where: str, environ: Mapping[str, str] = os.environ) -> str:
+    """The secret behind `env:NAME` or `file:PATH`.  Raises BadConfig; a literal is refused."""
+    kind, _, rest = reference.partition(":")
+    if kind == "env" and rest:
+        value = environ.get(rest, "")
+        if not value:
+            raise BadConfig(f"{where}: the environment variable {rest} is not set")
+        return value
+    if kind == "file" and rest:
+        try:
+            return Path(rest).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise BadConfig(f"{where}: {rest}: {error.strerror}") from error
+    raise BadConfig(
+        f"{where}: a secret may not stand in the file; write env:NAME or file:PATH instead"
+    )
+
+
+def _overlaid(values: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    """SHIPFEED_KAFKA__BOOTSTRAP_SERVERS=... over [kafka] bootstrap_servers."""
+    merged = dict(values)
+    for name, text in environ.items():
+        section, separator, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().partition("__")
+        if not name.startswith(ENVIRONMENT_PREFIX) or not separator:
+            continue
+        if section not in SECTIONS:
+            raise BadConfig(f"{name}: there is no section [{section}]")
+        merged[section] = {**merged.get(section, {}), key: text}
+    return merged

@@ -1,0 +1,117 @@
+"""A partition of a compacted topic as a mapping.
+
+Values stay bytes: a large state costs the garbage collector nothing, and decoding is the
+reader's business.  Start the partition's `Writer` before `restore`, so that no older owner can
+write behind the read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from bus.errors import RetryLater
+from bus.settings import KafkaSettings
+from bus.transaction import Record
+from schemas.topics import RECORD_BYTES_MAX, Topic
+
+STALL_SECONDS = 30.0  # no progress for so long while restoring: give up and try again later
+FETCH_WAIT_MS = 500
+
+
+class Table:
+    """The newest value of each key in one partition of `topic`."""
+
+    def __init__(self, kafka: KafkaSettings, topic: Topic, partition: int) -> None:
+        self.topic = kafka.topic(topic)
+        self.partition = partition
+        self._kafka = kafka
+        self._values: dict[str, bytes] = {}
+
+    async def restore(self) -> None:
+        """Read it whole.  Raises RetryLater when Kafka does not answer or the read stalls."""
+        values: dict[str, bytes] = {}
+
+        def take(key: str, value: bytes | None) -> None:
+            if value is None:
+                values.pop(key, None)
+            else:
+                values[key] = value
+
+        await read_to_end(self._kafka, self.topic, self.partition, take)
+        self._values = values
+
+    def get(self, key: str) -> bytes | None:
+        """The value of `key`."""
+        return self._values.get(key)
+
+    def items(self) -> Iterator[tuple[str, bytes]]:
+        """Every key and value, as of now."""
+        return iter(list(self._values.items()))
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def put(self, key: str, value: bytes | None) -> Record:
+        """The record that sets `key` (None: deletes it); `apply` it once it is committed."""
+        return Record(self.topic, self.partition, key, value)
+
+    def apply(self, records: Iterable[Record]) -> None:
+        """Take in committed records; those of other topics are passed over."""
+        for record in records:
+            if record.topic != self.topic:
+                continue
+            if record.value is None:
+                self._values.pop(record.key, None)
+            else:
+                self._values[record.key] = record.value
+
+
+async def read_to_end(
+    kafka: KafkaSettings, topic: str, partition: int, take: Callable[[str, bytes | None], None]
+) -> None:
+    """Give `take` each committed record of a partition up to its high watermark as of the call.
+
+    The end is what a read_uncommitted client sees and is compared with `position()`: a
+    read_committed end would stop before another producer's open transaction, and the last record
+    is never at end - 1, where a commit marker stands (design 6).  Raises RetryLater.
+    """
+    place = TopicPartition(topic, partition)
+    consumer = AIOKafkaConsumer(
+        **kafka.client_args(),
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        max_partition_fetch_bytes=RECORD_BYTES_MAX,
+    )
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(STALL_SECONDS) as stall:
+            end = await high_watermark(kafka, place)
+            await consumer.start()
+            consumer.assign([place])
+            await consumer.seek_to_beginning(place)
+            position = await consumer.position(place)
+            while position < end:
+                batch = await consumer.getmany(place, timeout_ms=FETCH_WAIT_MS)
+                for record in batch.get(place, ()):
+                    take((record.key or b"").decode(), record.value)
+                before, position = position, await consumer.position(place)
+                if position > before:
+                    stall.reschedule(loop.time() + STALL_SECONDS)
+    except (KafkaError, TimeoutError) as error:
+        raise RetryLater(f"{topic}/{partition}: cannot be restored: {error!r}") from error
+    finally:
+        await consumer.stop()
+
+
+async def high_watermark(kafka: KafkaSettings, place: TopicPartition) -> int:
+    """The broker's own end of a partition, open transactions included."""
+    consumer = AIOKafkaConsumer(**kafka.client_args(), isolation_level="read_uncommitted")
+    await consumer.start()
+    try:
+        return int((await consumer.end_offsets([place]))[place])
+    finally:
+        await consumer.stop()

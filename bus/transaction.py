@@ -1,0 +1,172 @@
+"""Records and input offsets written together or not at all, by a writer whose id names the work.
+
+`Transaction` is a value that pure code builds; `Writer` commits it.  On any doubt a writer closes
+itself for good: its owner builds a new one with the same id and reads its state again, because
+aiokafka cannot tell a lost commit from a done one, and commits even when a send inside failed
+unless every future was awaited (design 6).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError, ProducerFenced
+
+from bus.errors import Fenced, RetryLater, SetAside, TransactionLost
+from bus.settings import KafkaSettings
+from schemas.topics import RECORD_BYTES_MAX
+
+BATCH_BYTES = 1024 * 1024
+RETRY_BACKOFF_MS = 5  # 100 halves the rate of small transactions: CONCURRENT_TRANSACTIONS waits
+CLOSE_SECONDS_MAX = 2.0
+OVERHEAD_BYTES = 256  # record framing, counted generously
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record for one partition; `value` None is a tombstone."""
+
+    topic: str
+    partition: int
+    key: str
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]] = ()
+
+    @property
+    def bytes_on_wire(self) -> int:
+        """An upper estimate of its size in a batch."""
+        headers = sum(len(name) + len(value) + 10 for name, value in self.headers)
+        return len(self.key.encode()) + len(self.value or b"") + headers + OVERHEAD_BYTES
+
+
+@dataclass(slots=True)
+class Transaction:
+    """What belongs together: records in order, and the input offsets of `group` that they cover."""
+
+    records: list[Record] = field(default_factory=list)
+    offsets: dict[TopicPartition, int] = field(default_factory=dict)
+    group: str = ""
+
+    def add(self, other: Transaction) -> None:
+        """Take in another; both must speak of the same group, if of any."""
+        if self.group and other.group and self.group != other.group:
+            raise ValueError(f"one transaction for groups {self.group} and {other.group}")
+        self.records.extend(other.records)
+        self.offsets.update(other.offsets)
+        self.group = self.group or other.group
+
+
+def refuse_too_large(record: Record) -> None:
+    """Raises SetAside: a record over the topic's limit would ruin its whole transaction."""
+    if record.bytes_on_wire > RECORD_BYTES_MAX:
+        raise SetAside(
+            f"the record has {record.bytes_on_wire} bytes, the topic takes {RECORD_BYTES_MAX}"
+        )
+
+
+class Writer:
+    """The only one that may write under `transactional_id`; starting it fences any older one."""
+
+    def __init__(self, kafka: KafkaSettings, transactional_id: str) -> None:
+        self.transactional_id = transactional_id
+        self._kafka = kafka
+        self._producer: AIOKafkaProducer | None = None
+
+    async def start(self) -> None:
+        """Fence the older writer; what it left open is aborted.  Raises RetryLater."""
+        producer = AIOKafkaProducer(
+            **self._kafka.client_args(),
+            transactional_id=self.transactional_id,
+            transaction_timeout_ms=self._kafka.transaction_timeout_ms,
+            retry_backoff_ms=RETRY_BACKOFF_MS,
+            max_batch_size=BATCH_BYTES,
+            max_request_size=RECORD_BYTES_MAX + BATCH_BYTES,
+        )
+        try:
+            async with asyncio.timeout(self._kafka.request_timeout_ms / 1000):
+                await producer.start()
+        except (KafkaError, TimeoutError) as error:
+            await _closed(producer)
+            raise RetryLater(f"{self.transactional_id}: cannot start: {error!r}") from error
+        except BaseException:
+            await _closed(producer)
+            raise
+        self._producer = producer
+
+    async def commit(self, transaction: Transaction) -> None:
+        """All of it or nothing.  Raises Fenced or TransactionLost; the writer is then closed."""
+        producer = self._producer
+        if producer is None:
+            raise TransactionLost(f"{self.transactional_id}: the writer is closed")
+        for record in transaction.records:
+            refuse_too_large(record)
+        try:
+            async with asyncio.timeout(self._kafka.transaction_timeout_ms / 1000 * 0.8):
+                await producer.begin_transaction()
+                await _send(producer, transaction.records)
+                if transaction.offsets:
+                    await producer.send_offsets_to_transaction(
+                        transaction.offsets, transaction.group
+                    )
+                await producer.commit_transaction()
+        except ProducerFenced as error:
+            await self.close()
+            raise Fenced(f"{self.transactional_id}: a newer owner writes") from error
+        except (KafkaError, TimeoutError, AssertionError) as error:
+            # AssertionError: what aiokafka raises once the broker has ended its transaction.
+            await self.close()
+            raise TransactionLost(f"{self.transactional_id}: {error!r}") from error
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Let go.  An open transaction is aborted by the next owner's start, or times out."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await _closed(producer)
+
+
+async def _send(producer: AIOKafkaProducer, records: Iterable[Record]) -> None:
+    """Send and await every batch; the first failure is raised after all have ended."""
+    futures = []
+    for (topic, partition), group in _by_partition(records).items():
+        batch = producer.create_batch()
+        for record in group:
+            key = record.key.encode()
+            headers = list(record.headers)
+            if batch.append(timestamp=None, key=key, value=record.value, headers=headers) is None:
+                futures.append(await producer.send_batch(batch, topic, partition=partition))
+                batch = producer.create_batch()
+                batch.append(timestamp=None, key=key, value=record.value, headers=headers)
+        futures.append(await producer.send_batch(batch, topic, partition=partition))
+    for outcome in await asyncio.gather(*futures, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
+
+
+def _by_partition(records: Iterable[Record]) -> dict[tuple[str, int], list[Record]]:
+    groups: dict[tuple[str, int], list[Record]] = {}
+    for record in records:
+        groups.setdefault((record.topic, record.partition), []).append(record)
+    return groups
+
+
+async def _closed(producer: AIOKafkaProducer) -> None:
+    """Close in bounded time, whatever state the producer is in.
+
+    Not `stop()`: it flushes first, and a ruined producer never ends flushing.
+    """
+    sending = producer._sender.sender_task
+    if sending is not None:
+        sending.cancel()
+        await asyncio.wait({sending}, timeout=CLOSE_SECONDS_MAX)
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS_MAX):
+            await producer.client.close()
+    except (KafkaError, TimeoutError, OSError):
+        pass  # its connections die with it; the next owner fences whatever is left
+    producer._closed = True

@@ -1,0 +1,64 @@
+"""What a poller remembers: a cursor for each stream, a mark for each record it may read again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from schemas.keys import joined
+from schemas.message import Instant, StateRecord
+
+
+class Cursor(StateRecord):
+    """Where a stream's next poll starts.
+
+    `position` is in the stream's own words and null before the first poll; `sweep` is the progress
+    of a pass over pages that has not ended, in the source's own JSON; `fingerprint` is the digest
+    of the settings that give `position` its meaning.
+    """
+
+    source: str
+    account: str
+    stream: str
+    position: str | None = None
+    sweep: dict[str, Any] | None = None
+    done: bool = False
+    connected_at: Instant
+    succeeded_at: Instant | None = None
+    fingerprint: str = ""
+
+    @property
+    def key(self) -> str:
+        """Its key on the cursors topic."""
+        return cursor_key(self.source, self.account, self.stream)
+
+
+class Mark(StateRecord):
+    """That a record was written to raw with this content.
+
+    `content` is the digest of the whole record minus the source's volatile fields; `observed_at`
+    the start of the request that brought it; `due_at` when it is to be read again by its own id,
+    null when only lists bring it.
+    """
+
+    source: str
+    account: str
+    resource: str
+    upstream_id: str
+    content: str
+    observed_at: Instant
+    due_at: Instant | None = None
+
+    @property
+    def key(self) -> str:
+        """Its key on the cursors topic."""
+        return mark_key(self.source, self.account, self.resource, self.upstream_id)
+
+
+def cursor_key(source: str, account: str, stream: str) -> str:
+    """`cursor/source/account/stream`."""
+    return joined("cursor", source, account, stream)
+
+
+def mark_key(source: str, account: str, resource: str, upstream_id: str) -> str:
+    """`mark/source/account/resource/upstream id`."""
+    return joined("mark", source, account, resource, upstream_id)

@@ -1,0 +1,51 @@
+"""A record set aside whole: its bytes untouched in the value, why and where from in the headers."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from schemas.message import Headers, Instant, Message, iso, parse_instant
+
+TEXT_LENGTH_MAX = 2000  # characters; a reason is a sentence, not a dump
+
+
+class DeadLetter(Message):
+    """Why a record could not go on.
+
+    `service` set it aside at `at`; `path` is where in the record the trouble is; `origin` is the
+    place of the original: a URL without its query, or `topic/partition/offset`.
+    """
+
+    service: str
+    reason: str
+    path: str = ""
+    origin: str = ""
+    source: str = ""
+    account: str = ""
+    at: Instant
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        """Kafka headers; `read` is the inverse."""
+        texts = {
+            "service": self.service,
+            "reason": self.reason[:TEXT_LENGTH_MAX],
+            "path": self.path[:TEXT_LENGTH_MAX],
+            "origin": self.origin[:TEXT_LENGTH_MAX],
+            "source": self.source,
+            "account": self.account,
+            "at": iso(self.at),
+        }
+        return [(f"shipfeed-dead-{name}", text.encode()) for name, text in texts.items()]
+
+    @classmethod
+    def read(cls, headers: Headers) -> Self:
+        """Raises ValueError when the instant or the reason is missing."""
+        prefix = "shipfeed-dead-"
+        texts = {
+            name.removeprefix(prefix): value.decode()
+            for name, value in headers.items()
+            if name.startswith(prefix)
+        }
+        if "at" not in texts or "reason" not in texts:
+            raise ValueError("a dead letter without the headers shipfeed-dead-at and -reason")
+        return cls.model_validate({**texts, "at": parse_instant(texts["at"])})

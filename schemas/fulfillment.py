@@ -1,0 +1,119 @@
+"""The canonical model: fulfillment, package, line item.
+
+A value that was not told is null, never 0 or "".  The raw word stands beside the normalized one.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from schemas.message import Instant, Message, Quantity, StateRecord
+
+Scope = Literal["shipment", "order"]
+FulfillmentStatus = Literal[
+    "open", "partially_shipped", "shipped", "delivered", "canceled", "returned", "unknown"
+]
+PackageStatus = Literal["pending", "shipped", "delivered", "canceled", "removed"]
+Identity = Literal["source_id", "sscc", "tracking", "content"]
+
+LIVE: frozenset[PackageStatus] = frozenset({"pending", "shipped", "delivered"})
+LEFT: frozenset[PackageStatus] = frozenset({"shipped", "delivered"})
+
+
+class OrderRef(Message):
+    """An order that a fulfillment belongs to; `number` is what people call it."""
+
+    id: str
+    number: str | None = None
+
+
+class LineItem(Message):
+    """So many of one product.  `quantity` is a decimal string, in `unit` where one was told."""
+
+    sku: str | None = None
+    line_id: str | None = None
+    order_id: str | None = None
+    quantity: Quantity
+    unit: str | None = None
+    description: str | None = None
+
+
+class Carrier(Message):
+    """`code` is ours and null when unknown; the source's own words are kept as given."""
+
+    code: str | None = None
+    name_raw: str | None = None
+    code_raw: str | None = None
+
+
+class Tracking(Message):
+    """`number` as given; `number_normalized` for comparing only; `url` only when told."""
+
+    number: str | None = None
+    number_normalized: str | None = None
+    url: str | None = None
+
+
+class Package(Message):
+    """One parcel.  `line_items` is null when the source does not say what is in it.
+
+    `id` is sticky: minted at first sight, stored, never recomputed.  `shipped_event_id` names the
+    one `package.shipped` that announced it, so that no other can follow.
+    """
+
+    id: str
+    upstream_id: str | None = None
+    identity: Identity
+    status: PackageStatus
+    status_raw: str | None = None
+    carrier: Carrier | None = None
+    service_level: str | None = None
+    trackings: tuple[Tracking, ...] = ()
+    shipped_at: Instant | None = None
+    delivered_at: Instant | None = None
+    line_items: tuple[LineItem, ...] | None = None
+    revision: int
+    shipped_event_id: str | None = None
+
+
+class RawRef(Message):
+    """Where the upstream's verbatim record is."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class FulfillmentHeader(StateRecord):
+    """A fulfillment without its packages and line items: what every event carries."""
+
+    key: str
+    source: str
+    account: str
+    resource: str
+    upstream_id: str
+    scope: Scope
+    orders: tuple[OrderRef, ...]
+    status: FulfillmentStatus
+    status_raw: str | None = None
+    final: bool
+    created_at: Instant | None = None
+    updated_at: Instant | None = None
+    observed_at: Instant
+    revision: int
+    raw: RawRef
+
+
+class Fulfillment(FulfillmentHeader):
+    """Current state of one upstream record, removed packages included.
+
+    `updated_at` is the source's own version where it has one; `revision` counts accepted changes.
+    """
+
+    line_items: tuple[LineItem, ...] = ()
+    packages: tuple[Package, ...] = ()
+
+    def header(self) -> FulfillmentHeader:
+        """The part that events carry."""
+        fields = FulfillmentHeader.model_fields
+        return FulfillmentHeader.model_construct(**{name: getattr(self, name) for name in fields})

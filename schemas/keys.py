@@ -1,0 +1,37 @@
+"""How records are keyed: `source/account/resource/upstream id`, parts percent-encoded."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import zlib
+from collections.abc import Sequence
+from urllib.parse import quote, unquote
+
+from schemas.message import canonical_json
+
+
+def joined(*parts: str) -> str:
+    """Parts percent-encoded and joined by "/"; `split` gives them back."""
+    return "/".join(quote(part, safe="") for part in parts)
+
+
+def split(key: str) -> list[str]:
+    """The parts of a key made by `joined`."""
+    return [unquote(part) for part in key.split("/")]
+
+
+def fulfillment_key(source: str, account: str, resource: str, upstream_id: str) -> str:
+    """The key of one upstream record on every topic that speaks of it (design 2)."""
+    return joined(source, account, resource, upstream_id)
+
+
+def slot_of(source: str, account: str, slots: int) -> int:
+    """The slot, 0 <= n < slots, an account's streams run in: crc32, never Python's `hash`."""
+    return zlib.crc32(f"{source}/{account}".encode()) % slots
+
+
+def minted(prefix: str, identity: Sequence[str | int | None]) -> str:
+    """`prefix_` + 26 base32 characters of the sha256 of `identity`: the same content, the same id."""
+    digest = hashlib.sha256(canonical_json(list(identity))).digest()
+    return f"{prefix}_{base64.b32encode(digest).decode().lower()[:26]}"

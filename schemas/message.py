@@ -1,0 +1,103 @@
+"""The base of every record: frozen models, canonical JSON, instants, quantities, versions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+SCHEMA_MAJOR = 1
+SCHEMA_VERSION = "1.0"
+QUANTITY_SCALE_MAX = 6
+QUANTITY_LENGTH_MAX = 40  # characters; keeps "1e999999" from becoming a megabyte of zeros
+
+
+class Message(BaseModel):
+    """A frozen value.  Unknown fields are ignored, so a reader survives a newer minor version."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    def to_json(self) -> bytes:
+        """UTF-8 JSON, fields in declared order: equal values give equal bytes."""
+        return self.model_dump_json().encode()
+
+
+class StateRecord(Message):
+    """A record that outlives the process that wrote it."""
+
+    schema_version: str = SCHEMA_VERSION
+
+    @field_validator("schema_version")
+    @classmethod
+    def _refuse_newer_major(cls, value: str) -> str:
+        major = value.split(".", 1)[0]
+        if not major.isdigit() or int(major) > SCHEMA_MAJOR:
+            raise ValueError(
+                f"{cls.__name__} has schema_version {value!r}; this build reads major "
+                f"{SCHEMA_MAJOR}: upgrade every copy of this service before any writes the new one"
+            )
+        return value
+
+
+def canonical_json(value: Any) -> bytes:
+    """The one spelling that hashes are taken over: sorted keys, no spaces, UTF-8."""
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str
+    ).encode()
+
+
+def digest(value: Any) -> str:
+    """sha256 of the canonical JSON, 64 hex characters."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def quantity(value: object) -> str:
+    """A decimal string in its shortest plain form: "3", "2.5"; never a float, never an exponent.
+
+    Raises ValueError for floats, negative, non-finite or over-precise values.
+    """
+    if isinstance(value, bool | float) or not isinstance(value, int | str | Decimal):
+        raise ValueError(f"quantity {value!r} is not a decimal string or an integer")
+    try:
+        number = Decimal(value)
+    except InvalidOperation as error:
+        raise ValueError(f"quantity {value!r} is not a decimal number") from error
+    if not number.is_finite() or number < 0:
+        raise ValueError(f"quantity {value!r} must be finite and not negative")
+    if abs(number.adjusted()) > QUANTITY_LENGTH_MAX:
+        raise ValueError(f"quantity {value!r} is out of range")
+    number = number.normalize()
+    exponent = number.as_tuple().exponent
+    if isinstance(exponent, int) and exponent < -QUANTITY_SCALE_MAX:
+        raise ValueError(f"quantity {value!r} has more than {QUANTITY_SCALE_MAX} decimal places")
+    return f"{number:f}"
+
+
+def _utc(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError(f"instant {value.isoformat()} has no time zone")
+    return value.astimezone(UTC)
+
+
+Instant = Annotated[datetime, AfterValidator(_utc)]
+Quantity = Annotated[str, BeforeValidator(quantity)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
+Headers = Mapping[str, bytes]
+
+
+def iso(instant: datetime) -> str:
+    """RFC 3339 in UTC with microseconds only where there are any: 2026-01-02T03:04:05Z."""
+    return _utc(instant).isoformat().replace("+00:00", "Z")
+
+
+def parse_instant(text: str) -> datetime:
+    """An RFC 3339 / ISO 8601 instant with a zone.  Raises ValueError with the text in it."""
+    try:
+        return _utc(datetime.fromisoformat(text))
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not an ISO 8601 instant with a time zone") from error

@@ -1,0 +1,64 @@
+"""A raw record's provenance: the `shipfeed-*` headers beside the upstream's verbatim bytes."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from schemas.keys import fulfillment_key
+from schemas.message import Headers, Instant, Message, iso, parse_instant
+
+
+class Provenance(Message):
+    """Who read the record, where, and when.
+
+    `observed_at` orders observations of sources that have no version of their own: the instant
+    the request that brought it started.  `backfill` is used at first sight only.
+    """
+
+    source: str
+    account: str
+    resource: str
+    stream: str
+    upstream_id: str
+    observed_at: Instant
+    backfill: bool = False
+    traceparent: str = ""
+
+    @property
+    def key(self) -> str:
+        """The fulfillment key: the raw record's key."""
+        return fulfillment_key(self.source, self.account, self.resource, self.upstream_id)
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        """Kafka headers; `read` is the inverse."""
+        return [
+            ("shipfeed-schema", b"1"),
+            ("shipfeed-source", self.source.encode()),
+            ("shipfeed-account", self.account.encode()),
+            ("shipfeed-resource", self.resource.encode()),
+            ("shipfeed-stream", self.stream.encode()),
+            ("shipfeed-upstream-id", self.upstream_id.encode()),
+            ("shipfeed-observed-at", iso(self.observed_at).encode()),
+            ("shipfeed-backfill", b"true" if self.backfill else b"false"),
+            ("traceparent", self.traceparent.encode()),
+        ]
+
+    @classmethod
+    def read(cls, headers: Headers) -> Self:
+        """Raises ValueError naming the header that is missing or wrong."""
+        texts = {name: value.decode() for name, value in headers.items()}
+        if texts.get("shipfeed-schema") != "1":
+            raise ValueError(f"header shipfeed-schema is {texts.get('shipfeed-schema')!r}, not '1'")
+        try:
+            return cls(
+                source=texts["shipfeed-source"],
+                account=texts["shipfeed-account"],
+                resource=texts["shipfeed-resource"],
+                stream=texts["shipfeed-stream"],
+                upstream_id=texts["shipfeed-upstream-id"],
+                observed_at=parse_instant(texts["shipfeed-observed-at"]),
+                backfill=texts["shipfeed-backfill"] == "true",
+                traceparent=texts.get("traceparent", ""),
+            )
+        except KeyError as missing:
+            raise ValueError(f"a raw record without the header {missing.args[0]}") from missing

@@ -1,0 +1,269 @@
+"""Takeover, rebalance and the stale-batch guard, on a real group."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import pytest
+from aiokafka import ConsumerRecord, TopicPartition
+from faststream.kafka import KafkaMessage
+from faststream.kafka.message import FAKE_CONSUMER
+
+from bus.clock import SystemClock
+from bus.committer import Committer
+from bus.consumer import PartitionConsumer
+from bus.errors import RetryLater, Stop
+from bus.settings import KafkaSettings
+from bus.table import Table
+from bus.transaction import Record, Transaction, Writer
+from schemas.topics import EVENTS, FULFILLMENTS, RAW
+from tests.broker.reading import records, until
+
+Broken = Callable[[RetryLater], None]
+
+
+class Copying:
+    """Copies raw to events and counts each key in fulfillments: input, state, output, offsets."""
+
+    def __init__(self, kafka: KafkaSettings, number: int, broken: Broken) -> None:
+        self.kafka, self.number, self.broken = kafka, number, broken
+        self.table = Table(kafka, FULFILLMENTS, number)
+        self.writer = Writer(kafka, f"{kafka.prefix}.g.raw.{number}")
+        self.committer: Committer | None = None
+        self.before_commit: Callable[[], Awaitable[None]] | None = None
+
+    async def open(self) -> None:
+        await self.writer.start()
+        self.committer = Committer(self.writer, self.broken)
+        await self.table.restore()
+
+    async def handle(self, batch: Sequence[ConsumerRecord]) -> None:
+        assert self.committer is not None
+        group, place = f"{self.kafka.prefix}.g", TopicPartition(batch[0].topic, self.number)
+        transaction = Transaction(offsets={place: batch[-1].offset + 1}, group=group)
+        for record in batch:
+            key = record.key.decode()
+            event = Record(self.kafka.topic(EVENTS), self.number, key, record.value)
+            count = int(self.table.get(key) or b"0") + 1
+            put = self.table.put(key, str(count).encode())
+            transaction.records += [event, put]
+            self.table.apply([put])
+        if self.before_commit is not None:
+            await self.before_commit()
+        await self.committer.commit(transaction)
+
+    async def close(self) -> None:
+        if self.committer is not None:
+            await self.committer.close()
+        await self.writer.close()
+
+
+class Member:
+    """One copy of a service."""
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self.fatal: list[BaseException] = []
+        self.built: list[Copying] = []
+        self.consumer = PartitionConsumer(
+            kafka,
+            RAW,
+            f"{kafka.prefix}.g",
+            lambda number, broken: self.build(kafka, number, broken),
+            clock=SystemClock(),
+            on_fatal=self.fatal.append,
+        )
+
+    def build(self, kafka: KafkaSettings, number: int, broken: Broken) -> Copying:
+        owned = Copying(kafka, number, broken)
+        self.built.append(owned)
+        return owned
+
+
+async def produce(kafka: KafkaSettings, first: int, last: int) -> None:
+    """Values first..last-1, spread over the partitions."""
+    writer = Writer(kafka, f"{kafka.prefix}.produce.{first}")
+    await writer.start()
+    for start in range(first, last, 200):
+        numbers = range(start, min(start + 200, last))
+        count = kafka.partition_count(RAW)
+        rows = [Record(kafka.topic(RAW), n % count, f"k{n % count}", str(n).encode()) for n in numbers]
+        await writer.commit(Transaction(rows))
+    await writer.close()
+
+
+async def copied(kafka: KafkaSettings) -> list[int]:
+    """The values that came out, partition by partition."""
+    return [int(record.value) for record in await records(kafka, EVENTS)]
+
+
+async def test_every_record_comes_out_once_and_in_order(topics: KafkaSettings) -> None:
+    """The plain way, two members sharing the partitions."""
+    await produce(topics, 0, 3000)
+    members = [Member(topics), Member(topics)]
+    await asyncio.gather(*(member.consumer.start() for member in members))
+
+    async def all_out() -> bool:
+        return len(await copied(topics)) >= 3000
+
+    await until(all_out)
+    await asyncio.gather(*(member.consumer.stop() for member in members))
+
+    values = await copied(topics)
+    assert sorted(values) == list(range(3000))
+    assert all(
+        part == sorted(part)
+        for part in ([v for v in values if v % 6 == number] for number in range(6))
+    )
+    assert [] == members[0].fatal + members[1].fatal
+
+
+async def test_members_coming_and_going_double_nothing(topics: KafkaSettings) -> None:
+    """Rebalances run while handlers wait: without the stale-batch guard this doubles records."""
+    steady = Member(topics)
+    await steady.consumer.start()
+    producing = asyncio.create_task(produce(topics, 0, 6000))
+    for _ in range(4):
+        guest = Member(topics)
+        await guest.consumer.start()
+        await until(lambda guest=guest: bool(guest.consumer.owned))  # type: ignore[misc]
+        await guest.consumer.stop()
+        assert [] == guest.fatal
+    await producing
+
+    async def all_out() -> bool:
+        return len(await copied(topics)) >= 6000
+
+    await until(all_out)
+    await steady.consumer.stop()
+
+    assert sorted(await copied(topics)) == list(range(6000))
+    assert [] == steady.fatal
+
+
+async def test_a_fenced_owner_rebuilds_and_goes_on_from_what_is_committed(
+    topics: KafkaSettings,
+) -> None:
+    """Somebody starts a writer with the partition's id: the owner re-reads, nothing doubles."""
+    await produce(topics, 0, 600)
+    member = Member(topics)
+    await member.consumer.start()
+    await until(lambda: len(member.consumer.owned) == 6)
+    operator = Writer(topics, f"{topics.prefix}.g.raw.0")
+    await operator.start()
+    await operator.close()
+    await produce(topics, 600, 1200)
+
+    async def all_out() -> bool:
+        return len(await copied(topics)) >= 1200
+
+    await until(all_out)
+
+    assert sorted(await copied(topics)) == list(range(1200))
+    assert len([owned for owned in member.built if owned.number == 0]) >= 2
+    state = {r.key: r.value for r in await records(topics, FULFILLMENTS, 0)}
+    assert state == {b"k0": b"200"}
+    await member.consumer.stop()
+
+
+async def test_a_batch_whose_partition_is_revoked_meanwhile_is_not_written_twice(
+    topics: KafkaSettings,
+) -> None:
+    """Revocation waits for the batch in hand; the next owner begins after it."""
+    first, second = Member(topics), Member(topics)
+    await first.consumer.start()
+    await until(lambda: len(first.consumer.owned) == 6)
+    held, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        held.set()
+        await go_on.wait()
+
+    for owned in first.built:
+        owned.before_commit = hold
+    await produce(topics, 0, 300)
+    await held.wait()
+    joining = asyncio.create_task(second.consumer.start())
+    await asyncio.sleep(0)
+    go_on.set()
+    await joining
+
+    async def all_out() -> bool:
+        return len(await copied(topics)) >= 300
+
+    await until(all_out)
+    await first.consumer.stop()
+    await second.consumer.stop()
+
+    assert sorted(await copied(topics)) == list(range(300))
+
+
+async def test_a_batch_fetched_before_the_seek_is_dropped(topics: KafkaSettings) -> None:
+    """The guard itself: a batch that waited through a takeover is already committed work."""
+    await produce(topics, 0, 60)
+    member = Member(topics)
+    await member.consumer.start()
+
+    async def all_out() -> bool:
+        return len(await copied(topics)) >= 60
+
+    await until(all_out)
+    stale = tuple(await records(topics, RAW, 0))
+    await member.consumer._consume(KafkaMessage(raw_message=stale, body=b"", consumer=FAKE_CONSUMER))
+    await member.consumer.stop()
+
+    assert sorted(await copied(topics)) == list(range(60))
+
+
+class Refusing(Copying):
+    """Cannot restore."""
+
+    async def open(self) -> None:
+        raise Stop("the state is from a newer version")
+
+
+async def test_a_failed_takeover_ends_the_process(topics: KafkaSettings) -> None:
+    """aiokafka only logs what an assignment callback raises; ours reaches the service."""
+    fatal: list[BaseException] = []
+    consumer = PartitionConsumer(
+        topics,
+        RAW,
+        f"{topics.prefix}.g",
+        lambda number, broken: Refusing(topics, number, broken),
+        clock=SystemClock(),
+        on_fatal=fatal.append,
+    )
+    await consumer.start()
+    await until(lambda: bool(fatal))
+    await consumer.stop()
+
+    assert "newer version" in str(fatal[0])
+
+
+@pytest.mark.parametrize("seconds", [2.5])
+async def test_a_restore_longer_than_the_session_keeps_the_membership(
+    topics: KafkaSettings, seconds: float
+) -> None:
+    """Restoring runs beside the callback, so heartbeats go on (session 1.5 s here)."""
+
+    class Slow(Copying):
+        async def open(self) -> None:
+            await super().open()
+            await SystemClock().sleep(seconds)
+
+    built: list[Slow] = []
+
+    def build(number: int, broken: Broken) -> Slow:
+        built.append(Slow(topics, number, broken))
+        return built[-1]
+
+    fatal: list[BaseException] = []
+    consumer = PartitionConsumer(
+        topics, RAW, f"{topics.prefix}.g", build, clock=SystemClock(), on_fatal=fatal.append
+    )
+    await consumer.start()
+    await until(lambda: len(consumer.owned) == 6)
+    await consumer.stop()
+
+    assert len(built) == 6, "each partition was built once: no rebalance in between"
+    assert [] == fatal
