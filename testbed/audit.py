@@ -1,0 +1,202 @@
+"""The independent judge: what was true against what was announced and what is stored.
+
+Pure. `must` packages have shipped and still are at the end of the world; `may` packages were
+shipped only for a while, so a poll may honestly never have seen it. missing and duplicate count
+`must` packages only. How an announcement is read is told in testbed/claims.py.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from testbed.claims import (
+    OrderRef,
+    Sighting,
+    live_sightings,
+    order_refs,
+    package_sighting,
+    sighting_of_state,
+)
+
+SHIPPED = "package.shipped"
+
+
+@dataclass
+class Figures:
+    """The counts of one audit; only missing, duplicate and wrong must be zero."""
+
+    shipped_in_world: int = 0
+    shipped_events: int = 0
+    missing: int = 0
+    duplicate: int = 0
+    wrong: int = 0
+    may_shipped: int = 0
+    delivered: int = 0
+    redelivered: int = 0
+    verified: int = 0
+
+
+@dataclass
+class Report(Figures):
+    """All sources together, the same per source, and each problem in one sentence."""
+
+    findings: list[str] = field(default_factory=list)
+    by_source: dict[str, Figures] = field(default_factory=dict)
+
+    @property
+    def clean(self) -> bool:
+        return self.missing == self.duplicate == self.wrong == 0
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def audit(
+    truth: dict[str, Any], received: list[dict[str, Any]], fulfillments: list[dict[str, Any]]
+) -> Report:
+    """Judge a run that has settled.
+
+    `truth` is World.truth (orders of several worlds may be joined), `received` the receiver's
+    records, `fulfillments` the newest record of each fulfillment. Requests the receiver did not
+    answer with 2xx do not count as delivered.
+    """
+    return _Judge(truth).judge(received, fulfillments)
+
+
+@dataclass
+class _Parcel:
+    """One true package and the ids of the events that announced it as shipped."""
+
+    name: str
+    live: bool
+    states: list[dict[str, Any]]
+    announced_by: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.seen = {sighting_of_state(state) for state in self.states}
+        self.seen_shipped = {sighting_of_state(s) for s in self.states if s["shipped"]}
+        self.must = self.live and bool(self.states[-1]["shipped"])
+        self.may = bool(self.seen_shipped) and not self.must
+
+
+class _Judge:
+    def __init__(self, truth: dict[str, Any]) -> None:
+        self._orders: dict[OrderRef, list[_Parcel]] = {}
+        for order in truth["orders"]:
+            ref = OrderRef(order["source"], order["account"], order["id"])
+            self._orders[ref] = [
+                _Parcel(package["truth_id"], package["live"], package["states"])
+                for package in order["packages"]
+            ]
+        self._figures: dict[str, Figures] = defaultdict(Figures)
+        self._findings: list[str] = []
+
+    def judge(self, received: list[dict[str, Any]], fulfillments: list[dict[str, Any]]) -> Report:
+        announcements = []
+        for event in self._delivered(received):
+            self._check_claim(event)
+            if event["type"] == SHIPPED and event["data"].get("package") is not None:
+                announcements.append(event)
+        self._match(announcements)
+        self._count_packages()
+        self._check_final(fulfillments)
+        return self._report()
+
+    def _delivered(self, received: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+        """Each accepted event once, in order of first receipt; counts the deliveries."""
+        seen: set[str] = set()
+        for record in received:
+            event = record["event"]
+            source = self._figures[_source(event)]
+            source.verified += 1
+            repeated = record["webhook_id"] in seen
+            source.redelivered += repeated
+            if repeated or not 200 <= record["status"] < 300:
+                continue
+            seen.add(record["webhook_id"])
+            source.delivered += 1
+            if record["webhook_id"] != event["id"]:
+                text = f"webhook-id {record['webhook_id']} carried the event {event['id']}"
+                self._wrong(_source(event), text)
+            yield event
+
+    def _check_claim(self, event: dict[str, Any]) -> None:
+        """Whatever an event says about its orders and its package must have been true once."""
+        refs = order_refs(event["data"]["fulfillment"])
+        unknown = [ref for ref in refs if ref not in self._orders]
+        if unknown or not refs:
+            text = f"{event['type']} {event['id']} names an order that never was: {unknown or refs}"
+            self._wrong(_source(event), text)
+            return
+        if event["data"].get("package") is None:
+            if event["type"] == SHIPPED:
+                self._wrong(_source(event), f"{SHIPPED} {event['id']} names no package")
+            return
+        sighting = package_sighting(event["data"]["package"])
+        parcels = [parcel for ref in refs for parcel in self._orders[ref]]
+        shipped = event["type"] == SHIPPED
+        if not any(sighting in (p.seen_shipped if shipped else p.seen) for p in parcels):
+            text = f"{event['type']} {event['id']} of {refs[0]} announces {sighting}, never true"
+            self._wrong(_source(event), text)
+
+    def _match(self, announcements: list[dict[str, Any]]) -> None:
+        """Give each announcement a true package; the ones with least choice choose first."""
+        choices = []
+        for event in announcements:
+            sighting = package_sighting(event["data"]["package"])
+            refs = order_refs(event["data"]["fulfillment"])
+            parcels = [parcel for ref in refs for parcel in self._orders.get(ref, ())]
+            choices.append((event, [p for p in parcels if sighting in p.seen_shipped]))
+        for event, parcels in sorted(choices, key=lambda choice: len(choice[1])):
+            self._figures[_source(event)].shipped_events += 1
+            if parcels:
+                min(parcels, key=lambda p: len(p.announced_by)).announced_by.append(event["id"])
+
+    def _count_packages(self) -> None:
+        for ref, parcels in self._orders.items():
+            figures = self._figures[ref.source]
+            for parcel in parcels:
+                figures.may_shipped += parcel.may
+                if not parcel.must:
+                    continue
+                figures.shipped_in_world += 1
+                ids = parcel.announced_by
+                if not ids:
+                    figures.missing += 1
+                    self._findings.append(f"package {parcel.name} of {ref} was never announced")
+                if len(ids) > 1:
+                    figures.duplicate += 1
+                    text = f"package {parcel.name} of {ref} was announced by {', '.join(ids)}"
+                    self._findings.append(text)
+
+    def _check_final(self, fulfillments: list[dict[str, Any]]) -> None:
+        stored: dict[OrderRef, list[Sighting]] = defaultdict(list)
+        for fulfillment in fulfillments:
+            for ref in order_refs(fulfillment):
+                stored[ref] += live_sightings(fulfillment)
+        for ref in sorted(stored.keys() | self._orders.keys()):
+            if ref not in self._orders:
+                self._wrong(ref.source, f"{ref} is stored, but no such order ever was")
+                continue
+            states = [parcel.states[-1] for parcel in self._orders[ref] if parcel.live]
+            world = sorted(sighting_of_state(s)._replace(shipped=s["shipped"]) for s in states)
+            if (kept := sorted(stored[ref])) != world:
+                self._wrong(ref.source, f"{ref} ended as {world}, but is stored as {kept}")
+
+    def _wrong(self, source: str, finding: str) -> None:
+        self._figures[source].wrong += 1
+        self._findings.append(finding)
+
+    def _report(self) -> Report:
+        report = Report(findings=self._findings, by_source=dict(self._figures))
+        for figures in self._figures.values():
+            for name, count in asdict(figures).items():
+                setattr(report, name, getattr(report, name) + count)
+        return report
+
+
+def _source(event: dict[str, Any]) -> str:
+    return str(event["data"]["fulfillment"]["source"])

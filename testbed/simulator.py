@@ -1,0 +1,144 @@
+"""What every simulated upstream has: a world or given records, faults, a request log, control.
+
+A subclass renders orders and answers requests in one upstream's shape. The control endpoints
+need no token, are not throttled, not logged and never misbehave:
+`POST|DELETE /control/faults`, `GET /control/requests`, `GET /control/world`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Any, ClassVar
+
+from testbed.faults import WIRE_FAULTS, Faults, misshape
+from testbed.http import Request, Response, json_response, serving
+from testbed.orders import Order
+from testbed.rows import Row, Rows
+from testbed.throttle import LeakyBucket
+from testbed.world import World
+
+REQUESTS_KEPT_MAX = 20_000
+
+
+def system_clock() -> datetime:
+    return datetime.now(UTC)
+
+
+class Simulator(ABC):
+    """One upstream over HTTP on loopback; `async with simulator.serve() as base_url`."""
+
+    base_path: ClassVar[str]
+
+    def __init__(
+        self,
+        *,
+        world: World | None = None,
+        clock: Callable[[], datetime] = system_clock,
+        requests_per_second: float = 10.0,
+        burst: float = 10.0,
+    ) -> None:
+        self.faults = Faults()
+        self.requests: deque[dict[str, Any]] = deque(maxlen=REQUESTS_KEPT_MAX)
+        self.clock = clock
+        self._world = world
+        self._rows = Rows()
+        self._bucket = LeakyBucket(requests_per_second, burst)
+
+    @abstractmethod
+    def row(self, order: Order) -> Row:
+        """An order of the world in this upstream's own shape."""
+
+    @abstractmethod
+    def answer(self, request: Request, now: datetime) -> Response:
+        """The answer to an admitted request below `base_path`."""
+
+    @abstractmethod
+    def refusal(self, status: int, message: str) -> Response:
+        """An error in this upstream's own shape."""
+
+    @asynccontextmanager
+    async def serve(self, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+        """Serve until left; yields the base URL an account would be configured with."""
+        async with serving(self.handle, host=host, port=port) as url:
+            yield url + self.base_path
+
+    def handle(self, request: Request) -> Response:
+        """One request from arrival to answer."""
+        now = self.clock()
+        self._live(now)
+        if request.path.startswith("/control/"):
+            return self._control(request, now)
+        response = self._misbehave(request, self._admit(request, now))
+        self.requests.append(
+            {
+                "at": now.isoformat(),
+                "method": request.method,
+                "target": request.target,
+                "path": request.path,
+                "query": request.query,
+                "status": 0 if response.reset else response.status,
+            }
+        )
+        date = {"Date": format_datetime(now.astimezone(UTC), usegmt=True)}
+        return replace(response, headers={**date, **response.headers})
+
+    def write(self, row: Row) -> None:
+        """Write a record; a `late_write` fault (match: its key) may hide it for a while."""
+        fault = self.faults.take({"late_write"}, str(row.key))
+        self._rows.put(row, late_seconds=fault.seconds if fault else 0.0)
+
+    def visible(self, now: datetime) -> list[Row]:
+        """The records readers see, oldest update first, ties by key."""
+        return self._rows.visible(now)
+
+    def finished(self, now: datetime) -> bool:
+        """Nothing will change any more by itself."""
+        return self._rows.settled(now) and (self._world is None or self._world.finished(now))
+
+    def _live(self, now: datetime) -> None:
+        for order in self._world.advance(now) if self._world else ():
+            self.write(self.row(order))
+
+    def _admit(self, request: Request, now: datetime) -> Response:
+        if not request.path.startswith(self.base_path + "/"):
+            return self.refusal(404, f"no such path: {request.path}")
+        if not self._bucket.admits(now):
+            return self.refusal(429, "too many requests")
+        return self.answer(request, now)
+
+    def _misbehave(self, request: Request, response: Response) -> Response:
+        fault = self.faults.take(WIRE_FAULTS, request.target)
+        return misshape(fault, response) if fault else response
+
+    def _control(self, request: Request, now: datetime) -> Response:
+        match request.method, request.path:
+            case "POST", "/control/faults":
+                try:
+                    self.faults.add(request.json())
+                except (ValueError, TypeError) as error:
+                    return json_response(400, {"error": str(error)})
+                return json_response(200, {})
+            case "DELETE", "/control/faults":
+                self.faults.clear()
+                return json_response(200, {})
+            case "GET", "/control/requests":
+                return json_response(200, list(self.requests))
+            case "GET", "/control/world":
+                return json_response(200, self._world_now(now))
+            case _:
+                return json_response(404, {"error": f"no such control: {request.path}"})
+
+    def _world_now(self, now: datetime) -> dict[str, Any]:
+        world = self._world
+        return {
+            "finished": self.finished(now),
+            "seconds_left": world.seconds_left(now) if world else 0.0,
+            "orders": len(self.visible(now)),
+            "truth": world.truth(now) if world else None,
+        }

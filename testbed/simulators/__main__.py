@@ -1,0 +1,61 @@
+"""`python -m testbed.simulators --seed 7`: one simulated upstream living through one world."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import pkgutil
+from datetime import datetime
+from importlib import import_module
+
+import testbed.simulators
+from testbed.process import run_until_stopped
+from testbed.simulator import system_clock
+from testbed.world import DURATION_SECONDS_DEFAULT, ORDERS_DEFAULT, World
+
+# Far above what a demo asks: its world lasts seconds, throttling would only slow it.
+REQUESTS_PER_SECOND_DEFAULT = 1000.0
+
+
+def main() -> None:
+    arguments = _arguments()
+    world = World(
+        arguments.seed,
+        start=arguments.start or system_clock(),
+        orders=arguments.orders,
+        duration_seconds=arguments.duration,
+        source=arguments.source,
+        account=arguments.account,
+        package_ids=arguments.package_ids,
+    )
+    simulator = import_module(f"testbed.simulators.{arguments.source}").simulate(
+        world,
+        token=arguments.token,
+        requests_per_second=arguments.requests_per_second,
+        page_size_max=arguments.page_size_max,
+    )
+    asyncio.run(run_until_stopped(simulator.serve(host=arguments.host, port=arguments.port)))
+
+
+def _arguments() -> argparse.Namespace:
+    modules = pkgutil.iter_modules(testbed.simulators.__path__)
+    sources = sorted(module.name for module in modules if not module.name.startswith("_"))
+    parser = argparse.ArgumentParser(prog="python -m testbed.simulators", description=__doc__)
+    add = parser.add_argument
+    add("--source", choices=sources, default="zentail", help="which upstream to stand in for")
+    add("--account", default="acme", help="account name the truth is kept under")
+    add("--seed", type=int, default=7, help="fixes everything that happens")
+    add("--orders", type=int, default=ORDERS_DEFAULT)
+    add("--duration", type=float, default=DURATION_SECONDS_DEFAULT, help="seconds it goes on")
+    add("--start", type=datetime.fromisoformat, help="instant it begins (ISO-8601); left out: now")
+    add("--host", default="127.0.0.1")
+    add("--port", type=int, default=0, help="0 takes a free one")
+    add("--token", required=True, help="what requests must carry")
+    add("--package-ids", action=argparse.BooleanOptionalAction, default=False)
+    add("--requests-per-second", type=float, default=REQUESTS_PER_SECOND_DEFAULT)
+    add("--page-size-max", type=int, default=100, help="what a larger limit is cut down to")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""One seeded world: the orders of one account, living through a timeline fixed in advance.
+
+Neutral of any upstream: a simulator renders these orders in its own shape.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import datetime, timedelta
+from typing import Any
+
+from testbed.orders import Order
+from testbed.timeline import Moment, timeline
+from testbed.truth import History
+
+ORDERS_DEFAULT = 60
+DURATION_SECONDS_DEFAULT = 20.0
+
+
+class World:
+    """The same arguments make the same world; only `advance` moves it.
+
+    With `package_ids` off no package is ever replaced by one of equal contents, and every
+    mutation can be paired by number or contents, however many of them one poll sees at once.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        *,
+        start: datetime,
+        orders: int = ORDERS_DEFAULT,
+        duration_seconds: float = DURATION_SECONDS_DEFAULT,
+        source: str = "zentail",
+        account: str = "acme",
+        package_ids: bool = False,
+    ) -> None:
+        self.package_ids = package_ids
+        self._start = start.replace(microsecond=start.microsecond // 1000 * 1000)
+        self._ends_at = self._start + timedelta(seconds=duration_seconds)
+        self._due: deque[Moment] = deque(
+            timeline(
+                seed,
+                orders=orders,
+                duration_seconds=duration_seconds,
+                start=self._start,
+                package_ids=package_ids,
+            )
+        )
+        self._orders: dict[int, Order] = {}
+        self._history = History(source, account)
+
+    def advance(self, now: datetime) -> list[Order]:
+        """Let everything due by `now` happen; the states it made, oldest first.
+
+        `updated_at` is the instant a mutation was due, so it never lies after `now`.
+        """
+        made = []
+        while self._due and self._due[0].order.updated_at <= now:
+            order = self._due.popleft().order
+            self._orders[order.number] = order
+            self._history.record(order)
+            made.append(order)
+        return made
+
+    def orders(self, now: datetime) -> list[Order]:
+        """All orders as they are at `now`."""
+        self.advance(now)
+        return list(self._orders.values())
+
+    def finished(self, now: datetime) -> bool:
+        return self.seconds_left(now) == 0 and not self._due
+
+    def seconds_left(self, now: datetime) -> float:
+        return max(0.0, (self._ends_at - now).total_seconds())
+
+    def truth(self, now: datetime) -> dict[str, Any]:
+        """What was true up to `now`; shape in testbed/truth.py."""
+        self.advance(now)
+        return self._history.as_truth()

@@ -1,0 +1,85 @@
+"""Bad configuration is one line that names the key; secrets never stand in the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bus.errors import BadConfig
+from bus.settings import Config, KafkaSettings, secret
+from schemas.topics import CURSORS, EVENTS, RAW, SUBSCRIPTIONS
+
+
+def config(text: str, folder: Path, environ: dict[str, str] | None = None) -> Config:
+    """A configuration file with this text."""
+    path = folder / "shipfeed.toml"
+    path.write_text(text, encoding="utf-8")
+    return Config.read(path, environ or {})
+
+
+def test_the_environment_lies_over_the_file(tmp_path: Path) -> None:
+    """SHIPFEED_KAFKA__BOOTSTRAP_SERVERS over [kafka] bootstrap_servers; numbers are parsed."""
+    environ = {"SHIPFEED_KAFKA__BOOTSTRAP_SERVERS": "b:2", "SHIPFEED_KAFKA__PARTITIONS": "3"}
+
+    found = config('[kafka]\nbootstrap_servers = "a:1"', tmp_path, environ)
+    kafka = found.section("kafka", KafkaSettings)
+
+    assert ("b:2", 3) == (kafka.bootstrap_servers, kafka.partitions)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[kafak]", r"\[kafak\] is not a section"),
+        ("[kafka]\nbootstrap = 1", r"\[kafka\] bootstrap: unknown key"),
+        ("[kafka]\npartitions = 0", r"\[kafka\] partitions: .*greater than or equal to 1"),
+        ("[kafka", r"shipfeed\.toml: .*"),
+    ],
+)
+def test_a_mistake_in_the_file_is_one_line(text: str, line: str, tmp_path: Path) -> None:
+    """It names the section, the key, and what is wrong."""
+    with pytest.raises(BadConfig, match=line) as found:
+        config(text, tmp_path).section("kafka", KafkaSettings)
+
+    assert "\n" not in str(found.value)
+
+
+def test_a_mistake_in_the_environment_names_the_variable(tmp_path: Path) -> None:
+    """Not the file's fault."""
+    with pytest.raises(BadConfig, match="SHIPFEED_KAFKAA__PREFIX"):
+        config("", tmp_path, {"SHIPFEED_KAFKAA__PREFIX": "x"})
+
+
+def test_a_missing_file_says_what_to_give(tmp_path: Path) -> None:
+    """--config FILE."""
+    with pytest.raises(BadConfig, match="--config FILE"):
+        Config.read(tmp_path / "none.toml", {})
+
+
+def test_a_literal_secret_is_refused_and_not_repeated() -> None:
+    """The advice names both ways; the secret itself is in no message."""
+    with pytest.raises(BadConfig, match="env:NAME or file:PATH") as found:
+        secret("s3cr3t-value", "[[accounts]] acme token")
+
+    assert "s3cr3t" not in str(found.value)
+
+
+def test_a_secret_comes_from_the_environment_or_a_file(tmp_path: Path) -> None:
+    """Trailing newlines of a file are not part of it."""
+    (tmp_path / "token").write_text("abc\n", encoding="utf-8")
+
+    assert "xyz" == secret("env:TOKEN", "token", {"TOKEN": "xyz"})
+    assert "abc" == secret(f"file:{tmp_path / 'token'}", "token")
+    with pytest.raises(BadConfig, match="TOKEN is not set"):
+        secret("env:TOKEN", "token", {})
+
+
+def test_retention_is_a_setting_of_topics_that_expire() -> None:
+    """Compacted topics never expire."""
+    kafka = KafkaSettings(retention_days={"events": 2, "cursors": 2}, slots=4, partitions=3)
+
+    assert "172800000" == kafka.topic_config(EVENTS)["retention.ms"]
+    assert "retention.ms" not in kafka.topic_config(CURSORS)
+    counts = [kafka.partition_count(topic) for topic in (RAW, CURSORS, SUBSCRIPTIONS)]
+    assert [3, 4, 1] == counts
