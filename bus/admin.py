@@ -98,4 +98,3 @@ async def _mismatch(
                         "alter the topic, or the setting under [kafka]"
                     )
     return None
-

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,24 +23,33 @@ exec "$@" </dev/null 3<&-
 
 
 class Child:
-    """One running command, in a session of its own: Ctrl-C in the terminal is for us, not for it."""
+    """One running command, in a session of its own: Ctrl-C in the terminal is for us alone."""
 
     def __init__(self, process: asyncio.subprocess.Process, lifeline: int) -> None:
         self._process = process
         self._lifeline: int | None = lifeline
 
     @classmethod
-    async def spawn(cls, command: Sequence[str], *, log: Path, cwd: Path) -> Child:
-        """Starts `command`, its output in `log`, written anew."""
+    async def spawn(
+        cls,
+        command: Sequence[str],
+        *,
+        log: Path,
+        cwd: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        announces: bool = False,
+    ) -> Child:
+        """Starts `command`, its output added to `log`; with `announces` stdout goes to `line`."""
         read_end, lifeline = os.pipe()
         try:
-            with log.open("wb") as output:
+            with log.open("ab") as output:
                 process = await asyncio.create_subprocess_exec(
                     *("/bin/sh", "-c", _WITH_WATCHDOG, "sh", *command),
                     stdin=read_end,
-                    stdout=output,
+                    stdout=asyncio.subprocess.PIPE if announces else output,
                     stderr=output,
                     cwd=cwd,
+                    env=None if environment is None else {**os.environ, **environment},
                     start_new_session=True,
                 )
         except BaseException:
@@ -54,6 +63,11 @@ class Child:
     def pid(self) -> int | None:
         """Its process id, None once it has ended."""
         return self._process.pid if self._process.returncode is None else None
+
+    async def line(self) -> bytes:
+        """The next line of its stdout; empty when it has ended or writes to its log."""
+        stdout = self._process.stdout
+        return b"" if stdout is None else await stdout.readline()
 
     async def wait(self) -> int:
         """Its exit code, negative for a signal, once it has ended."""

@@ -72,9 +72,7 @@ class Committer:
         merged, waiter = self._queue.popleft()
         merged = Transaction(list(merged.records), dict(merged.offsets), merged.group)
         waiters = [waiter]
-        while self._queue and (
-            len(merged.records) + len(self._queue[0][0].records) <= RECORDS_MAX
-        ):
+        while self._queue and (len(merged.records) + len(self._queue[0][0].records) <= RECORDS_MAX):
             more, waiter = self._queue.popleft()
             merged.add(more)
             waiters.append(waiter)

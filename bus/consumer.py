@@ -33,6 +33,7 @@ BATCH_WAIT_MS = 20
 RETRY_WAIT_SECONDS = 0.2
 TAKEOVER_SECONDS_MAX = 120.0
 POSITION_SECONDS_MAX = 2.0
+STUCK_SECONDS = 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -72,6 +73,9 @@ class PartitionConsumer:
         self.group = group
         self.owned: dict[int, Owned] = {}
         self.progress_at = clock.now()
+        self._joined = False
+        self._stopping = False
+        self._whole_at = clock.monotonic()  # when nothing was waiting to be taken over
         self._kafka = kafka
         self._build = build
         self._clock = clock
@@ -115,8 +119,25 @@ class PartitionConsumer:
 
     async def stop(self) -> None:
         """Finish the batch in hand, close what is owned, leave the group."""
+        self._stopping = True
         await self.revoked(sorted({*self.owned, *self._takeovers}))
         await self._broker.stop()
+
+    def health(self) -> dict[str, object]:
+        """Ok by progress: what is assigned is owned, or was until `STUCK_SECONDS` ago."""
+        consumer = self._subscriber.consumer
+        assigned = {place.partition for place in consumer.assignment()} if consumer else set()
+        waiting = sorted(assigned - set(self.owned))
+        now = self._clock.monotonic()
+        if not waiting:
+            self._whole_at = now
+        return {
+            "ok": now - self._whole_at <= STUCK_SECONDS,
+            "ready": self._joined and not self._stopping and not waiting,
+            "partitions": sorted(self.owned),
+            "waiting": waiting,
+            "progress_at": self.progress_at.isoformat(),
+        }
 
     @property
     def consumer(self) -> AIOKafkaConsumer:
@@ -162,11 +183,13 @@ class PartitionConsumer:
                 position: int = await self.consumer.position(place)
         except (KafkaError, TimeoutError):
             return True  # not ours any more, or about to be sought
-        return position <= batch[-1].offset or batch[0].offset < self._next[number]
+        first: int = batch[0].offset
+        return position <= int(batch[-1].offset) or first < self._next[number]
 
     async def assigned(self, numbers: Sequence[int]) -> None:
         """Begin to take partitions over.  Returns at once."""
-        for number in numbers:
+        self._joined = True
+        for number in [] if self._stopping else numbers:
             self._take_over_soon(number)
 
     async def revoked(self, numbers: Sequence[int]) -> None:
@@ -212,10 +235,12 @@ class PartitionConsumer:
             await asyncio.shield(closing)
             await self._clock.sleep(RETRY_WAIT_SECONDS)
         while place in self.consumer.assignment():
-            owned: Owned = self._build(number, lambda error: self._broken(number, owned, error))
+            owned, failures = self._built(number)
             try:
                 await owned.open()
                 await self._seek(place)
+                if failures:
+                    raise failures[0]
             except (RetryLater, KafkaError) as error:
                 await owned.close()
                 log.warning("consumer.takeover_failed", place=str(place), error=str(error))
@@ -232,6 +257,17 @@ class PartitionConsumer:
                 self.progress_at = self._clock.now()
                 log.info("consumer.taken_over", place=str(place), offset=self._next[number])
                 return
+
+    def _built(self, number: int) -> tuple[Owned, list[RetryLater]]:
+        """A new Owned, and what its own tasks had to complain of so far."""
+        failures: list[RetryLater] = []
+
+        def broken(error: RetryLater) -> None:
+            failures.append(error)
+            self._broken(number, owned, error)
+
+        owned: Owned = self._build(number, broken)
+        return owned, failures
 
     async def _seek(self, place: TopicPartition) -> None:
         committed = await self.consumer.committed(place)

@@ -25,8 +25,8 @@ from bus.errors import Stop
 from bus.jars import default_cache_dir, verified_jars
 
 HOST = "127.0.0.1"
-# Below the ports a system gives to outgoing connections: a client that keeps trying while the broker
-# is down could be given the broker's own port, and hold it.
+# Below the ports a system gives to outgoing connections: a client that keeps trying while the
+# broker is down could be given the broker's own port, and hold it.
 PORTS = range(20_000, 32_000)
 START_DEADLINE_SECONDS = 60.0
 FORMAT_DEADLINE_SECONDS = 60.0
@@ -50,11 +50,6 @@ JVM_OPTIONS = (
 # One node, so every count of replicas is 1; small internal topics and short group and transaction
 # timers, so that start, takeover and recovery take the demo and the tests seconds, not minutes.
 BROKER_SETTINGS: Mapping[str, str] = {
-    "node.id": "1",
-    "process.roles": "broker,controller",
-    "controller.listener.names": "CONTROLLER",
-    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-    "inter.broker.listener.name": "PLAINTEXT",
     "auto.create.topics.enable": "false",
     "default.replication.factor": "1",
     "min.insync.replicas": "1",
@@ -155,6 +150,11 @@ class EmbeddedKafka:
         self._data_dir.mkdir(parents=True, exist_ok=True)
         settings = {
             **BROKER_SETTINGS,
+            "node.id": "1",
+            "process.roles": "broker,controller",
+            "controller.listener.names": "CONTROLLER",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "inter.broker.listener.name": "PLAINTEXT",
             "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
             "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
             "controller.quorum.bootstrap.servers": f"{HOST}:{controller_port}",
@@ -186,6 +186,7 @@ class EmbeddedKafka:
     async def _spawn(self, jars: Sequence[Path], main_class: str, *arguments: str) -> Child:
         classpath = os.pathsep.join(map(str, jars))
         java = [str(JAVA), *JVM_OPTIONS, "-cp", classpath, main_class, *arguments]
+        self._log_file.unlink(missing_ok=True)  # its end tells why this start failed, no other
         self._child = await Child.spawn(java, log=self._log_file, cwd=self._data_dir)
         return self._child
 
@@ -228,7 +229,8 @@ class EmbeddedKafka:
 
 async def _answers(port: int) -> None:
     """Returns once a metadata answer names the broker; the caller holds the deadline."""
-    while not await _accepts(port) or not await _names_a_broker(port):
+    # Nothing tells us but the answer itself.
+    while not (await _accepts(port) and await _names_a_broker(port)):
         await asyncio.sleep(READY_POLL_SECONDS)
 
 

@@ -1,7 +1,7 @@
 """The jars of Apache Kafka on this machine: fetched once, verified at every use.
 
-`jars.lock` names each jar and its sha256; jgo fetches a missing or damaged one from Maven. What runs
-them is `bus/embedded.py`'s business.
+`jars.lock` names each jar and its sha256; jgo fetches a missing or damaged one from Maven.
+What runs them is `bus/embedded.py`'s business.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LOCK_FILE = Path(__file__).with_name("jars.lock")
 
 
 class JarsUnavailable(Stop):
-    """A jar could not be fetched, or is not the one `jars.lock` names; the message says what to do."""
+    """A jar could not be fetched, or is not the one `jars.lock` names; the text says what to do."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,13 @@ def verified_jars(cache_dir: Path, fetch: Fetch = fetch_from_maven) -> list[Path
 def locked_jars(lock_file: Path = _LOCK_FILE) -> list[Jar]:
     """The lines of the lock file, in its order."""
     lines = lock_file.read_text(encoding="utf-8").splitlines()
-    rows = (line.split() for line in lines if line and not line.startswith("#"))
-    return [Jar(*coordinate.split(":"), sha256) for coordinate, sha256 in rows]
+    return [_jar(line) for line in lines if line and not line.startswith("#")]
+
+
+def _jar(line: str) -> Jar:
+    coordinate, sha256 = line.split()
+    group, artifact, version = coordinate.split(":")
+    return Jar(group, artifact, version, sha256)
 
 
 def _fetch_all(jars: list[Jar], cache_dir: Path, fetch: Fetch) -> None:

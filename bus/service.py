@@ -7,12 +7,14 @@ configuration first.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 import structlog
 import uvicorn
@@ -25,7 +27,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 
 from bus.errors import BadConfig, ShipfeedError, Stop
-from bus.settings import Settings
+from bus.settings import Config, Settings
+from bus.telemetry import set_up_logging
 
 STOP_SECONDS = 10.0
 
@@ -52,19 +55,31 @@ class Service(Protocol):
         """`{"ok": bool, "ready": bool, ...}`: ok by progress, not by being alive."""
 
 
-Build = Callable[[Callable[[BaseException], None]], Awaitable[Service]]
+End = Callable[[BaseException], None]
+Build = Callable[[Config, End], Awaitable[Service]]
+"""Everything checked, nothing started.  Raises BadConfig."""
 
 
-def run(name: str, http: HttpSettings, build: Build) -> int:
+def command_line(name: str) -> argparse.ArgumentParser:
+    """What every service takes: `--config FILE`."""
+    parser = argparse.ArgumentParser(prog=f"python -m services.{name}")
+    parser.add_argument("--config", type=Path, help="shipfeed.toml; left out: environment only")
+    return parser
+
+
+def run(name: str, settings: type[HttpSettings], build: Build, config_path: Path | None) -> int:
     """Run a service until it is told to stop.  Returns the exit code."""
+    set_up_logging(name)
     try:
-        return asyncio.run(_run(name, http, build))
+        config = Config.read(config_path)
+        http = config.section(name, settings)
+        return asyncio.run(_run(http, lambda end: build(config, end)))
     except BadConfig as error:
         sys.stderr.write(f"shipfeed {name}: {error}\n")
         return 2
 
 
-async def _run(name: str, http: HttpSettings, build: Build) -> int:
+async def _run(http: HttpSettings, build: Callable[[End], Awaitable[Service]]) -> int:
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[BaseException | None] = loop.create_future()
 
@@ -80,7 +95,8 @@ async def _run(name: str, http: HttpSettings, build: Build) -> int:
     serving.add_done_callback(lambda _: end(Stop("the HTTP server ended")))
     starting = asyncio.create_task(service.start())
     try:
-        await asyncio.wait({starting, ended}, return_when=asyncio.FIRST_COMPLETED)
+        either: list[asyncio.Future[Any]] = [starting, ended]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             starting.result()
             log.info("service.started", http=f"http://{http.http_host}:{server.port()}")

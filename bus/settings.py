@@ -31,21 +31,39 @@ class KafkaSettings(Settings):
     """`[kafka]`: where it is, how to reach it, how its topics are laid out."""
 
     bootstrap_servers: str = Field("", description="HOST:PORT,...; empty: the embedded broker")
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "PLAIN", description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"
+    )
     sasl_username: str = Field("", description="SASL user name")
     sasl_password: str = Field("", description="env:NAME or file:PATH")
     ssl_ca_file: str = Field("", description="PEM file; empty: the system's authorities")
     ssl_certificate_file: str = Field("", description="PEM file of a client certificate")
     ssl_key_file: str = Field("", description="PEM file of the certificate's key")
-    prefix: str = Field("shipfeed", pattern=r"^[a-zA-Z0-9._-]{1,80}$")
-    partitions: int = Field(SHARED_PARTITIONS, ge=1, le=1024)
-    slots: int = Field(CURSOR_SLOTS, ge=1, le=1024)
-    replication_factor: int = Field(1, ge=1, le=10)
-    retention_days: dict[str, int] = Field(default_factory=dict, description="by topic name")
-    session_timeout_ms: int = Field(10_000, ge=500, le=300_000)
-    transaction_timeout_ms: int = Field(20_000, ge=1_000, le=300_000)
-    request_timeout_ms: int = Field(15_000, ge=1_000, le=300_000)
+    prefix: str = Field(
+        "shipfeed",
+        pattern=r"^[a-zA-Z0-9._-]{1,80}$",
+        description="begins the name of every topic, group and transactional id",
+    )
+    partitions: int = Field(
+        SHARED_PARTITIONS, ge=1, le=1024, description="of every topic keyed by fulfillment"
+    )
+    slots: int = Field(CURSOR_SLOTS, ge=1, le=1024, description="partitions of the cursors topic")
+    replication_factor: int = Field(1, ge=1, le=10, description="of the topics made here")
+    retention_days: dict[str, int] = Field(
+        default_factory=dict, description="by topic, such as { events = 60 }"
+    )
+    session_timeout_ms: int = Field(
+        10_000, ge=500, le=300_000, description="a silent copy loses its partitions after this"
+    )
+    transaction_timeout_ms: int = Field(
+        20_000, ge=1_000, le=300_000, description="a dead copy's open transaction ends after this"
+    )
+    request_timeout_ms: int = Field(
+        15_000, ge=1_000, le=300_000, description="one request to the broker"
+    )
     start_timeout_seconds: float = Field(60, gt=0, description="how long to wait for the broker")
 
     def topic(self, topic: Topic) -> str:
@@ -118,6 +136,21 @@ class Config:
     def section(self, name: str, model: type[S]) -> S:
         """Section `[name]` as its settings.  Raises BadConfig naming the key."""
         return checked(model, self._values.get(name, {}), f"[{name}]")
+
+    def kafka(self) -> KafkaSettings:
+        """`[kafka]` of a service, which must name its broker.  Raises BadConfig."""
+        kafka = self.section("kafka", KafkaSettings)
+        if not kafka.bootstrap_servers:
+            raise BadConfig(
+                "[kafka] bootstrap_servers is not set: give HOST:PORT, or use `shipfeed up`, "
+                "which brings its own broker"
+            )
+        return kafka
+
+    def over(self, section: str, **values: str) -> Config:
+        """The same with some scalars of a section replaced."""
+        merged = {**self._values.get(section, {}), **values}
+        return Config({**self._values, section: merged})
 
     def tables(self, name: str) -> list[dict[str, Any]]:
         """The tables `[[name]]`, unchecked."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from bus.clients import started
 from bus.errors import RetryLater
 from bus.settings import KafkaSettings
 from bus.transaction import Record
@@ -90,7 +91,7 @@ async def read_to_end(
     try:
         async with asyncio.timeout(STALL_SECONDS) as stall:
             end = await high_watermark(kafka, place)
-            await consumer.start()
+            await started(consumer)
             consumer.assign([place])
             await consumer.seek_to_beginning(place)
             position = await consumer.position(place)
@@ -110,8 +111,8 @@ async def read_to_end(
 async def high_watermark(kafka: KafkaSettings, place: TopicPartition) -> int:
     """The broker's own end of a partition, open transactions included."""
     consumer = AIOKafkaConsumer(**kafka.client_args(), isolation_level="read_uncommitted")
-    await consumer.start()
     try:
+        await started(consumer)
         return int((await consumer.end_offsets([place]))[place])
     finally:
         await consumer.stop()

@@ -7,6 +7,7 @@ import sys
 
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
+from structlog.typing import Processor
 
 RECORDS = Counter("shipfeed_records_total", "Records committed", ["service", "topic"])
 BATCH_SECONDS = Histogram("shipfeed_batch_seconds", "One batch, read to commit", ["service"])
@@ -25,7 +26,7 @@ PENDING = Gauge("shipfeed_deliveries_pending", "Unfinished deliveries", ["partit
 
 def set_up_logging(service: str, *, level: int = logging.INFO) -> None:
     """One JSON object a line on stderr, our own and the libraries' alike."""
-    shared = [
+    shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

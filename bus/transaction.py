@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
 
+from bus.clients import started
 from bus.errors import Fenced, RetryLater, SetAside, TransactionLost
 from bus.settings import KafkaSettings
 from schemas.topics import RECORD_BYTES_MAX
@@ -87,7 +88,7 @@ class Writer:
         )
         try:
             async with asyncio.timeout(self._kafka.request_timeout_ms / 1000):
-                await producer.start()
+                await started(producer)
         except (KafkaError, TimeoutError) as error:
             await _closed(producer)
             raise RetryLater(f"{self.transactional_id}: cannot start: {error!r}") from error
@@ -132,7 +133,19 @@ class Writer:
 
 async def _send(producer: AIOKafkaProducer, records: Iterable[Record]) -> None:
     """Send and await every batch; the first failure is raised after all have ended."""
-    futures = []
+    futures: list[asyncio.Future[object]] = []
+    try:
+        await _hand_over(producer, records, futures)
+    finally:
+        outcomes = await asyncio.gather(*futures, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+
+
+async def _hand_over(
+    producer: AIOKafkaProducer, records: Iterable[Record], futures: list[asyncio.Future[object]]
+) -> None:
     for (topic, partition), group in _by_partition(records).items():
         batch = producer.create_batch()
         for record in group:
@@ -143,9 +156,6 @@ async def _send(producer: AIOKafkaProducer, records: Iterable[Record]) -> None:
                 batch = producer.create_batch()
                 batch.append(timestamp=None, key=key, value=record.value, headers=headers)
         futures.append(await producer.send_batch(batch, topic, partition=partition))
-    for outcome in await asyncio.gather(*futures, return_exceptions=True):
-        if isinstance(outcome, BaseException):
-            raise outcome
 
 
 def _by_partition(records: Iterable[Record]) -> dict[tuple[str, int], list[Record]]:
@@ -160,7 +170,7 @@ async def _closed(producer: AIOKafkaProducer) -> None:
 
     Not `stop()`: it flushes first, and a ruined producer never ends flushing.
     """
-    sending = producer._sender.sender_task
+    sending = producer._sender.sender_task  # noqa: SLF001 - the library has no way to abandon
     if sending is not None:
         sending.cancel()
         await asyncio.wait({sending}, timeout=CLOSE_SECONDS_MAX)
@@ -169,4 +179,4 @@ async def _closed(producer: AIOKafkaProducer) -> None:
             await producer.client.close()
     except (KafkaError, TimeoutError, OSError):
         pass  # its connections die with it; the next owner fences whatever is left
-    producer._closed = True
+    producer._closed = True  # noqa: SLF001 - else it warns that nobody stopped it

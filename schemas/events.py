@@ -159,10 +159,8 @@ class Envelope(Message):
 
     @classmethod
     def read(cls, headers: Headers, value: bytes) -> Self:
-        """From the headers and value of an events record.  Raises ValueError when id or type lack."""
-        found = {
-            name[3:]: raw.decode() for name, raw in headers.items() if name.startswith("ce_")
-        }
+        """From an events record.  Raises ValueError when a needed header is missing."""
+        found = {name[3:]: raw.decode() for name, raw in headers.items() if name.startswith("ce_")}
         for needed in ("id", "type", "partitionkey", "time"):
             if not found.get(needed):
                 raise ValueError(f"an event without the header ce_{needed}")

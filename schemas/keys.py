@@ -6,6 +6,7 @@ import base64
 import hashlib
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
 from schemas.message import canonical_json
@@ -13,7 +14,13 @@ from schemas.message import canonical_json
 
 def joined(*parts: str) -> str:
     """Parts percent-encoded and joined by "/"; `split` gives them back."""
-    return "/".join(quote(part, safe="") for part in parts)
+    return "/".join(_quoted(part) for part in parts)
+
+
+@lru_cache(maxsize=10_000)
+def _quoted(part: str) -> str:
+    """Parts repeat a lot, and quoting them was a tenth of a normalizer's work."""
+    return quote(part, safe="")
 
 
 def split(key: str) -> list[str]:
@@ -32,6 +39,6 @@ def slot_of(source: str, account: str, slots: int) -> int:
 
 
 def minted(prefix: str, identity: Sequence[str | int | None]) -> str:
-    """`prefix_` + 26 base32 characters of the sha256 of `identity`: the same content, the same id."""
+    """`prefix_` + 26 base32 characters of a sha256: the same `identity`, the same id."""
     digest = hashlib.sha256(canonical_json(list(identity))).digest()
     return f"{prefix}_{base64.b32encode(digest).decode().lower()[:26]}"

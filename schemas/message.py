@@ -13,6 +13,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 SCHEMA_MAJOR = 1
 SCHEMA_VERSION = "1.0"
+_CANONICAL = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str
+)
 QUANTITY_SCALE_MAX = 6
 QUANTITY_LENGTH_MAX = 40  # characters; keeps "1e999999" from becoming a megabyte of zeros
 
@@ -46,9 +49,7 @@ class StateRecord(Message):
 
 def canonical_json(value: Any) -> bytes:
     """The one spelling that hashes are taken over: sorted keys, no spaces, UTF-8."""
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str
-    ).encode()
+    return _CANONICAL.encode(value).encode()
 
 
 def digest(value: Any) -> str:

@@ -71,10 +71,15 @@ DEAD_LETTERS = Topic(
     retention_ms=30 * DAY_MS,
 )
 SUBSCRIPTIONS = Topic(
-    name="subscriptions", key="subscription id", record="Subscription or EndpointHealth", count="one"
+    name="subscriptions",
+    key="subscription id",
+    record="Subscription or EndpointHealth",
+    count="one",
 )
 DELIVERIES = Topic(
-    name="deliveries", key="subscription and event", record="Delivery, or Position of a subscription"
+    name="deliveries",
+    key="subscription and event",
+    record="Delivery, or Position of a subscription",
 )
 ATTEMPTS = Topic(
     name="attempts", key="subscription and event", record="Attempt", retention_ms=14 * DAY_MS

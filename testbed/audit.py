@@ -48,9 +48,11 @@ class Report(Figures):
 
     @property
     def clean(self) -> bool:
+        """Whether nothing is missing, doubled or wrong."""
         return self.missing == self.duplicate == self.wrong == 0
 
     def as_dict(self) -> dict[str, Any]:
+        """The figures and findings as JSON values."""
         return asdict(self)
 
 

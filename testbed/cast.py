@@ -106,11 +106,13 @@ class Cast:
         return None
 
     def package(self, contents: Contents) -> Package:
+        """A new package of this order, of a carrier chance picks."""
         self.packages_made += 1
         carrier, level = self.rng.choice(CARRIERS)
         number = self.number * 10 + self.packages_made
         return Package(f"{self.number}#{self.packages_made}", number, contents, carrier, level)
 
     def tracking(self) -> str:
+        """A tracking number no other package has."""
         self.numbers_made += 1
         return f"1Z{self.number:08d}{self.rng.randrange(10**6):06d}{self.numbers_made:02d}"

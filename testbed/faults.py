@@ -61,6 +61,7 @@ class Faults:
         self._waiting += added
 
     def clear(self) -> None:
+        """Forget every fault that has not struck yet."""
         self._waiting.clear()
 
     def take(self, names: Collection[str], target: str) -> Fault | None:

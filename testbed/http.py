@@ -35,10 +35,12 @@ class Request:
 
     @property
     def path(self) -> str:
+        """The path without its query."""
         return urlsplit(self.target).path
 
     @property
     def query(self) -> dict[str, str]:
+        """The query, the last value of each name."""
         return dict(parse_qsl(urlsplit(self.target).query, keep_blank_values=True))
 
     def json(self) -> Any:
@@ -59,6 +61,7 @@ class Response:
 
 
 def json_response(status: int, value: Any, headers: dict[str, str] | None = None) -> Response:
+    """A response with a JSON body."""
     body = json.dumps(value, separators=(",", ":")).encode()
     return Response(status, body, {"Content-Type": "application/json", **(headers or {})})
 

@@ -43,6 +43,7 @@ class Line:
 
     @property
     def product(self) -> str:
+        """What a package calls this line: its SKU, or the requested one."""
         return self.sku or self.requested_sku
 
 
@@ -60,6 +61,7 @@ class Package:
 
     @property
     def accounts_for_units(self) -> bool:
+        """Whether its units count as shipped."""
         return bool(self.contents) and bool(self.shipped_at or self.tracking)
 
 
@@ -99,6 +101,7 @@ class Order:
         )
 
     def package(self, truth_id: str) -> Package:
+        """The package behind a hidden id; raises StopIteration."""
         return next(package for package in self.packages if package.truth_id == truth_id)
 
 

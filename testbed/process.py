@@ -14,5 +14,5 @@ async def run_until_stopped(server: AbstractAsyncContextManager[str]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with server as base_url:
-        print(json.dumps({"base_url": base_url}), flush=True)
+        print(json.dumps({"base_url": base_url}), flush=True)  # noqa: T201 - its announcement
         await stopped.wait()

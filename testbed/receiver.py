@@ -50,6 +50,7 @@ class Receiver:
             yield url
 
     def handle(self, request: Request) -> Response:
+        """Answer one request: its own endpoints, else an event."""
         match request.method, request.path:
             case "GET", "/received":
                 return self._received(request.query.get("after", "0"))
@@ -143,6 +144,7 @@ def _accepted(record: dict[str, Any]) -> bool:
 
 
 def main() -> None:
+    """Run as a process until told to stop."""
     parser = argparse.ArgumentParser(prog="python -m testbed.receiver", description=__doc__)
     parser.add_argument("--secret", required=True, help="whsec_…, shared with the sender")
     parser.add_argument("--journal", type=Path, help="file that keeps the record over restarts")

@@ -27,6 +27,7 @@ REQUESTS_KEPT_MAX = 20_000
 
 
 def system_clock() -> datetime:
+    """The present instant, in UTC."""
     return datetime.now(UTC)
 
 

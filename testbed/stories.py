@@ -26,6 +26,8 @@ class Step(NamedTuple):
 
 
 class Story(NamedTuple):
+    """What happens to an order, by name."""
+
     name: str
     needs_package_ids: bool = False
 

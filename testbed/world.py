@@ -69,9 +69,11 @@ class World:
         return list(self._orders.values())
 
     def finished(self, now: datetime) -> bool:
+        """Whether nothing more will happen."""
         return self.seconds_left(now) == 0 and not self._due
 
     def seconds_left(self, now: datetime) -> float:
+        """Until the last thing happens; 0 afterwards."""
         return max(0.0, (self._ends_at - now).total_seconds())
 
     def truth(self, now: datetime) -> dict[str, Any]:

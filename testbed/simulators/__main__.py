@@ -18,6 +18,7 @@ REQUESTS_PER_SECOND_DEFAULT = 1000.0
 
 
 def main() -> None:
+    """Run as a process until told to stop."""
     arguments = _arguments()
     world = World(
         arguments.seed,

@@ -25,7 +25,7 @@ PAGE_SIZE_DEFAULT = 25
 PAGE_SIZE_MAX = 100
 REQUESTS_PER_SECOND = 10.0
 BURST = 10.0
-TOKEN_DEFAULT = "zentail-token"
+TOKEN_DEFAULT = "zentail-token"  # noqa: S105 - of a simulator
 
 STATUS_NAMES: dict[OrderStatus, str] = {
     "placed": "PENDING",
@@ -80,12 +80,15 @@ class ZentailSimulator(Simulator):
         self.put({**row.body, "lastUpdatedTs": _stamp(self.clock())})
 
     def row(self, order: Order) -> Row:
+        """The order in its listing, as Zentail spells it."""
         return Row(order.number, order.updated_at, _order(order, package_ids=self._package_ids))
 
     def refusal(self, status: int, message: str) -> Response:
+        """An error in the shape of this API."""
         return json_response(status, {"errors": [{"message": message}]})
 
     def answer(self, request: Request, now: datetime) -> Response:
+        """Route a request that was let through."""
         scheme, _, credential = request.headers.get("authorization", "").rpartition(" ")
         if scheme.lower() not in ("", "bearer") or credential != self._token:
             return self.refusal(401, "missing or unknown token")

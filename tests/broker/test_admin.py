@@ -39,5 +39,5 @@ async def test_no_broker_is_one_line_within_the_limit() -> None:
         bootstrap_servers="127.0.0.1:1", start_timeout_seconds=0.5, request_timeout_ms=1000
     )
 
-    with pytest.raises(Stop, match="no Kafka at 127.0.0.1:1 .* check \\[kafka\\]"):
+    with pytest.raises(Stop, match=r"no Kafka at 127\.0\.0\.1:1 .* check \[kafka\]"):
         await ensure_topics(nowhere, SystemClock())

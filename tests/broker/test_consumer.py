@@ -3,98 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
-from aiokafka import ConsumerRecord, TopicPartition
 from faststream.kafka import KafkaMessage
 from faststream.kafka.message import FAKE_CONSUMER
 
 from bus.clock import SystemClock
-from bus.committer import Committer
 from bus.consumer import PartitionConsumer
-from bus.errors import RetryLater, Stop
+from bus.errors import Stop
 from bus.settings import KafkaSettings
-from bus.table import Table
-from bus.transaction import Record, Transaction, Writer
-from schemas.topics import EVENTS, FULFILLMENTS, RAW
+from bus.transaction import Writer
+from schemas.topics import FULFILLMENTS, RAW
+from tests.broker.copying import Broken, Copying, Member, copied, produce
 from tests.broker.reading import records, until
-
-Broken = Callable[[RetryLater], None]
-
-
-class Copying:
-    """Copies raw to events and counts each key in fulfillments: input, state, output, offsets."""
-
-    def __init__(self, kafka: KafkaSettings, number: int, broken: Broken) -> None:
-        self.kafka, self.number, self.broken = kafka, number, broken
-        self.table = Table(kafka, FULFILLMENTS, number)
-        self.writer = Writer(kafka, f"{kafka.prefix}.g.raw.{number}")
-        self.committer: Committer | None = None
-        self.before_commit: Callable[[], Awaitable[None]] | None = None
-
-    async def open(self) -> None:
-        await self.writer.start()
-        self.committer = Committer(self.writer, self.broken)
-        await self.table.restore()
-
-    async def handle(self, batch: Sequence[ConsumerRecord]) -> None:
-        assert self.committer is not None
-        group, place = f"{self.kafka.prefix}.g", TopicPartition(batch[0].topic, self.number)
-        transaction = Transaction(offsets={place: batch[-1].offset + 1}, group=group)
-        for record in batch:
-            key = record.key.decode()
-            event = Record(self.kafka.topic(EVENTS), self.number, key, record.value)
-            count = int(self.table.get(key) or b"0") + 1
-            put = self.table.put(key, str(count).encode())
-            transaction.records += [event, put]
-            self.table.apply([put])
-        if self.before_commit is not None:
-            await self.before_commit()
-        await self.committer.commit(transaction)
-
-    async def close(self) -> None:
-        if self.committer is not None:
-            await self.committer.close()
-        await self.writer.close()
-
-
-class Member:
-    """One copy of a service."""
-
-    def __init__(self, kafka: KafkaSettings) -> None:
-        self.fatal: list[BaseException] = []
-        self.built: list[Copying] = []
-        self.consumer = PartitionConsumer(
-            kafka,
-            RAW,
-            f"{kafka.prefix}.g",
-            lambda number, broken: self.build(kafka, number, broken),
-            clock=SystemClock(),
-            on_fatal=self.fatal.append,
-        )
-
-    def build(self, kafka: KafkaSettings, number: int, broken: Broken) -> Copying:
-        owned = Copying(kafka, number, broken)
-        self.built.append(owned)
-        return owned
-
-
-async def produce(kafka: KafkaSettings, first: int, last: int) -> None:
-    """Values first..last-1, spread over the partitions."""
-    writer = Writer(kafka, f"{kafka.prefix}.produce.{first}")
-    await writer.start()
-    for start in range(first, last, 200):
-        numbers = range(start, min(start + 200, last))
-        count = kafka.partition_count(RAW)
-        rows = [Record(kafka.topic(RAW), n % count, f"k{n % count}", str(n).encode()) for n in numbers]
-        await writer.commit(Transaction(rows))
-    await writer.close()
-
-
-async def copied(kafka: KafkaSettings) -> list[int]:
-    """The values that came out, partition by partition."""
-    return [int(record.value) for record in await records(kafka, EVENTS)]
 
 
 async def test_every_record_comes_out_once_and_in_order(topics: KafkaSettings) -> None:
@@ -209,7 +130,9 @@ async def test_a_batch_fetched_before_the_seek_is_dropped(topics: KafkaSettings)
 
     await until(all_out)
     stale = tuple(await records(topics, RAW, 0))
-    await member.consumer._consume(KafkaMessage(raw_message=stale, body=b"", consumer=FAKE_CONSUMER))
+    await member.consumer._consume(
+        KafkaMessage(raw_message=stale, body=b"", consumer=FAKE_CONSUMER)
+    )
     await member.consumer.stop()
 
     assert sorted(await copied(topics)) == list(range(60))
@@ -238,6 +161,48 @@ async def test_a_failed_takeover_ends_the_process(topics: KafkaSettings) -> None
     await consumer.stop()
 
     assert "newer version" in str(fatal[0])
+
+
+class LeapingClock(SystemClock):
+    """The machine's clock, moved ahead by hand."""
+
+    def __init__(self) -> None:
+        self.ahead_seconds = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead_seconds
+
+
+async def test_health_is_progress_not_being_alive(topics: KafkaSettings) -> None:
+    """A partition that is assigned and never taken over is trouble once a minute has passed."""
+    clock, go_on = LeapingClock(), asyncio.Event()
+
+    class Stuck(Copying):
+        async def open(self) -> None:
+            await super().open()
+            await go_on.wait()
+
+    consumer = PartitionConsumer(
+        topics,
+        RAW,
+        f"{topics.prefix}.g",
+        lambda number, broken: Stuck(topics, number, broken),
+        clock=clock,
+        on_fatal=lambda error: None,
+    )
+    await consumer.start()
+    await until(lambda: consumer.health()["waiting"] == [0, 1, 2, 3, 4, 5])
+    soon = consumer.health()
+    clock.ahead_seconds = 61.0
+    late = consumer.health()
+    go_on.set()
+    await until(lambda: bool(consumer.health()["ready"]))
+    mended = consumer.health()
+    await consumer.stop()
+
+    assert (True, False) == (soon["ok"], soon["ready"])
+    assert (False, False) == (late["ok"], late["ready"])
+    assert (True, []) == (mended["ok"], mended["waiting"])
 
 
 @pytest.mark.parametrize("seconds", [2.5])

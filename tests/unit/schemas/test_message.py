@@ -15,7 +15,7 @@ from schemas.message import canonical_json, iso, parse_instant, quantity
 
 @pytest.mark.parametrize(
     ("given_value", "expected"),
-    [(3, "3"), ("3.0", "3"), ("0.50", "0.5"), (Decimal("10"), "10"), ("0", "0"), ("1e2", "100")],
+    [(3, "3"), ("3.0", "3"), ("0.50", "0.5"), (Decimal(10), "10"), ("0", "0"), ("1e2", "100")],
 )
 def test_a_quantity_has_one_spelling(given_value: object, expected: str) -> None:
     """Equal amounts compare equal as text."""
@@ -61,9 +61,11 @@ def test_a_newer_major_is_refused_by_name() -> None:
         "observed_at": datetime(2026, 1, 1, tzinfo=UTC),
     }
 
-    with pytest.raises(ValueError, match="Mark has schema_version '2.0'"):
+    with pytest.raises(ValueError, match=r"Mark has schema_version '2\.0'"):
         Mark.model_validate(values)
-    assert "1.7" == Mark.model_validate({**values, "schema_version": "1.7", "new": 1}).schema_version
+    assert (
+        "1.7" == Mark.model_validate({**values, "schema_version": "1.7", "new": 1}).schema_version
+    )
 
 
 def test_canonical_json_does_not_depend_on_key_order() -> None:

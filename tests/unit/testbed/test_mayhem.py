@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from console.mayhem import kills
+from testbed.mayhem import kills
 
 
 def test_every_service_is_killed_as_often_as_asked_and_the_seed_decides_when() -> None:

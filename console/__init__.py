@@ -1,0 +1,1 @@
+"""For people: the command line over the same topics.  Owns no state and no topic."""

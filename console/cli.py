@@ -1,0 +1,43 @@
+"""`shipfeed`: one verb for running, one for each thing to look at.
+
+Exit codes: 0 well, 1 not well (an audit that found something, a broker that does not answer),
+2 wrong use or configuration.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from aiokafka.errors import KafkaError
+
+from bus.errors import BadConfig, ShipfeedError
+from console.commands import audit, cursors, dead_letters, demo, packages, topics, up
+
+app = typer.Typer(
+    help="One feed of every shipped package, from commerce systems that can only be polled.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for module in (demo, up, topics, cursors, packages, dead_letters, audit):
+    app.command(module.NAME)(module.run)
+
+
+def main() -> None:
+    """Run; a user's mistake is one line, never a traceback."""
+    try:
+        app()
+    except BadConfig as error:
+        _end(str(error), 2)
+    except (ShipfeedError, KafkaError, TimeoutError) as error:
+        _end(str(error) or repr(error), 1)
+
+
+def _end(line: str, code: int) -> None:
+    sys.stderr.write(f"shipfeed: {line}\n")
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Options and output that the commands share."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from bus.errors import BadConfig
+from bus.settings import Config, KafkaSettings
+
+CONFIG_FILE = Path("shipfeed.toml")
+T = TypeVar("T")
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="shipfeed.toml; left out: the one in this folder")
+]
+KafkaOption = Annotated[
+    str, typer.Option("--kafka", help="HOST:PORT, over [kafka] bootstrap_servers")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="print JSON, one object a line")]
+CountOption = Annotated[int, typer.Option("--count", min=1, max=10_000, help="how many at most")]
+
+
+def config_path(given: Path | None) -> Path | None:
+    """The file named, or the one in this folder, or none."""
+    return given or (CONFIG_FILE if CONFIG_FILE.exists() else None)
+
+
+def kafka_settings(config: Path | None, address: str) -> KafkaSettings:
+    """Where the topics are.  Raises BadConfig when nobody said so."""
+    kafka = Config.read(config_path(config)).section("kafka", KafkaSettings)
+    if address:
+        kafka = kafka.model_copy(update={"bootstrap_servers": address})
+    if not kafka.bootstrap_servers:
+        raise BadConfig("which Kafka? name it with --kafka HOST:PORT; `shipfeed up` prints its own")
+    return kafka
+
+
+def wait_for(work: Coroutine[Any, Any, T]) -> T:
+    """Run to its end; Ctrl-C ends it without a traceback."""
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def show(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, as_json: bool
+) -> None:
+    """A table for people, or one JSON object a row."""
+    if as_json:
+        for row in rows:
+            typer.echo(json.dumps(dict(zip(columns, row, strict=True)), default=str))
+        return
+    table = Table(title=title)
+    for column in columns:
+        table.add_column(column.replace("_", " "))
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    Console().print(table)

@@ -1,0 +1,69 @@
+"""The services of one machine: an embedded Kafka unless one is named, and copies of all three."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from bus.embedded import EmbeddedKafka
+from bus.errors import Stop
+from bus.settings import Config, KafkaSettings
+from console.processes import Kept
+from services.normalizer import app as normalizer
+from services.notifier import app as notifier
+from services.poller import app as poller
+
+SERVICES = ("poller", "normalizer", "notifier")
+
+
+class House:
+    """Start order: broker, services.  `refused` is set when a service says it cannot run at all."""
+
+    def __init__(self, config_path: Path | None, data_dir: Path, *, copies: int = 1) -> None:
+        self.config = Config.read(config_path)
+        self.kafka = self.config.section("kafka", KafkaSettings)
+        self.broker = None if self.kafka.bootstrap_servers else EmbeddedKafka(data_dir / "kafka")
+        self.children: list[Kept] = []
+        self.refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._config_path = config_path
+        self._data_dir = data_dir
+        self._copies = copies
+
+    async def start(self) -> None:
+        """Raises BadConfig before anything runs, Stop when the broker cannot start."""
+        rehearsed = self.config.over("kafka", bootstrap_servers=self.kafka.bootstrap_servers or "-")
+        for build in (poller.build, normalizer.build, notifier.build):
+            await build(rehearsed, _never_ends)
+        self._data_dir.mkdir(parents=True, exist_ok=True)
+        if self.broker is not None:
+            await self.broker.start()
+            address = self.broker.bootstrap_servers
+            self.kafka = self.kafka.model_copy(update={"bootstrap_servers": address})
+        config = ["--config", str(self._config_path)] if self._config_path else []
+        environment = {"SHIPFEED_KAFKA__BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers}
+        for service in SERVICES:
+            for copy in range(1, self._copies + 1):
+                name = f"{service}-{copy}"
+                log = self._data_dir / f"{name}.log"
+                child = Kept(name, f"services.{service}", config, log, environment)
+                await child.start()
+                child.keep_running(self._refuse)
+                self.children.append(child)
+
+    async def stop(self) -> None:
+        """Services first, so that they can end their transactions, then the broker."""
+        await asyncio.gather(*(child.stop() for child in self.children))
+        if self.broker is not None:
+            await self.broker.stop()
+
+    def of(self, service: str) -> list[Kept]:
+        """The copies of one service."""
+        return [child for child in self.children if child.name.startswith(f"{service}-")]
+
+    def _refuse(self, error: Stop) -> None:
+        if not self.refused.done():
+            self.refused.set_exception(error)
+
+
+def _never_ends(_: BaseException) -> None:
+    """A service that was built to check its configuration is not started."""

@@ -1,0 +1,41 @@
+"""The audit as a table for people."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from console.demo import Ending
+
+FINDINGS_MAX = 20
+ROWS = {
+    "shipped_in_world": "packages that shipped in the world and stayed shipped",
+    "shipped_events": "package.shipped events the subscriber accepted",
+    "missing": "of those packages, never announced",
+    "duplicate": "announced under a second event id",
+    "wrong": "announced or stored, but never true",
+    "may_shipped": "shipped only for a while: may or may not have been seen",
+    "delivered": "events the subscriber accepted",
+    "redelivered": "the same webhook-id sent again",
+    "verified": "requests whose signature the standardwebhooks library verified",
+    "kills": "processes killed while they worked",
+    "seconds": "the whole run",
+}
+
+
+def print_verdict(ending: Ending) -> None:
+    """The figures, what was found, and one last line that says it all."""
+    console = Console(highlight=False)
+    found, table = ending.as_dict(), Table(title="audit")
+    table.add_column("figure")
+    table.add_column("count", justify="right")
+    table.add_column("what it counts")
+    for name, meaning in ROWS.items():
+        bad = name in ("missing", "duplicate", "wrong") and found[name]
+        table.add_row(name, str(found[name]), meaning, style="bold red" if bad else None)
+    console.print(table)
+    for line in [*ending.unsettled, *ending.report.findings][:FINDINGS_MAX]:
+        console.print(f"- {line}", markup=False)
+    report = ending.report
+    counts = f"{report.missing} missing / {report.duplicate} duplicate / {report.wrong} wrong"
+    console.print(counts, style="bold green" if ending.ok else "bold red")

@@ -1,0 +1,59 @@
+"""The composition root: the only place that builds the normalizer's parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bus.admin import ensure_topics
+from bus.clock import Clock, SystemClock
+from bus.consumer import Owned, PartitionConsumer
+from bus.errors import RetryLater
+from bus.service import End
+from bus.settings import Config, KafkaSettings
+from bus.telemetry import PARTITIONS_OWNED
+from schemas.topics import RAW
+from services.normalizer.baseline import refuse_lost_state
+from services.normalizer.handler import SERVICE, RawPartition, group_of
+from services.normalizer.mappers import discovered
+from services.normalizer.settings import NormalizerSettings
+
+
+class Normalizer:
+    """The service `bus.service.run` drives."""
+
+    def __init__(
+        self, kafka: KafkaSettings, end: End, *, clock: Clock, accept_new_baseline: bool
+    ) -> None:
+        self._kafka = kafka
+        self._clock = clock
+        self._accept_new_baseline = accept_new_baseline
+        self._mappers = discovered()
+        self._consumer = PartitionConsumer(
+            kafka, RAW, group_of(kafka), self._own, clock=clock, on_fatal=end
+        )
+
+    async def start(self) -> None:
+        """Verify the topics, then join the group.  Raises Stop, BadConfig, KafkaError."""
+        await ensure_topics(self._kafka, self._clock)
+        if not self._accept_new_baseline:
+            await refuse_lost_state(self._kafka)
+        await self._consumer.start()
+
+    async def stop(self) -> None:
+        """Finish the transactions in hand and leave the group."""
+        await self._consumer.stop()
+
+    def health(self) -> dict[str, object]:
+        """The consumer's."""
+        PARTITIONS_OWNED.labels(SERVICE).set(len(self._consumer.owned))
+        return self._consumer.health()
+
+    def _own(self, partition: int, broken: Callable[[RetryLater], None]) -> Owned:
+        return RawPartition(self._kafka, partition, self._mappers, clock=self._clock, broken=broken)
+
+
+async def build(config: Config, end: End, *, accept_new_baseline: bool = False) -> Normalizer:
+    """The service as the configuration says.  Raises BadConfig."""
+    config.section(SERVICE, NormalizerSettings)
+    kafka = config.kafka()
+    return Normalizer(kafka, end, clock=SystemClock(), accept_new_baseline=accept_new_baseline)

@@ -1,0 +1,108 @@
+"""What can be known a package by: its id, its numbers, what is in it, when and by whom it left.
+
+Pure values in one spelling, so that equal evidence compares equal; which package is which is
+decided in `identity`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from schemas.fulfillment import Carrier, LineItem, Tracking
+from schemas.message import quantity
+
+OVERLAP_NOT_TOLD = 0.5  # unknown contents neither speak for a pair nor against it
+
+# (order, product, unit) and quantity, sorted; None: the source does not say.
+Contents = tuple[tuple[tuple[str, str, str], str], ...] | None
+
+
+class Described(Protocol):
+    """What a stored and a seen package have in common."""
+
+    @property
+    def upstream_id(self) -> str | None:
+        """The source's own id."""
+
+    @property
+    def carrier(self) -> Carrier | None:
+        """Who carries it."""
+
+    @property
+    def trackings(self) -> tuple[Tracking, ...]:
+        """Its tracking numbers."""
+
+    @property
+    def shipped_at(self) -> datetime | None:
+        """When it left."""
+
+    @property
+    def line_items(self) -> tuple[LineItem, ...] | None:
+        """What is inside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What identity is judged by."""
+
+    upstream_id: str | None
+    numbers: frozenset[str]
+    contents: Contents
+    carrier: str | None
+    shipped_at: datetime | None
+
+    @classmethod
+    def of(cls, package: Described) -> Evidence:
+        """The evidence a package shows."""
+        carrier = package.carrier
+        return cls(
+            upstream_id=package.upstream_id,
+            numbers=numbers_of(package.trackings),
+            contents=contents_of(package.line_items),
+            carrier=(carrier.code or carrier.name_raw or carrier.code_raw) if carrier else None,
+            shipped_at=package.shipped_at,
+        )
+
+
+def numbers_of(trackings: Iterable[Tracking]) -> frozenset[str]:
+    """The tracking numbers in their normal form."""
+    return frozenset(found.number_normalized for found in trackings if found.number_normalized)
+
+
+def contents_of(items: Sequence[LineItem] | None) -> Contents:
+    """Contents in one spelling: equal contents are equal whatever the order of the items.
+
+    A product is its SKU, else its line: which line a SKU belongs to may become ambiguous later
+    without anything in the box having changed.
+    """
+    if items is None:
+        return None
+    if len(items) == 1 and items[0].quantity != "0":
+        return ((_product(items[0]), items[0].quantity),)
+    sums: dict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
+    for item in items:
+        sums[_product(item)] += Decimal(item.quantity)
+    return tuple(sorted((product, quantity(total)) for product, total in sums.items() if total))
+
+
+def overlap(one: Contents, other: Contents) -> float:
+    """Shared units by all units, 0 to 1; two empty boxes are the same."""
+    if one is None or other is None:
+        return OVERLAP_NOT_TOLD
+    if one == other:
+        return 1.0
+    left = {product: Decimal(count) for product, count in one}
+    right = {product: Decimal(count) for product, count in other}
+    products = left.keys() | right.keys()
+    zero = Decimal(0)
+    shared = sum(min(left.get(p, zero), right.get(p, zero)) for p in products)
+    return float(shared / sum(max(left.get(p, zero), right.get(p, zero)) for p in products))
+
+
+def _product(item: LineItem) -> tuple[str, str, str]:
+    return item.order_id or "", item.sku or item.line_id or "", item.unit or ""

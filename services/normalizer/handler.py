@@ -1,0 +1,183 @@
+"""One partition of raw: batches in; state, events, dead letters and offsets in one transaction.
+
+What follows from raw partition p is written to partition p of every topic (design 2).  Nothing
+here is the truth: after any doubt the partition is rebuilt from Kafka.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+import structlog
+from aiokafka import ConsumerRecord, TopicPartition
+
+from bus.clock import Clock
+from bus.committer import Committer
+from bus.dead_letters import set_aside
+from bus.errors import RetryLater, SetAside
+from bus.settings import KafkaSettings
+from bus.table import Table
+from bus.telemetry import BATCH_SECONDS, DEAD_LETTERS, RECORDS, STALE
+from bus.transaction import Record, Transaction, Writer, refuse_too_large
+from schemas.dead_letter import DeadLetter
+from schemas.events import FulfillmentEvent
+from schemas.fulfillment import Fulfillment
+from schemas.raw import Provenance
+from schemas.topics import EVENTS, FULFILLMENTS, RAW
+from services.normalizer.mapper import Mapper
+from services.normalizer.merge import Outcome
+from services.normalizer.observation import observed, provenance_of, restored
+
+SERVICE = "normalizer"
+BREATH_RECORDS = 100  # between two chances for heartbeats and the other partitions
+
+log = structlog.get_logger(__name__)
+
+
+def group_of(kafka: KafkaSettings) -> str:
+    """The consumer group of all normalizers of this feed."""
+    return f"{kafka.prefix}.{SERVICE}"
+
+
+class RawPartition:
+    """Owns one partition of raw: its writer and its table of fulfillments."""
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        partition: int,
+        mappers: Mapping[str, Mapper],
+        *,
+        clock: Clock,
+        broken: Callable[[RetryLater], None],
+    ) -> None:
+        self.partition = partition
+        self._kafka = kafka
+        self._mappers = mappers
+        self._clock = clock
+        self._broken = broken
+        self._group = group_of(kafka)
+        self._raw = TopicPartition(kafka.topic(RAW), partition)
+        self._writer = Writer(kafka, f"{self._group}.{self._raw.topic}.{partition}")
+        self._committer: Committer | None = None
+        self._table = Table(kafka, FULFILLMENTS, partition)
+
+    async def open(self) -> None:
+        """Fence the older owner, then read what it left.  Raises RetryLater."""
+        await self._writer.start()
+        await self._table.restore()
+        self._committer = Committer(self._writer, self._broken)
+        log.info(
+            "normalizer.partition_restored", partition=self.partition, fulfillments=len(self._table)
+        )
+
+    async def handle(self, records: Sequence[ConsumerRecord]) -> None:
+        """Normalize and commit a batch.  Raises RetryLater, Stop."""
+        if self._committer is None:
+            raise RetryLater(f"{self._raw}: not open")
+        began = self._clock.monotonic()
+        batch = _Batch(self._kafka, self.partition, self._mappers, self._table)
+        for number, record in enumerate(records, start=1):
+            batch.take(record, self._clock)
+            if number % BREATH_RECORDS == 0:
+                await asyncio.sleep(0)
+        offsets = {self._raw: records[-1].offset + 1}
+        await self._committer.commit(Transaction(batch.records, offsets, self._group))
+        self._table.apply(batch.records)
+        batch.count()
+        RECORDS.labels(SERVICE, RAW.name).inc(len(records))
+        BATCH_SECONDS.labels(SERVICE).observe(self._clock.monotonic() - began)
+
+    async def close(self) -> None:
+        """Finish what is being committed, let the writer go."""
+        if self._committer is None:
+            await self._writer.close()
+            return
+        committer, self._committer = self._committer, None
+        await committer.close()
+
+
+class _Batch:
+    """What a batch makes of the table, before any of it is committed."""
+
+    def __init__(
+        self, kafka: KafkaSettings, partition: int, mappers: Mapping[str, Mapper], table: Table
+    ) -> None:
+        self.records: list[Record] = []
+        self._kafka = kafka
+        self._partition = partition
+        self._mappers = mappers
+        self._table = table
+        self._events = kafka.topic(EVENTS)
+        self._states: dict[str, Fulfillment | None] = {}
+        self._event_count = 0
+        self._stale: list[str] = []
+        self._dead: list[str] = []
+
+    def take(self, record: ConsumerRecord, clock: Clock) -> None:
+        """Add what follows from one record: state and events, a dead letter, or nothing."""
+        provenance = None
+        try:
+            key, provenance = provenance_of(record)
+            outcome = observed(record, provenance, self._mappers, lambda: self._stored(key))
+            written = self._written(key, outcome, provenance)
+        except SetAside as error:
+            self._set_aside(record, provenance, error, clock)
+            return
+        if outcome.stale:
+            self._stale.append(provenance.source)
+        if outcome.state is not None:
+            self._states[key] = outcome.state
+            self._event_count += len(outcome.events)
+            self.records.extend(written)
+
+    def count(self) -> None:
+        """Tell the metrics, once it is committed."""
+        RECORDS.labels(SERVICE, EVENTS.name).inc(self._event_count)
+        for source in self._stale:
+            STALE.labels(source).inc()
+        for source in self._dead:
+            DEAD_LETTERS.labels(SERVICE, source).inc()
+
+    def _stored(self, key: str) -> Fulfillment | None:
+        if key not in self._states:
+            self._states[key] = restored(key, self._table.get(key))
+        return self._states[key]
+
+    def _written(self, key: str, outcome: Outcome, provenance: Provenance) -> list[Record]:
+        """Raises SetAside when a record of it is larger than its topic takes."""
+        if outcome.state is None:
+            return []
+        state = self._table.put(key, outcome.state.to_json())
+        trace = [("traceparent", provenance.traceparent.encode())] if provenance.traceparent else []
+        written = [state, *(self._event(key, event, trace) for event in outcome.events)]
+        for record in written:
+            refuse_too_large(record)
+        return written
+
+    def _event(self, key: str, event: FulfillmentEvent, trace: list[tuple[str, bytes]]) -> Record:
+        headers = [*event.headers(), *trace]
+        return Record(self._events, self._partition, key, event.data.to_json(), headers)
+
+    def _set_aside(
+        self, record: ConsumerRecord, provenance: Provenance | None, error: SetAside, clock: Clock
+    ) -> None:
+        origin = f"{record.topic}/{record.partition}/{record.offset}"
+        source = provenance.source if provenance else ""
+        letter = DeadLetter(
+            service=SERVICE,
+            reason=error.reason,
+            path=error.path,
+            origin=origin,
+            source=source,
+            account=provenance.account if provenance else "",
+            at=clock.now(),
+        )
+        log.warning(
+            "normalizer.record_set_aside", origin=origin, reason=error.reason, path=error.path
+        )
+        self._dead.append(source)
+        key = (record.key or b"").decode(errors="replace")
+        value = record.value or b""
+        self.records.append(set_aside(self._kafka, letter, key, value, self._partition))

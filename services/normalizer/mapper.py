@@ -1,0 +1,145 @@
+"""The contract of a mapper: one upstream record in, what it shows of a fulfillment out.
+
+Pure: no state, no clock, no Kafka.  Which package is which, what is new and what has been told
+already are decided later (`identity`, `merge`, `diff`).  A mapper builds on this file, `schemas`,
+msgspec and the standard library, nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from bus.errors import SetAside
+from schemas.fulfillment import (
+    LEFT,
+    Carrier,
+    FulfillmentStatus,
+    Identity,
+    LineItem,
+    OrderRef,
+    PackageStatus,
+    Scope,
+    Tracking,
+)
+from schemas.message import parse_instant
+from schemas.raw import Provenance
+from services.normalizer.carriers import code_of
+
+PACKAGES_MAX = 1000  # in one fulfillment; pairing compares them with each other
+
+_NOT_IN_NUMBERS = re.compile(r"[\s.\-\u2010-\u2015]+")
+_PATH = re.compile(r"^(?P<reason>.*?)(?: - at `(?P<path>.*)`)?$", re.DOTALL)
+
+T = TypeVar("T")
+
+
+class Unmappable(SetAside):
+    """A record that cannot be understood: `reason`, and in `path` where ("$.packages[0]")."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A package as the source shows it now, before it is known which one it is.
+
+    `status` is shipped or delivered only with the source's evidence that the package left;
+    `upstream_id` is the source's own id where it has one, `upstream_id_kind` what that id is.
+    `line_items` is None when the source does not say what is inside.
+    """
+
+    status: PackageStatus
+    upstream_id: str | None = None
+    upstream_id_kind: Identity = "source_id"
+    status_raw: str | None = None
+    carrier: Carrier | None = None
+    service_level: str | None = None
+    trackings: tuple[Tracking, ...] = ()
+    shipped_at: datetime | None = None
+    delivered_at: datetime | None = None
+    line_items: tuple[LineItem, ...] | None = None
+
+    @property
+    def left(self) -> bool:
+        """Whether there is evidence that it was shipped."""
+        return self.status in LEFT
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A whole fulfillment as one record shows it.
+
+    `status` None: the source has no word for it, so it follows from the packages.  `updated_at`
+    is the source's own version of the record; None: the instant of observation decides.
+    `provisional`: the source says the packages may still change.
+    """
+
+    scope: Scope
+    orders: tuple[OrderRef, ...]
+    status: FulfillmentStatus | None
+    status_raw: str | None = None
+    final: bool = False
+    provisional: bool = False
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    line_items: tuple[LineItem, ...] = ()
+    packages: tuple[Seen, ...] = ()
+
+
+class Mapper(Protocol):
+    """What each module of `mappers/` is; its file name is the source's id."""
+
+    def map(self, raw: bytes, provenance: Provenance) -> Snapshot:
+        """What the record shows.  Raises Unmappable."""
+
+
+def decoded(decoder: msgspec.json.Decoder[T], raw: bytes) -> T:
+    """The record as the decoder's type.  Raises Unmappable with the path of the trouble."""
+    try:
+        return decoder.decode(raw)
+    except msgspec.DecodeError as error:  # ValidationError is one
+        found = _PATH.match(str(error))
+        reason, path = (found["reason"], found["path"]) if found else (str(error), None)
+        raise Unmappable(reason, path or "$") from error
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise Unmappable(f"not readable as JSON: {error}", "$") from error
+
+
+def instant(text: str | None, path: str) -> datetime | None:
+    """An instant in UTC, null as it is.  Raises Unmappable: `path`, and what stands there."""
+    if text is None:
+        return None
+    try:
+        return parse_instant(text)
+    except ValueError as error:
+        raise Unmappable(str(error), path) from error
+
+
+def tracking(number: str | None, url: str | None = None) -> tuple[Tracking, ...]:
+    """No or one tracking: blank text is as good as null."""
+    number, url = _told(number), _told(url)
+    if number is None and url is None:
+        return ()
+    normalized = normalized_number(number) if number else None
+    return (Tracking(number=number, number_normalized=normalized, url=url),)
+
+
+def carrier(name: str | None, code: str | None = None) -> Carrier | None:
+    """The carrier with our code where its name or code is a known one."""
+    name, code = _told(name), _told(code)
+    if name is None and code is None:
+        return None
+    return Carrier(code=code_of(name) or code_of(code), name_raw=name, code_raw=code)
+
+
+def normalized_number(number: str) -> str:
+    """For comparing only: NFKC, upper case, no spaces, hyphens, dots; leading zeros stay."""
+    return _NOT_IN_NUMBERS.sub("", unicodedata.normalize("NFKC", number)).upper()
+
+
+def _told(text: str | None) -> str | None:
+    return (text.strip() or None) if text else None

@@ -1,0 +1,151 @@
+"""Zentail sales orders: one order is one fulfillment, its `packages` are the packages.
+
+Facts and their marks: the zentail seed and upstreams/zentail.md.  Names inside a package are
+assumed there, so every one of them may be missing, and fields we do not know are passed over.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from schemas.fulfillment import FulfillmentStatus, LineItem, OrderRef
+from schemas.message import quantity
+from schemas.raw import Provenance
+from services.normalizer.mapper import (
+    PACKAGES_MAX,
+    Seen,
+    Snapshot,
+    Unmappable,
+    carrier,
+    decoded,
+    instant,
+    tracking,
+)
+
+STATUSES: dict[str, FulfillmentStatus] = {
+    "PENDING_PAYMENT": "open",
+    "PENDING": "open",
+    "PARTIALLY_SHIPPED": "partially_shipped",
+    "SHIPPED": "shipped",
+    "RETURN_REQUESTED": "shipped",
+    "RETURNED": "returned",
+    "REFUNDED": "returned",
+    "CANCELLED": "canceled",
+    "CANCELED": "canceled",
+}
+# In these a tracking number is enough; before them it is only a printed label.
+STATUSES_THAT_PROVE_SHIPPING = frozenset(
+    {"PARTIALLY_SHIPPED", "SHIPPED", "RETURN_REQUESTED", "RETURNED", "REFUNDED"}
+)
+STATUSES_STILL_CHANGING = frozenset({"PARTIALLY_SHIPPED"})
+
+
+class _Line(msgspec.Struct, rename="camel"):
+    line_item_id: str | int | None = None
+    sku_upper: str | None = msgspec.field(default=None, name="SKU")
+    sku: str | None = None
+    requested_sku: str | None = None
+    quantity: Decimal | None = None
+
+    @property
+    def product(self) -> str | None:
+        """What the line is of: SKU may be null, then requestedSku names it (public: guides)."""
+        return self.sku_upper or self.sku or self.requested_sku
+
+
+class _Package(msgspec.Struct, rename="camel"):
+    package_id: str | int | None = None
+    fulfillment_package_id: str | int | None = None
+    carrier: str | None = None
+    service_level: str | None = None
+    service_level_lower: str | None = msgspec.field(default=None, name="service_level")
+    tracking: str | None = None
+    shipped_ts: str | None = None
+    products: list[_Line] | None = None
+
+
+class _Order(msgspec.Struct, rename="camel"):
+    order_number: str | int
+    status: str
+    last_updated_ts: str | None = None
+    order_ts: str | None = None
+    products: list[_Line] | None = None
+    packages: list[_Package] | None = None
+
+
+_DECODER = msgspec.json.Decoder(_Order)
+
+
+def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the contract's word
+    """An order as it is now.  Raises Unmappable."""
+    order = decoded(_DECODER, raw)
+    number = str(order.order_number)
+    if number != provenance.upstream_id:
+        raise Unmappable(f"order {number} came as record {provenance.upstream_id}", "$.orderNumber")
+    packages = order.packages or []
+    if len(packages) > PACKAGES_MAX:
+        raise Unmappable(f"{len(packages)} packages, at most {PACKAGES_MAX} are read", "$.packages")
+    lines = order.products or []
+    status = STATUSES.get(order.status, "unknown")
+    return Snapshot(
+        scope="shipment",
+        orders=(OrderRef(id=number, number=number),),
+        status=status,
+        status_raw=order.status,
+        final=status in ("shipped", "returned", "canceled"),
+        provisional=order.status in STATUSES_STILL_CHANGING,
+        created_at=instant(order.order_ts, "$.orderTs"),
+        updated_at=instant(order.last_updated_ts, "$.lastUpdatedTs"),
+        line_items=tuple(
+            _item(line, _id(line.line_item_id), f"$.products[{index}]")
+            for index, line in enumerate(lines)
+        ),
+        packages=tuple(
+            _seen(package, lines, order.status, f"$.packages[{index}]")
+            for index, package in enumerate(packages)
+        ),
+    )
+
+
+def _seen(package: _Package, lines: list[_Line], order_status: str, path: str) -> Seen:
+    items = None
+    if package.products is not None:
+        items = tuple(
+            _item(product, _line_id(product.product, lines), f"{path}.products[{index}]")
+            for index, product in enumerate(package.products)
+        )
+    trackings = tracking(package.tracking)
+    shipped_at = instant(package.shipped_ts or None, f"{path}.shippedTs")
+    backed = bool(trackings) and order_status in STATUSES_THAT_PROVE_SHIPPING
+    filled = any(Decimal(item.quantity) > 0 for item in items or ())
+    return Seen(
+        status="shipped" if filled and (shipped_at is not None or backed) else "pending",
+        upstream_id=_id(package.package_id) or _id(package.fulfillment_package_id),
+        carrier=carrier(package.carrier),
+        service_level=package.service_level_lower or package.service_level or None,
+        trackings=trackings,
+        shipped_at=shipped_at,
+        line_items=items,
+    )
+
+
+def _item(line: _Line, line_id: str | None, path: str) -> LineItem:
+    try:
+        return LineItem(sku=line.product, line_id=line_id, quantity=quantity(line.quantity))
+    except ValueError as error:
+        raise Unmappable(str(error), f"{path}.quantity") from error
+
+
+def _line_id(sku: str | None, lines: list[_Line]) -> str | None:
+    """Package products name a SKU only: the order line, when just one can be meant."""
+    if sku is None:
+        return None
+    found = [line for line in lines if line.product == sku]
+    found = found or [line for line in lines if line.requested_sku == sku]
+    return _id(found[0].line_item_id) if len(found) == 1 else None
+
+
+def _id(value: str | int | None) -> str | None:
+    return None if value is None or value == "" else str(value)

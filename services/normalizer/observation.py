@@ -1,0 +1,69 @@
+"""One raw record judged: what it makes of its fulfillment, or why it must be set aside.
+
+Pure, and the only place that knows both Kafka's record and the fulfillment's state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from aiokafka import ConsumerRecord
+
+from bus.errors import SetAside, Stop
+from schemas.fulfillment import Fulfillment, RawRef
+from schemas.raw import Provenance
+from services.normalizer.mapper import Mapper, Snapshot
+from services.normalizer.merge import Outcome, merge
+
+
+def provenance_of(record: ConsumerRecord) -> tuple[str, Provenance]:
+    """Its key and where it came from.  Raises SetAside when key and headers do not agree."""
+    try:
+        provenance = Provenance.read(dict(record.headers))
+    except ValueError as error:
+        raise SetAside(f"headers cannot be read: {error}", "headers") from error
+    key = provenance.key
+    if record.key != key.encode():
+        raise SetAside(f"the record's key is not {key}, as its headers say", "key")
+    return key, provenance
+
+
+def observed(
+    record: ConsumerRecord,
+    provenance: Provenance,
+    mappers: Mapping[str, Mapper],
+    stored: Callable[[], Fulfillment | None],
+) -> Outcome:
+    """The record merged into what is known, `stored`, once it is needed.  Raises SetAside, Stop."""
+    if record.value is None:
+        raise SetAside("a tombstone: raw takes full snapshots only")
+    snapshot = _mapped(record.value, provenance, mappers)
+    reference = RawRef(topic=record.topic, partition=record.partition, offset=record.offset)
+    return merge(stored(), snapshot, provenance, reference)
+
+
+def restored(key: str, value: bytes | None) -> Fulfillment | None:
+    """The state of `key`.  Raises Stop when this build cannot read it."""
+    if value is None:
+        return None
+    try:
+        return Fulfillment.model_validate_json(value)
+    except ValueError as error:
+        raise Stop(f"the state of {key} cannot be read: {error}") from error
+
+
+def _mapped(value: bytes, provenance: Provenance, mappers: Mapping[str, Mapper]) -> Snapshot:
+    mapper = mappers.get(provenance.source)
+    if mapper is None:
+        raise SetAside(
+            f"there is no mapper for source {provenance.source!r}; there are: "
+            + ", ".join(sorted(mappers)),
+            "shipfeed-source",
+        )
+    try:
+        return mapper.map(value, provenance)
+    except SetAside:
+        raise
+    except Exception as error:
+        # A fault of the mapper's own costs the one record it met, never the partition behind it.
+        raise SetAside(f"the mapper of {provenance.source} failed: {error!r}") from error

@@ -1,0 +1,1 @@
+"""Events to subscribers: fans out, in order within a fulfillment; forgets nothing."""

@@ -1,0 +1,115 @@
+"""The notifier's composition root: the only place that builds its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from bus.admin import ensure_topics
+from bus.clock import Clock, SystemClock
+from bus.consumer import PartitionConsumer
+from bus.errors import RetryLater
+from bus.settings import Config, KafkaSettings
+from bus.telemetry import PARTITIONS_OWNED
+from schemas.topics import EVENTS
+from services.notifier.channel import Surroundings
+from services.notifier.endpoints import Endpoints
+from services.notifier.partition import Partition, group_of
+from services.notifier.settings import (
+    NotifierSettings,
+    SubscriptionEntry,
+    check_retention,
+    read_subscriptions,
+)
+from services.notifier.settlement import SERVICE
+from services.notifier.subscriptions import SubscriptionStore
+
+ADVICE = (
+    "no subscriptions: add a [[subscriptions]] table with name, types and "
+    'channel = { type = "log" } or { type = "webhook", url = "https://…", secret = "env:NAME" }'
+)
+
+log = structlog.get_logger(__name__)
+
+
+class Notifier:
+    """What `bus.service.run` drives."""
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        settings: NotifierSettings,
+        entries: Sequence[SubscriptionEntry],
+        clock: Clock,
+        end: Callable[[BaseException], None],
+    ) -> None:
+        self._kafka = kafka
+        self._settings = settings
+        self._entries = entries
+        self._clock = clock
+        self._store = SubscriptionStore(kafka, clock)
+        self._endpoints = Endpoints(kafka, self._store, clock, end)
+        partitions = kafka.partition_count(EVENTS)
+        self._surroundings = Surroundings(
+            clock=clock,
+            allow_networks=settings.allow_networks,
+            connect_timeout_seconds=settings.connect_timeout_seconds,
+            total_timeout_seconds=settings.total_timeout_seconds,
+            # An equal part for each partition, so that copies need not speak to each other.
+            connections_max=max(1, settings.concurrency // partitions),
+        )
+        self._consumer = PartitionConsumer(
+            kafka, EVENTS, group_of(kafka), self._build, clock=clock, on_fatal=end
+        )
+        self._joining = False
+        self._started = False
+
+    async def start(self) -> None:
+        """Raises Stop, BadConfig, RetryLater, KafkaError."""
+        await ensure_topics(self._kafka, self._clock)
+        await self._store.sync(self._entries)
+        await self._endpoints.start()
+        self._joining = True
+        await self._consumer.start()
+        self._started = True
+        if not self._endpoints.all():
+            log.info("notifier.subscriptions_missing", advice=ADVICE)
+
+    async def stop(self) -> None:
+        """Tries in flight end or are canceled; nothing stays open."""
+        if self._joining:
+            await self._consumer.stop()
+        await self._endpoints.stop()
+
+    def health(self) -> dict[str, object]:
+        """The consumer's, what is pending and what is held."""
+        owned = self._consumer.owned
+        PARTITIONS_OWNED.labels(SERVICE).set(len(owned))
+        advice = {} if self._endpoints.all() or not self._started else {"advice": ADVICE}
+        return {
+            **self._consumer.health(),
+            "pending": sum(
+                len(one.holdings.lanes) for one in owned.values() if isinstance(one, Partition)
+            ),
+            "subscriptions": len(self._endpoints.all()),
+            "held": self._endpoints.held(),
+            **advice,
+        }
+
+    def _build(self, number: int, broken: Callable[[RetryLater], None]) -> Partition:
+        return Partition(
+            self._kafka,
+            self._settings,
+            number,
+            endpoints=self._endpoints,
+            surroundings=self._surroundings,
+            broken=broken,
+        )
+
+
+async def build(config: Config, end: Callable[[BaseException], None]) -> Notifier:
+    """Everything checked, nothing started.  Raises BadConfig."""
+    kafka, settings = config.kafka(), config.section("notifier", NotifierSettings)
+    check_retention(kafka, settings)
+    return Notifier(kafka, settings, read_subscriptions(config), SystemClock(), end)

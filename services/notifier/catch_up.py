@@ -1,0 +1,109 @@
+"""Brings subscriptions that are behind up to the live offset, at a bounded rate.
+
+New, late-seen, enabled again, held back by backpressure: all are "position behind".  A subscription
+is either behind or live, never both, so its lanes see events in order and each event once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from bus.clock import Clock
+from schemas.subscription import Subscription
+from services.notifier.endpoints import Endpoints
+from services.notifier.events import CHUNK_RECORDS_MAX, Event, EventReader
+from services.notifier.fan_out import fan_out
+from services.notifier.holdings import Holdings
+
+CHUNK_PAUSE_SECONDS = 0.05  # between chunks: at most 10,000 events/s in one partition
+IDLE_SECONDS_MAX = 0.5
+
+log = structlog.get_logger(__name__)
+
+
+class CatchUp:
+    """Works on one partition; `wake` is called when deliveries were added."""
+
+    def __init__(
+        self,
+        holdings: Holdings,
+        reader: EventReader,
+        endpoints: Endpoints,
+        clock: Clock,
+        wake: Callable[[], None],
+    ) -> None:
+        self._holdings = holdings
+        self._reader = reader
+        self._endpoints = endpoints
+        self._clock = clock
+        self._wake = wake
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something changed: somebody may be behind."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Until canceled.  Raises RetryLater when a write failed."""
+        while True:
+            self._woken.clear()
+            moved = False
+            for subscription in self._endpoints.advancing():
+                moved |= await self._advance(subscription)
+            if moved:
+                await self._clock.sleep(CHUNK_PAUSE_SECONDS)
+                continue
+            try:
+                async with asyncio.timeout(IDLE_SECONDS_MAX):
+                    await self._woken.wait()
+            except TimeoutError:
+                pass  # room may have come, or Kafka back
+
+    async def _advance(self, subscription: Subscription) -> bool:
+        """One chunk, if it is behind and has room.  Returns whether its position moved."""
+        holdings = self._holdings
+        sharers = len(self._endpoints.all())
+        count_max = min(CHUNK_RECORDS_MAX, holdings.room(subscription.id, sharers))
+        if count_max <= 0 or not holdings.behind(subscription):
+            return False
+        start = holdings.position(subscription)
+        if holdings.live - start > count_max:
+            events, end = await self._reader.chunk(start, count_max)
+            async with holdings.lock:
+                return await self._take(subscription, start, events, end)
+        async with holdings.lock:
+            # The last stretch: with the live side standing still it cannot run away again.
+            start = holdings.position(subscription)
+            events, end = await self._reader.chunk(start, count_max)
+            return await self._take(subscription, start, events, end)
+
+    async def _take(
+        self, subscription: Subscription, start: int, events: Sequence[Event], end: int
+    ) -> bool:
+        holdings = self._holdings
+        if end <= start or holdings.position(subscription) != start:
+            return False
+        made = fan_out(
+            holdings.kafka,
+            holdings.partition,
+            events,
+            end,
+            subscriptions=[subscription],
+            positions={subscription.id: start},
+            is_pending=holdings.is_pending,
+            now=self._clock.now(),
+        )
+        self._reader.keep(made.events)
+        await holdings.commit_fan_out(made)
+        self._wake()
+        if not holdings.behind(subscription):
+            log.info(
+                "notifier.subscription_caught_up",
+                subscription=subscription.id,
+                partition=holdings.partition,
+                offset=end,
+            )
+        return True

@@ -1,0 +1,69 @@
+"""THE CONTRACT of a channel: a way of handing an event to a subscriber.
+
+A channel is one module in `channels/`; its file name is the channel type, and its `open_channel`
+makes one for a subscription.  It sends once and says what came of it; when to try again, and what
+to remember, is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from typing import Protocol, cast
+
+from bus.clock import Clock
+from schemas.delivery import Outcome
+from schemas.events import Envelope
+from schemas.subscription import Subscription
+from services.notifier.guard import Network
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of one try; `response_body` at most 2 KiB, no secrets anywhere."""
+
+    outcome: Outcome
+    status_code: int | None = None
+    detail: str | None = None
+    response_body: str | None = None
+    retry_after_seconds: float | None = None
+    duration_ms: int = 0
+
+
+class Channel(Protocol):
+    """One subscription's way out."""
+
+    async def send(self, envelope: Envelope, attempt: int) -> Result:
+        """Try once (`attempt` counts from 1), in bounded time.  Never raises but when canceled."""
+
+    async def close(self) -> None:
+        """Let connections go; nothing is sent afterwards."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What channels are given: time, limits, and the networks they may reach."""
+
+    clock: Clock
+    allow_networks: Sequence[Network]
+    connect_timeout_seconds: float
+    total_timeout_seconds: float
+    connections_max: int
+
+    @cached_property
+    def ssl_context(self) -> ssl.SSLContext:
+        """One for all endpoints: making it costs more than many requests."""
+        return ssl.create_default_context()
+
+
+class _ChannelModule(Protocol):
+    def open_channel(self, subscription: Subscription, surroundings: Surroundings) -> Channel: ...
+
+
+def open_channel(subscription: Subscription, surroundings: Surroundings) -> Channel:
+    """The channel a subscription names.  Raises BadConfig when its secret cannot be had."""
+    module = import_module(f"services.notifier.channels.{subscription.channel.type}")
+    return cast("_ChannelModule", module).open_channel(subscription, surroundings)

@@ -1,0 +1,144 @@
+"""Channel `webhook`: a signed POST of the CloudEvent, as Standard Webhooks asks.
+
+Redirects are never followed and never a success; answers are read up to a cap; the address is
+checked where it is dialed (`guard`).  An answer cut short counts as none, since the id makes
+sending again harmless.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpcore2
+import httpx2
+
+from schemas.delivery import Outcome
+from schemas.events import Envelope
+from schemas.subscription import Subscription, WebhookChannel
+from services.notifier.channel import Channel, Result, Surroundings
+from services.notifier.guard import AddressRefused, GuardedBackend
+from services.notifier.retries import retry_after_seconds
+from services.notifier.settings import check_secret
+from services.notifier.signing import signed_headers
+
+CONTENT_TYPE = "application/cloudevents+json"
+USER_AGENT = "shipfeed"
+RESPONSE_READ_BYTES_MAX = 64 * 1024
+RESPONSE_KEPT_BYTES_MAX = 2 * 1024
+IDLE_CONNECTION_SECONDS = 60.0
+DETAIL_LENGTH_MAX = 500  # characters
+
+BUSY = frozenset({429, 503})
+PASSING = frozenset({408, 425})
+
+
+class Webhook:
+    """One endpoint, with a small client of its own: one pool for all collapses (design 6)."""
+
+    def __init__(self, url: str, key: bytes, surroundings: Surroundings) -> None:
+        self._url = url
+        self._key = key
+        self._clock = surroundings.clock
+        self._total_seconds = surroundings.total_timeout_seconds
+        self._client = httpx2.AsyncClient(
+            transport=_Transport(surroundings),
+            timeout=httpx2.Timeout(
+                surroundings.total_timeout_seconds, connect=surroundings.connect_timeout_seconds
+            ),
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    async def send(self, envelope: Envelope, attempt: int) -> Result:
+        """POST once within the total timeout."""
+        began = self._clock.monotonic()
+
+        def result(outcome: Outcome, detail: str) -> Result:
+            return Result(
+                outcome, detail=detail[:DETAIL_LENGTH_MAX], duration_ms=self._ms_since(began)
+            )
+
+        try:
+            async with asyncio.timeout(self._total_seconds):
+                return await self._post(envelope, began)
+        except AddressRefused as refused:
+            return result("blocked", str(refused))
+        except (TimeoutError, httpx2.TimeoutException) as error:
+            return result("transient", f"no complete answer in time ({type(error).__name__})")
+        except Exception as error:
+            # Whatever an endpoint manages to break costs it a try, never the other lanes.
+            return result("transient", f"{type(error).__name__}: {error}")
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self._client.aclose()
+
+    async def _post(self, envelope: Envelope, began: float) -> Result:
+        body, now = envelope.structured(), self._clock.now()
+        headers = {
+            "content-type": CONTENT_TYPE,
+            "user-agent": USER_AGENT,
+            "accept-encoding": "identity",
+            **signed_headers(self._key, envelope.id, int(now.timestamp()), body),
+        }
+        async with self._client.stream(
+            "POST", self._url, content=body, headers=headers
+        ) as response:
+            kept = await _read(response)
+        return Result(
+            outcome_of(response.status_code),
+            status_code=response.status_code,
+            response_body=kept,
+            retry_after_seconds=retry_after_seconds(response.headers.get("retry-after"), now),
+            duration_ms=self._ms_since(began),
+        )
+
+    def _ms_since(self, began: float) -> int:
+        return round((self._clock.monotonic() - began) * 1000)
+
+
+class _Transport(httpx2.AsyncHTTPTransport):
+    """httpx2's own, over a guarded pool: its constructor takes no network backend."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        super().__init__(verify=surroundings.ssl_context, trust_env=False)
+        self._pool = httpcore2.AsyncConnectionPool(
+            ssl_context=surroundings.ssl_context,
+            max_connections=surroundings.connections_max,
+            keepalive_expiry=IDLE_CONNECTION_SECONDS,
+            network_backend=GuardedBackend(surroundings.allow_networks),
+        )
+
+
+def open_channel(subscription: Subscription, surroundings: Surroundings) -> Channel:
+    """Raises BadConfig when the secret cannot be had."""
+    channel = subscription.channel
+    assert isinstance(channel, WebhookChannel)
+    key = check_secret(channel.secret, f"subscription {subscription.id} channel.secret")
+    return Webhook(channel.url, key, surroundings)
+
+
+def outcome_of(status_code: int) -> Outcome:
+    """What an answer means: only 2xx is a success."""
+    if 200 <= status_code < 300:
+        return "delivered"
+    if 300 <= status_code < 400:
+        return "redirect"
+    if status_code == 410:
+        return "gone"
+    if status_code in BUSY:
+        return "busy"
+    if status_code in PASSING or status_code >= 500:
+        return "transient"
+    return "rejected"
+
+
+async def _read(response: httpx2.Response) -> str | None:
+    """The head of the body, as text; raw, so that nothing packed can swell."""
+    kept, count = b"", 0
+    async for part in response.aiter_raw():
+        kept = (kept + part)[:RESPONSE_KEPT_BYTES_MAX]
+        count += len(part)
+        if count > RESPONSE_READ_BYTES_MAX:
+            break
+    return kept.decode(errors="replace") or None

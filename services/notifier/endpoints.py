@@ -1,0 +1,191 @@
+"""What this copy knows of subscriptions and endpoints, kept current by following the topic.
+
+A finding of this copy (410, Retry-After) counts here at once and is written for the others behind
+it; until it is written, the topic's older word does not undo it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from bus.clock import Clock
+from bus.errors import RetryLater, Stop
+from bus.settings import KafkaSettings
+from bus.table import high_watermark
+from schemas.subscription import EndpointHealth, Subscription
+from schemas.topics import SUBSCRIPTIONS
+from services.notifier.subscriptions import Known, SubscriptionStore, merged
+
+GONE_REASON = "the endpoint answered 410 Gone"
+FOLLOW_WAIT_MS = 1_000
+START_SECONDS_MAX = 30.0
+RETRY_WAIT_SECONDS = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+class Endpoints:
+    """One view for all partitions of this copy."""
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        store: SubscriptionStore,
+        clock: Clock,
+        on_fatal: Callable[[BaseException], None],
+    ) -> None:
+        self._kafka = kafka
+        self._store = store
+        self._clock = clock
+        self._on_fatal = on_fatal
+        self._known = Known()
+        self._unwritten: dict[str, EndpointHealth] = {}  # at most one for each subscription
+        self._found = asyncio.Event()
+        self._listeners: set[Callable[[], None]] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._place = TopicPartition(kafka.topic(SUBSCRIPTIONS), 0)
+        self._consumer: AIOKafkaConsumer | None = None
+
+    async def start(self) -> None:
+        """Read the topic to its end, then follow it.  Raises RetryLater."""
+        consumer = self._consumer = AIOKafkaConsumer(
+            **self._kafka.client_args(), isolation_level="read_committed", enable_auto_commit=False
+        )
+        try:
+            async with asyncio.timeout(START_SECONDS_MAX):
+                end = await high_watermark(self._kafka, self._place)
+                await consumer.start()
+                consumer.assign([self._place])
+                await consumer.seek_to_beginning(self._place)
+                while await consumer.position(self._place) < end:
+                    await self._follow_once(consumer)
+        except (KafkaError, TimeoutError) as error:
+            raise RetryLater(f"{self._place}: cannot be read: {error!r}") from error
+        self._tasks = [
+            asyncio.create_task(self._follow(consumer), name="notifier follow"),
+            asyncio.create_task(self._report(), name="notifier report"),
+        ]
+
+    async def stop(self) -> None:
+        """End both tasks; a finding not written yet is found again at the next try."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._consumer is not None:
+            await self._consumer.stop()
+
+    def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Have `wake` called after every change; returns what ends that."""
+        self._listeners.add(wake)
+        return lambda: self._listeners.discard(wake)
+
+    def get(self, subscription: str) -> Subscription | None:
+        """The subscription, as far as this copy knows."""
+        return self._known.subscriptions.get(subscription)
+
+    def all(self) -> list[Subscription]:
+        """Every subscription, disabled ones too."""
+        return list(self._known.subscriptions.values())
+
+    def advancing(self) -> list[Subscription]:
+        """Those whose positions move: enabled, and their endpoint not gone."""
+        return [found for found in self.all() if self._held_reason(found) is None]
+
+    def may_start(self, now: datetime) -> set[str]:
+        """Ids whose deliveries may be tried now: advancing, and not paused."""
+        return {found.id for found in self.advancing() if not self._paused(found.id, now)}
+
+    def held(self) -> dict[str, str]:
+        """Why each standing subscription stands."""
+        reasons = {found.id: self._held_reason(found) for found in self.all()}
+        return {name: reason for name, reason in reasons.items() if reason is not None}
+
+    def gone(self, subscription: str) -> None:
+        """The endpoint answered 410: disabled from now on, in every copy soon."""
+        log.warning("notifier.endpoint_disabled", subscription=subscription, reason=GONE_REASON)
+        self._find(
+            EndpointHealth(
+                subscription=subscription,
+                disabled_reason=GONE_REASON,
+                updated_at=self._clock.now(),
+            )
+        )
+
+    def pause(self, subscription: str, until: datetime) -> None:
+        """The endpoint asked to be left alone until then."""
+        known = self._health(subscription)
+        if known is not None and known.paused_until is not None and known.paused_until >= until:
+            return
+        log.info("notifier.endpoint_paused", subscription=subscription, until=until.isoformat())
+        self._find(
+            EndpointHealth(
+                subscription=subscription, paused_until=until, updated_at=self._clock.now()
+            )
+        )
+
+    def _health(self, subscription: str) -> EndpointHealth | None:
+        known = self._known.health.get(subscription)
+        found = self._unwritten.get(subscription)
+        return known if found is None else merged(known, found)
+
+    def _held_reason(self, subscription: Subscription) -> str | None:
+        health = self._health(subscription.id)
+        return subscription.disabled_reason or (health.disabled_reason if health else None)
+
+    def _paused(self, subscription: str, now: datetime) -> bool:
+        health = self._health(subscription)
+        return bool(health and health.paused_until and health.paused_until > now)
+
+    def _find(self, found: EndpointHealth) -> None:
+        self._unwritten[found.subscription] = merged(self._unwritten.get(found.subscription), found)
+        self._found.set()
+        self._changed()
+
+    def _changed(self) -> None:
+        for wake in tuple(self._listeners):
+            wake()
+
+    async def _follow(self, consumer: AIOKafkaConsumer) -> None:
+        while True:
+            try:
+                await self._follow_once(consumer)
+            except KafkaError as error:
+                # What is known stays in force; changes arrive once Kafka is back.
+                log.warning("notifier.subscriptions_unread", error=repr(error))
+                await self._clock.sleep(RETRY_WAIT_SECONDS)
+            except ValueError as error:
+                self._on_fatal(Stop(f"{self._place}: {error}"))
+                return
+
+    async def _follow_once(self, consumer: AIOKafkaConsumer) -> None:
+        batch = await consumer.getmany(self._place, timeout_ms=FOLLOW_WAIT_MS)
+        for record in batch.get(self._place, ()):
+            self._known.take((record.key or b"").decode(), record.value)
+        if batch:
+            self._changed()
+
+    async def _report(self) -> None:
+        while True:
+            await self._found.wait()
+            self._found.clear()
+            for subscription, found in list(self._unwritten.items()):
+                try:
+                    await self._store.report(found)
+                except RetryLater as error:
+                    log.warning(
+                        "notifier.health_unwritten", subscription=subscription, error=str(error)
+                    )
+                    self._found.set()
+                    await self._clock.sleep(RETRY_WAIT_SECONDS)
+                    continue
+                self._known.health[subscription] = merged(
+                    self._known.health.get(subscription), found
+                )
+                if self._unwritten.get(subscription) is found:
+                    del self._unwritten[subscription]

@@ -1,0 +1,151 @@
+"""Events as read from Kafka, and a reader that fetches them again by offset.
+
+The reader has no group: it reads what it is asked for and moves nobody's position.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+
+from bus.clock import Clock
+from bus.errors import RetryLater
+from bus.settings import KafkaSettings
+from schemas.events import Envelope
+from schemas.topics import EVENTS, RECORD_BYTES_MAX
+
+CACHE_BYTES_MAX = 8 * 1024 * 1024  # for one partition
+CHUNK_RECORDS_MAX = 500
+FETCH_WAIT_MS = 500
+ONE_SECONDS_MAX = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One record of the events topic; its retention counts from `at`, the record's own time."""
+
+    offset: int
+    at: datetime
+    key: str
+    headers: tuple[tuple[str, bytes], ...]
+    envelope: Envelope
+    backfill: bool
+
+    @classmethod
+    def of(cls, record: ConsumerRecord) -> Event:
+        """Raises ValueError when it is no CloudEvent of ours."""
+        envelope = Envelope.read(dict(record.headers), record.value or b"")
+        data = json.loads(envelope.data)
+        if not isinstance(data, dict):
+            raise ValueError("an event whose data is not a JSON object")
+        return cls(
+            offset=record.offset,
+            at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
+            key=(record.key or b"").decode(errors="replace"),
+            headers=tuple(record.headers),
+            envelope=envelope,
+            backfill=data.get("backfill") is True,
+        )
+
+
+def events_of(records: Iterable[ConsumerRecord]) -> tuple[list[Event], list[ConsumerRecord]]:
+    """What can be read, and what cannot."""
+    events: list[Event] = []
+    unreadable: list[ConsumerRecord] = []
+    for record in records:
+        try:
+            events.append(Event.of(record))
+        except ValueError:
+            unreadable.append(record)
+    return events, unreadable
+
+
+class EventReader:
+    """Events of one partition by offset, the last used ones kept within `CACHE_BYTES_MAX`."""
+
+    def __init__(self, kafka: KafkaSettings, partition: int, clock: Clock) -> None:
+        self._place = TopicPartition(kafka.topic(EVENTS), partition)
+        self._clock = clock
+        self._consumer = AIOKafkaConsumer(
+            **kafka.client_args(),
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=RECORD_BYTES_MAX,
+        )
+        self._lock = asyncio.Lock()
+        self._next: int | None = None  # where the consumer stands, when that is certain
+        self._kept: OrderedDict[int, Event] = OrderedDict()
+        self._kept_bytes = 0
+
+    async def start(self) -> None:
+        """Raises RetryLater."""
+        try:
+            await self._consumer.start()
+        except KafkaError as error:
+            raise RetryLater(f"{self._place}: cannot be read: {error!r}") from error
+        self._consumer.assign([self._place])
+        self._consumer.pause(self._place)  # else it would read the whole topic unasked
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await self._consumer.stop()
+
+    def keep(self, events: Iterable[Event]) -> None:
+        """Remember events that are about to be asked for; the oldest ones make room."""
+        for event in events:
+            if event.offset not in self._kept:
+                self._kept[event.offset] = event
+                self._kept_bytes += len(event.envelope.data)
+        while self._kept_bytes > CACHE_BYTES_MAX and len(self._kept) > 1:
+            _, dropped = self._kept.popitem(last=False)
+            self._kept_bytes -= len(dropped.envelope.data)
+
+    async def one(self, offset: int) -> Event | None:
+        """The event at `offset`, None when it is not on the topic any more.  Raises RetryLater."""
+        if offset in self._kept:
+            self._kept.move_to_end(offset)
+            return self._kept[offset]
+        deadline = self._clock.monotonic() + ONE_SECONDS_MAX
+        while self._clock.monotonic() < deadline:
+            records, after = await self._fetch(offset, CHUNK_RECORDS_MAX)
+            if not records and after <= offset:
+                continue
+            events, _ = events_of(records)
+            self.keep(reversed(events))  # the wanted one last, so that it is kept
+            return self._kept.get(offset)
+        raise RetryLater(f"{self._place} offset {offset}: not read in {ONE_SECONDS_MAX} s")
+
+    async def chunk(
+        self, offset: int, count_max: int = CHUNK_RECORDS_MAX
+    ) -> tuple[Sequence[Event], int]:
+        """Committed events from `offset` on and the offset to go on from.
+
+        Both empty-handed and unmoved when there is nothing yet.  Raises RetryLater.
+        """
+        records, after = await self._fetch(offset, count_max)
+        return events_of(records)[0], after
+
+    async def _fetch(self, offset: int, count_max: int) -> tuple[list[ConsumerRecord], int]:
+        try:
+            async with self._lock:
+                if offset != self._next:  # a seek throws away what is read ahead
+                    self._consumer.seek(self._place, offset)
+                self._next = None
+                self._consumer.resume(self._place)
+                batch = await self._consumer.getmany(
+                    self._place, timeout_ms=FETCH_WAIT_MS, max_records=count_max
+                )
+                self._consumer.pause(self._place)
+                after: int = await self._consumer.position(self._place)
+                self._next = after
+        except (KafkaError, TimeoutError) as error:
+            raise RetryLater(f"{self._place}: cannot be read: {error!r}") from error
+        return list(batch.get(self._place, ())), after

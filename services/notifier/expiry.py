@@ -1,0 +1,83 @@
+"""What the events topic is about to forget: set aside in time, body and all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+
+from bus.clock import Clock
+from bus.telemetry import DEAD_LETTERS
+from schemas.subscription import Subscription
+from services.notifier.endpoints import Endpoints
+from services.notifier.events import EventReader
+from services.notifier.fan_out import FanOut, delivery_of, position_record, wanted
+from services.notifier.holdings import Holdings
+from services.notifier.lanes import Pending
+from services.notifier.settlement import SERVICE, dead_letter
+
+EXPIRY_MARGIN_SECONDS = 48 * 3600.0
+EXPIRY_INTERVAL_SECONDS = 60.0
+EXPIRED_LANES_MAX = 500  # heads moved aside in one round
+
+log = structlog.get_logger(__name__)
+
+
+class Expiry:
+    """Moves aside what the events topic is about to forget, `EXPIRY_MARGIN_SECONDS` before."""
+
+    def __init__(
+        self,
+        holdings: Holdings,
+        reader: EventReader,
+        endpoints: Endpoints,
+        clock: Clock,
+        *,
+        retention_seconds: float,
+    ) -> None:
+        self._holdings = holdings
+        self._reader = reader
+        self._endpoints = endpoints
+        self._clock = clock
+        self._kept_seconds = retention_seconds - EXPIRY_MARGIN_SECONDS
+
+    async def run(self, set_aside: Callable[[Pending], None]) -> None:
+        """Until canceled; `set_aside(pending)` for each delivery.  Raises RetryLater."""
+        while True:
+            limit = self._clock.now() - timedelta(seconds=self._kept_seconds)
+            for pending in self._holdings.lanes.aged(limit, EXPIRED_LANES_MAX):
+                set_aside(pending)
+            for subscription in self._endpoints.all():
+                async with self._holdings.lock:
+                    await self._pass(subscription, limit)
+            await self._clock.sleep(EXPIRY_INTERVAL_SECONDS)
+
+    async def _pass(self, subscription: Subscription, limit: datetime) -> None:
+        """What a standing position has not passed goes to dead-letters, and the position moves."""
+        holdings = self._holdings
+        if not holdings.behind(subscription):
+            return
+        start = holdings.position(subscription)
+        events, _ = await self._reader.chunk(start)
+        old = [event for event in events if event.at <= limit]
+        if not old:
+            return
+        end, now = old[-1].offset + 1, self._clock.now()
+        made = FanOut(positions={subscription.id: end})
+        for event in wanted(subscription, old, start):
+            delivery = delivery_of(subscription.id, event, now)
+            letter = dead_letter(
+                holdings.kafka, holdings.partition, delivery, event, reason="expired", now=now
+            )
+            made.transaction.records.append(letter)
+            DEAD_LETTERS.labels(SERVICE, event.key.partition("/")[0]).inc()
+        position = position_record(holdings.kafka, holdings.partition, subscription.id, end)
+        made.transaction.records.append(position)
+        await holdings.commit_fan_out(made)
+        log.warning(
+            "notifier.events_expired",
+            subscription=subscription.id,
+            partition=holdings.partition,
+            count=len(old),
+        )

@@ -1,0 +1,124 @@
+"""What the owner of one partition holds in memory: its deliveries, positions and lanes.
+
+All of it is restored from Kafka; nothing here is true that is not written there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from bus.committer import Committer
+from bus.errors import RetryLater
+from bus.settings import KafkaSettings
+from bus.table import Table
+from bus.telemetry import PENDING
+from bus.transaction import Record
+from schemas.delivery import Delivery, Position, position_key
+from schemas.keys import split
+from schemas.subscription import Subscription
+from schemas.topics import DELIVERIES, EVENTS
+from services.notifier.fan_out import FanOut, pending_of
+from services.notifier.lanes import Lanes
+
+
+class Holdings:
+    """`live` is the next offset the consumer brings; `lock` keeps positions from moving two ways.
+
+    A subscription whose position is before `live` is behind and is caught up; all others are live.
+    """
+
+    def __init__(self, kafka: KafkaSettings, partition: int, pending_max: int) -> None:
+        self.kafka = kafka
+        self.partition = partition
+        self.lanes = Lanes()
+        self.live = 0
+        self.lock = asyncio.Lock()
+        self._pending_max = pending_max
+        self._positions: dict[str, int] = {}
+        self._table = Table(kafka, DELIVERIES, partition)
+        self._committer: Committer | None = None
+
+    async def restore(self, committer: Committer, group: str) -> None:
+        """Read it from Kafka; `committer`'s writer has begun.  Raises RetryLater."""
+        self._committer = committer
+        await self._table.restore()
+        self.live = await committed_offset(self.kafka, group, self.partition)
+        deliveries: list[Delivery] = []
+        for key, value in self._table.items():
+            subscription, rest = split(key)
+            if key == position_key(subscription):
+                self._positions[subscription] = Position.model_validate_json(value).offset
+            else:
+                assert rest, "a delivery names its event"
+                deliveries.append(Delivery.model_validate_json(value))
+        for delivery in sorted(deliveries, key=lambda found: found.event_offset):
+            self.lanes.add(pending_of(delivery))
+        self.count()
+
+    def position(self, subscription: Subscription) -> int:
+        """The next events offset the subscription has to look at."""
+        first = subscription.start_offsets.get(self.partition, 0)
+        return self._positions.get(subscription.id, first)
+
+    def behind(self, subscription: Subscription) -> bool:
+        """Whether it has to be caught up before it is live."""
+        return self.position(subscription) < self.live
+
+    def room(self, subscription: str, sharers: int) -> int:
+        """How many more deliveries it may have: an equal share, so that one cannot starve all."""
+        share = max(1, self._pending_max // max(1, sharers))
+        return share - self.lanes.count_of(subscription)
+
+    def is_pending(self, key: str) -> bool:
+        """Whether there is an unfinished delivery of this key."""
+        return self._table.get(key) is not None
+
+    def delivery(self, key: str) -> Delivery:
+        """The unfinished delivery of this key, from its record."""
+        value = self._table.get(key)
+        assert value is not None, "what is in a lane is in the table"
+        return Delivery.model_validate_json(value)
+
+    async def commit_fan_out(self, made: FanOut) -> None:
+        """Write it, then take it in; call it under `lock`.  Raises RetryLater."""
+        await self._commit(made)
+        self._positions.update(made.positions)
+        for pending in made.pending:
+            self.lanes.add(pending)
+        self.count()
+
+    async def commit_records(self, records: list[Record]) -> None:
+        """Write what became of a delivery; its lane is the caller's.  Raises RetryLater."""
+        made = FanOut()
+        made.transaction.records.extend(records)
+        await self._commit(made)
+
+    async def _commit(self, made: FanOut) -> None:
+        assert self._committer is not None, "restored before anything is written"
+        if made.transaction.records or made.transaction.offsets:
+            await self._committer.commit(made.transaction)
+        self._table.apply(made.transaction.records)
+
+    def count(self) -> None:
+        """Show how many are unfinished."""
+        PENDING.labels(str(self.partition)).set(len(self.lanes))
+
+
+async def committed_offset(kafka: KafkaSettings, group: str, partition: int) -> int:
+    """Where the group goes on in this partition of events.  Raises RetryLater."""
+    place = TopicPartition(kafka.topic(EVENTS), partition)
+    consumer = AIOKafkaConsumer(**kafka.client_args(), group_id=group, enable_auto_commit=False)
+    try:
+        await consumer.start()
+        consumer.assign([place])  # no membership: only the group's offset is asked for
+        committed = await consumer.committed(place)
+        if committed is None:
+            committed = (await consumer.beginning_offsets([place]))[place]
+        return int(committed)
+    except KafkaError as error:
+        raise RetryLater(f"{place}: no committed offset: {error!r}") from error
+    finally:
+        await consumer.stop()

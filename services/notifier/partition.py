@@ -1,0 +1,180 @@
+"""One owned partition of events: its deliveries, positions, lanes, and who works on them.
+
+One transaction moves the offsets, the positions of all live subscriptions and their deliveries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import structlog
+from aiokafka import ConsumerRecord, TopicPartition
+
+from bus.committer import Committer
+from bus.dead_letters import set_aside
+from bus.errors import RetryLater
+from bus.settings import KafkaSettings
+from bus.telemetry import BATCH_SECONDS, DEAD_LETTERS, RECORDS
+from bus.transaction import Record, Writer
+from schemas.dead_letter import DeadLetter
+from schemas.topics import EVENTS
+from services.notifier.catch_up import CatchUp
+from services.notifier.channel import Surroundings
+from services.notifier.dispatcher import Dispatcher
+from services.notifier.endpoints import Endpoints
+from services.notifier.events import EventReader, events_of
+from services.notifier.expiry import Expiry
+from services.notifier.fan_out import fan_out
+from services.notifier.holdings import Holdings
+from services.notifier.settings import NotifierSettings, events_retention_seconds
+from services.notifier.settlement import SERVICE
+
+COMPLAIN_SECONDS = 0.5
+DRAIN_SECONDS_MAX = 3.0  # and never over a third of the session: no heartbeat goes out meanwhile
+
+log = structlog.get_logger(__name__)
+
+
+def group_of(kafka: KafkaSettings) -> str:
+    """The consumer group of all copies."""
+    return f"{kafka.prefix}.notifier"
+
+
+class Partition:
+    """The `Owned` of partition `number`; thrown away and built anew when its writer breaks."""
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        settings: NotifierSettings,
+        number: int,
+        *,
+        endpoints: Endpoints,
+        surroundings: Surroundings,
+        broken: Callable[[RetryLater], None],
+    ) -> None:
+        self._kafka = kafka
+        self._number = number
+        self._endpoints = endpoints
+        self._clock = surroundings.clock
+        self._broken = broken
+        self._place = TopicPartition(kafka.topic(EVENTS), number)
+        self._group = group_of(kafka)
+        self._writer = Writer(kafka, f"{self._group}.{self._place.topic}.{number}")
+        self._committer: Committer | None = None
+        self._reader = EventReader(kafka, number, self._clock)
+        self.holdings = Holdings(kafka, number, settings.pending_max)
+        self._dispatcher = Dispatcher(
+            self.holdings,
+            self._reader,
+            endpoints,
+            surroundings,
+            schedule_seconds=settings.retry_schedule_seconds,
+            broken=self._fail,
+        )
+        self._catch_up = CatchUp(
+            self.holdings, self._reader, endpoints, self._clock, self._dispatcher.wake
+        )
+        self._expiry = Expiry(
+            self.holdings,
+            self._reader,
+            endpoints,
+            self._clock,
+            retention_seconds=events_retention_seconds(kafka),
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+        self._complaint: asyncio.Task[None] | None = None
+        self._stop_listening: Callable[[], None] = endpoints.listen(self._wake)
+
+    async def open(self) -> None:
+        """Fence the older owner, restore, begin to send.  Raises RetryLater."""
+        await self._writer.start()
+        self._committer = Committer(self._writer, self._fail)
+        await self._reader.start()
+        await self.holdings.restore(self._committer, self._group)
+        self._dispatcher.start()
+        work = [self._catch_up.run(), self._expiry.run(self._dispatcher.set_aside)]
+        for coroutine in work:
+            task = asyncio.create_task(coroutine, name=f"notifier {self._number}")
+            task.add_done_callback(self._ended)
+            self._tasks.append(task)
+
+    async def handle(self, records: Sequence[ConsumerRecord]) -> None:
+        """Fan a batch out.  Raises RetryLater."""
+        events, unreadable = events_of(records)
+        holdings, end = self.holdings, records[-1].offset + 1
+        with BATCH_SECONDS.labels(SERVICE).time():
+            async with holdings.lock:
+                sharers = len(self._endpoints.all())
+                live = [
+                    found
+                    for found in self._endpoints.advancing()
+                    if not holdings.behind(found)
+                    and holdings.room(found.id, sharers) >= len(events)
+                ]
+                made = fan_out(
+                    self._kafka,
+                    self._number,
+                    events,
+                    end,
+                    subscriptions=live,
+                    positions={found.id: holdings.position(found) for found in live},
+                    is_pending=holdings.is_pending,
+                    now=self._clock.now(),
+                )
+                made.transaction.records.extend(self._unreadable(one) for one in unreadable)
+                made.transaction.offsets = {self._place: end}
+                made.transaction.group = self._group
+                self._reader.keep(made.events)
+                await holdings.commit_fan_out(made)
+                holdings.live = end
+        RECORDS.labels(SERVICE, self._place.topic).inc(len(records))
+        self._wake()
+
+    async def close(self) -> None:
+        """Nothing is in flight when it returns."""
+        self._stop_listening()
+        tasks = [*self._tasks, *([self._complaint] if self._complaint else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        drain_seconds = min(DRAIN_SECONDS_MAX, self._kafka.session_timeout_ms / 3000)
+        await self._dispatcher.close(drain_seconds)
+        await self._reader.close()
+        await (self._committer or self._writer).close()
+
+    def _wake(self) -> None:
+        self._dispatcher.wake()
+        self._catch_up.wake()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Its work failed: what it left half done is read anew."""
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if not isinstance(error, RetryLater):
+            log.error("notifier.work_failed", error=repr(error), exc_info=error)
+            error = RetryLater(f"{self._place}: {error!r}")
+        self._fail(error)
+
+    def _fail(self, error: RetryLater) -> None:
+        """Ask to be built anew, until it happens: nobody listens before `open` has returned."""
+        if self._complaint is None:
+            self._complaint = asyncio.create_task(self._complain(error))
+
+    async def _complain(self, error: RetryLater) -> None:
+        while True:
+            self._broken(error)
+            await self._clock.sleep(COMPLAIN_SECONDS)
+
+    def _unreadable(self, record: ConsumerRecord) -> Record:
+        """A record that is no event goes aside once, whoever subscribes."""
+        DEAD_LETTERS.labels(SERVICE, "").inc()
+        letter = DeadLetter(
+            service=SERVICE,
+            reason="not a CloudEvent with the headers and JSON data that events have",
+            origin=f"{self._place.topic}/{self._number}/{record.offset}",
+            at=self._clock.now(),
+        )
+        key = (record.key or b"").decode(errors="replace")
+        return set_aside(self._kafka, letter, key, record.value or b"", self._number)

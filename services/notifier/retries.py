@@ -1,0 +1,70 @@
+"""When a failed delivery is tried again.  Pure: time and chance are arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+from schemas.delivery import Outcome
+from schemas.message import parse_instant
+
+JITTER = 0.2  # of the schedule's wait, both ways
+RETRY_AFTER_SECONDS_MAX = 24 * 3600.0
+OWN_FAULT_WAIT_SECONDS = 60.0
+
+FREE: frozenset[Outcome] = frozenset({"interrupted"})
+"""Our own fault: the endpoint was not asked, so no try is spent."""
+
+
+def next_due_at(
+    attempts: int,
+    outcome: Outcome,
+    retry_after_seconds: float | None,
+    *,
+    schedule_seconds: Sequence[float],
+    now: datetime,
+    chance: float,
+) -> datetime | None:
+    """When try `attempts + 1` may start, None when `attempts` were the last; chance in [0, 1).
+
+    A gone endpoint is held elsewhere, so its delivery never runs out of tries.
+    """
+    if outcome == "gone":
+        return now
+    if outcome in FREE:
+        return now + timedelta(seconds=OWN_FAULT_WAIT_SECONDS)
+    if attempts > len(schedule_seconds):
+        return None
+    wait_seconds = schedule_seconds[attempts - 1] * (1 - JITTER + 2 * JITTER * chance)
+    if retry_after_seconds is not None:
+        wait_seconds = max(wait_seconds, min(retry_after_seconds, RETRY_AFTER_SECONDS_MAX))
+    return now + timedelta(seconds=wait_seconds)
+
+
+def paused_until(
+    outcome: Outcome, retry_after_seconds: float | None, now: datetime
+) -> datetime | None:
+    """Until when the whole endpoint asked to be left alone; None when it did not."""
+    if outcome != "busy" or not retry_after_seconds:
+        return None
+    return now + timedelta(seconds=min(retry_after_seconds, RETRY_AFTER_SECONDS_MAX))
+
+
+def retry_after_seconds(header: str | None, now: datetime) -> float | None:
+    """Retry-After as seconds from now, never negative; None when absent or neither form."""
+    if not header:
+        return None
+    text = header.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        return max(0.0, (_http_date(text) - now).total_seconds())
+    except (TypeError, ValueError):
+        return None
+
+
+def _http_date(text: str) -> datetime:
+    found = parsedate_to_datetime(text)
+    # The obsolete forms come without a zone and mean GMT (RFC 9110, 5.6.7).
+    return parse_instant(f"{found.isoformat()}Z") if found.tzinfo is None else found

@@ -1,0 +1,123 @@
+"""`[notifier]` and `[[subscriptions]]` of shipfeed.toml, checked whole before anything starts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, IPvAnyNetwork, field_validator
+
+from bus.errors import BadConfig
+from bus.service import HttpSettings
+from bus.settings import Config, KafkaSettings, Settings, checked, secret
+from schemas.message import Name, iso, parse_instant
+from schemas.subscription import LogChannel, WebhookChannel
+from schemas.topics import DAY_MS, EVENTS
+from services.notifier.guard import checked_url
+from services.notifier.match import check_pattern
+from services.notifier.retries import JITTER
+from services.notifier.signing import signing_key
+
+# Standard Webhooks, "Deliverability and reliability": ten tries over about 75 h.
+RETRY_SCHEDULE_SECONDS = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
+RETENTION_MARGIN_DAYS = 7
+
+
+class NotifierSettings(HttpSettings):
+    """`[notifier]`."""
+
+    allow_networks: tuple[IPvAnyNetwork, ...] = Field(
+        (), description="CIDR blocks that webhooks may reach although they are not public"
+    )
+    retry_schedule_seconds: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        RETRY_SCHEDULE_SECONDS, max_length=50, description="waits after the 1st, 2nd, … failed try"
+    )
+    pending_max: int = Field(
+        100_000, ge=1, description="unfinished deliveries in one partition, shared by subscriptions"
+    )
+    concurrency: int = Field(
+        48, ge=1, description="tries in flight to one endpoint, over all copies; at least 1 each"
+    )
+    connect_timeout_seconds: float = Field(3, gt=0, description="name, address and TCP")
+    total_timeout_seconds: float = Field(15, gt=0, description="one try, all in all")
+
+
+class WebhookEntry(Settings):
+    """`channel = { type = "webhook", … }`."""
+
+    type: Literal["webhook"]
+    url: Annotated[str, BeforeValidator(checked_url)]
+    secret: str
+
+    def record(self) -> WebhookChannel:
+        """As it stands on Kafka."""
+        return WebhookChannel(url=self.url, secret=self.secret)
+
+
+class LogEntry(Settings):
+    """`channel = { type = "log" }`."""
+
+    type: Literal["log"]
+
+    def record(self) -> LogChannel:
+        """As it stands on Kafka."""
+        return LogChannel()
+
+
+class SubscriptionEntry(Settings):
+    """One `[[subscriptions]]` table."""
+
+    name: Name
+    types: tuple[Annotated[str, BeforeValidator(check_pattern)], ...] = Field(min_length=1)
+    start_from: str = "now"
+    backfill: bool = False
+    channel: Annotated[WebhookEntry | LogEntry, Field(discriminator="type")]
+
+    @field_validator("start_from", mode="before")
+    @classmethod
+    def _instant_or_word(cls, value: object) -> object:
+        if value in ("now", "earliest"):
+            return value
+        try:
+            return iso(value if isinstance(value, datetime) else parse_instant(str(value)))
+        except ValueError as error:
+            raise ValueError(f'write "now", "earliest" or an instant; {error}') from error
+
+
+def read_subscriptions(config: Config) -> list[SubscriptionEntry]:
+    """Every `[[subscriptions]]` table, its secret looked up.  Raises BadConfig naming the key."""
+    entries: list[SubscriptionEntry] = []
+    for number, table in enumerate(config.tables("subscriptions"), start=1):
+        where = f"[[subscriptions]] {table.get('name', f'number {number}')}"
+        entry = checked(SubscriptionEntry, table, where)
+        if any(entry.name == other.name for other in entries):
+            raise BadConfig(f"{where}: the name is used twice")
+        if isinstance(entry.channel, WebhookEntry):
+            check_secret(entry.channel.secret, f"{where} channel.secret")
+        entries.append(entry)
+    return entries
+
+
+def check_secret(reference: str, where: str) -> bytes:
+    """The signing key behind a reference.  Raises BadConfig; the secret is not in the text."""
+    try:
+        return signing_key(secret(reference, where))
+    except ValueError as error:
+        raise BadConfig(f"{where}: {error}") from error
+
+
+def check_retention(kafka: KafkaSettings, settings: NotifierSettings) -> None:
+    """Raises BadConfig when an event could expire before its last try (design 4)."""
+    retention_days = events_retention_seconds(kafka) * 1000 / DAY_MS
+    schedule_days = sum(settings.retry_schedule_seconds) * (1 + JITTER) * 1000 / DAY_MS
+    if retention_days <= schedule_days + RETENTION_MARGIN_DAYS:
+        raise BadConfig(
+            f"[kafka] retention_days events: {retention_days:g} days are not more than the "
+            f"{schedule_days:.1f} days of [notifier] retry_schedule_seconds and "
+            f"{RETENTION_MARGIN_DAYS} more: lengthen one or shorten the other"
+        )
+
+
+def events_retention_seconds(kafka: KafkaSettings) -> float:
+    """How long an event is kept on the events topic."""
+    return int(kafka.topic_config(EVENTS)["retention.ms"]) / 1000

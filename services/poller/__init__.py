@@ -1,0 +1,1 @@
+"""Asks upstreams, writes what changed to raw and moves cursors, both in one transaction."""

@@ -1,0 +1,86 @@
+"""The composition root of the poller."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from bus.admin import ensure_topics
+from bus.clock import Clock, SystemClock
+from bus.consumer import PartitionConsumer
+from bus.errors import RetryLater
+from bus.settings import Config, KafkaSettings
+from bus.telemetry import PARTITIONS_OWNED
+from schemas.keys import slot_of
+from schemas.topics import CURSORS
+from services.poller.settings import PollerSettings, accounts
+from services.poller.slot import Slot
+from services.poller.source import AccountSettings
+
+NO_ACCOUNTS = "add an [[accounts]] table with source, name and its credential to shipfeed.toml"
+
+log = structlog.get_logger(__name__)
+
+
+async def build(config: Config, end: Callable[[BaseException], None]) -> Poller:
+    """A poller that has not begun.  Raises BadConfig."""
+    poller = config.section("poller", PollerSettings)
+    return Poller(config.kafka(), poller, accounts(config), SystemClock(), end)
+
+
+class Poller:
+    """A member of the poller group: it runs the accounts of the slots it is given."""
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        poller: PollerSettings,
+        configured: Sequence[AccountSettings],
+        clock: Clock,
+        end: Callable[[BaseException], None],
+    ) -> None:
+        self._kafka = kafka
+        self._poller = poller
+        self._accounts = configured
+        self._clock = clock
+        self._slots: dict[int, Slot] = {}
+        self._consumer = PartitionConsumer(
+            kafka,
+            CURSORS,
+            f"{kafka.prefix}.poller",
+            self._slot,
+            clock=clock,
+            on_fatal=end,
+            consuming=False,
+        )
+
+    async def start(self) -> None:
+        """Make sure of the topics, join the group.  Raises Stop, BadConfig, KafkaError."""
+        await ensure_topics(self._kafka, self._clock)
+        if not self._accounts:
+            log.warning("poller.accounts_missing", advice=NO_ACCOUNTS)
+        await self._consumer.start()
+
+    async def stop(self) -> None:
+        """Leave the group; what is being written is finished or aborted."""
+        await self._consumer.stop()
+
+    def health(self) -> dict[str, object]:
+        """The consumer's, and every stream's."""
+        found = self._consumer.health()
+        owned = self._consumer.owned
+        PARTITIONS_OWNED.labels("poller").set(len(owned))
+        streams = [task for number in owned for task in self._slots[number].streams]
+        advice = {} if self._accounts else {"advice": NO_ACCOUNTS}
+        return {**found, "streams": [task.health() for task in streams], **advice}
+
+    def _slot(self, number: int, broken: Callable[[RetryLater], None]) -> Slot:
+        mine = [
+            account
+            for account in self._accounts
+            if slot_of(account.source, account.name, self._kafka.slots) == number
+        ]
+        slot = Slot(number, self._kafka, self._poller, mine, clock=self._clock, broken=broken)
+        self._slots[number] = slot
+        return slot

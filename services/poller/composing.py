@@ -1,0 +1,213 @@
+"""A page becomes one transaction: raw records, marks, dead letters and the cursor.  Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from bus.dead_letters import set_aside
+from bus.partitioning import partition_of
+from bus.settings import KafkaSettings
+from bus.table import Table
+from bus.transaction import Record, Transaction
+from schemas.cursor import Cursor, Mark
+from schemas.dead_letter import DeadLetter
+from schemas.keys import fulfillment_key
+from schemas.message import iso
+from schemas.raw import Provenance
+from schemas.topics import RAW, RECORD_BYTES_MAX
+from services.poller.marks import Marks, content_digest
+from services.poller.source import Facts, Found, Page, Rejected
+
+OBSERVED_STEP = timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A page and where it came from; `origin` is the request's URL without its query."""
+
+    page: Page
+    facts: Facts
+    cursor: Cursor
+    origin: str
+    requested_at: datetime
+
+
+@dataclass(slots=True)
+class Composed:
+    """What to write, and what to remember once it is written.
+
+    `postponed` are ids still open and unchanged, with the instant they are due again.
+    """
+
+    cursor: Cursor
+    raw: list[Record] = field(default_factory=list)
+    letters: list[Record] = field(default_factory=list)
+    marks: dict[str, Mark] = field(default_factory=dict)
+    tombstones: list[Record] = field(default_factory=list)
+    state: list[Record] = field(default_factory=list)
+    read: list[str] = field(default_factory=list)
+    postponed: dict[str, datetime] = field(default_factory=dict)
+    unchanged: int = 0
+    unmarked: int = 0
+
+    @property
+    def transaction(self) -> Transaction:
+        """All of it, or nothing."""
+        return Transaction([*self.raw, *self.letters, *self.state, *self.tombstones])
+
+
+def compose(reading: Reading, marks: Marks, table: Table, kafka: KafkaSettings) -> Composed | None:
+    """None: the response is older than something already known of a record in it and must be
+    asked for again, or a slower clock would lose the change (design 4, seen mark).
+    """
+    page, cursor = reading.page, reading.cursor
+    composed = Composed(
+        cursor.model_copy(
+            update={
+                "sweep": page.sweep,
+                "position": page.position or cursor.position,
+                "done": cursor.done or page.done,
+                "succeeded_at": reading.requested_at,
+            }
+        )
+    )
+    for found in page.found:
+        if not _judge(composed, reading, found, marks, kafka):
+            return None
+    for rejected in page.rejected:
+        _reject(composed, reading, rejected, marks, kafka)
+    composed.state = [marks.put(mark) for mark in composed.marks.values()]
+    composed.state.append(table.put(composed.cursor.key, composed.cursor.to_json()))
+    composed.tombstones = marks.expired(reading.requested_at, set(composed.read))
+    return composed
+
+
+def _judge(
+    composed: Composed, reading: Reading, found: Found, marks: Marks, kafka: KafkaSettings
+) -> bool:
+    """Write it when it is new or changed.  False: the response is too old to tell."""
+    upstream_id, requested_at = found.upstream_id, reading.requested_at
+    mark = composed.marks.get(upstream_id) or marks.get(upstream_id)
+    content = content_digest(found.body, reading.facts.volatile)
+    due_at = None
+    if found.due_in_seconds is not None:
+        due_at = requested_at + timedelta(seconds=found.due_in_seconds)
+    composed.read.append(upstream_id)
+    if mark is not None and mark.content == content:
+        composed.unchanged += 1
+        if (mark.due_at is None) != (due_at is None):
+            composed.marks[upstream_id] = mark.model_copy(update={"due_at": due_at})
+        elif due_at is not None:
+            composed.postponed[upstream_id] = due_at
+        return True
+    if mark is not None and requested_at < mark.observed_at:
+        return False
+    observed_at = requested_at
+    if mark is not None:
+        observed_at = max(observed_at, mark.observed_at + OBSERVED_STEP)
+    _emit(composed, reading, found, observed_at, kafka)
+    cursor = reading.cursor
+    _remember(
+        composed,
+        marks,
+        Mark(
+            source=cursor.source,
+            account=cursor.account,
+            resource=reading.facts.resource,
+            upstream_id=upstream_id,
+            content=content,
+            observed_at=observed_at,
+            due_at=due_at,
+        ),
+        wanted=due_at is not None or _readable_again(found, requested_at, marks),
+    )
+    return True
+
+
+def _readable_again(found: Found, requested_at: datetime, marks: Marks) -> bool:
+    """Whether a list can bring it again: history beyond the settle horizon is read once."""
+    return found.updated_at is None or found.updated_at >= requested_at - marks.keep
+
+
+def _remember(composed: Composed, marks: Marks, mark: Mark, *, wanted: bool) -> None:
+    upstream_id = mark.upstream_id
+    known = upstream_id in composed.marks or marks.get(upstream_id) is not None
+    if known or (wanted and len(composed.marks) < marks.room):
+        composed.marks[upstream_id] = mark
+    elif wanted:
+        composed.unmarked += 1
+
+
+def _emit(
+    composed: Composed, reading: Reading, found: Found, observed_at: datetime, kafka: KafkaSettings
+) -> None:
+    cursor, facts = reading.cursor, reading.facts
+    key = fulfillment_key(cursor.source, cursor.account, facts.resource, found.upstream_id)
+    provenance = Provenance(
+        source=cursor.source,
+        account=cursor.account,
+        resource=facts.resource,
+        stream=facts.name,
+        upstream_id=found.upstream_id,
+        observed_at=observed_at,
+        backfill=found.updated_at is not None and found.updated_at < cursor.connected_at,
+        traceparent=traceparent(key, observed_at),
+    )
+    partition = partition_of(key, kafka.partition_count(RAW))
+    record = Record(kafka.topic(RAW), partition, key, found.body, provenance.headers())
+    if record.bytes_on_wire <= RECORD_BYTES_MAX:
+        composed.raw.append(record)
+        return
+    reason = f"the record has {len(found.body)} bytes, {record.topic} takes {RECORD_BYTES_MAX}"
+    too_large = Rejected(found.upstream_id, "", reason, found.body)
+    composed.letters.append(_letter(reading, too_large, kafka))
+
+
+def _reject(
+    composed: Composed, reading: Reading, rejected: Rejected, marks: Marks, kafka: KafkaSettings
+) -> None:
+    """A dead letter, once for the same bytes: overlapping polls bring them again and again."""
+    cursor, content = reading.cursor, hashlib.sha256(rejected.body).hexdigest()
+    known = marks.get(rejected.upstream_id) if rejected.upstream_id else None
+    if known is not None and known.due_at is not None:
+        composed.marks[rejected.upstream_id] = known.model_copy(update={"due_at": None})
+    sighting = f"!{rejected.upstream_id or content}"  # beside the record's own mark, if any
+    composed.read.append(sighting)
+    mark = composed.marks.get(sighting) or marks.get(sighting)
+    if mark is not None and mark.content == content:
+        return
+    composed.letters.append(_letter(reading, rejected, kafka))
+    mark = Mark(
+        source=cursor.source,
+        account=cursor.account,
+        resource=reading.facts.resource,
+        upstream_id=sighting,
+        content=content,
+        observed_at=reading.requested_at,
+    )
+    _remember(composed, marks, mark, wanted=True)
+
+
+def _letter(reading: Reading, rejected: Rejected, kafka: KafkaSettings) -> Record:
+    cursor = reading.cursor
+    letter = DeadLetter(
+        service="poller",
+        reason=rejected.reason,
+        path=rejected.path,
+        origin=reading.origin,
+        source=cursor.source,
+        account=cursor.account,
+        at=reading.requested_at,
+    )
+    key = fulfillment_key(
+        cursor.source, cursor.account, reading.facts.resource, rejected.upstream_id
+    )
+    return set_aside(kafka, letter, key, rejected.body)
+
+
+def traceparent(key: str, observed_at: datetime) -> str:
+    """W3C trace context derived from content: the same observation, the same trace."""
+    digest = hashlib.sha256(f"{key} {iso(observed_at)}".encode()).hexdigest()
+    return f"00-{digest[:32]}-{digest[32:48]}-01"

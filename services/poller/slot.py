@@ -1,0 +1,110 @@
+"""One slot: its accounts' state restored from Kafka, their streams running, one writer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from aiokafka import ConsumerRecord
+
+from bus.clock import Clock
+from bus.committer import Committer
+from bus.errors import RetryLater
+from bus.settings import KafkaSettings
+from bus.table import Table
+from bus.transaction import Writer
+from schemas.cursor import Cursor, cursor_key
+from schemas.topics import CURSORS
+from services.poller.account import Account, Surroundings
+from services.poller.settings import PollerSettings
+from services.poller.source import AccountSettings, Stream
+from services.poller.sources import sources
+from services.poller.stream import StreamTask
+
+
+class Slot:
+    """The owner of one partition of cursors (bus.consumer.Owned)."""
+
+    def __init__(
+        self,
+        number: int,
+        kafka: KafkaSettings,
+        poller: PollerSettings,
+        accounts: Sequence[AccountSettings],
+        *,
+        clock: Clock,
+        broken: Callable[[RetryLater], None],
+    ) -> None:
+        self.streams: list[StreamTask] = []
+        self._kafka = kafka
+        self._poller = poller
+        self._settings = accounts
+        self._clock = clock
+        self._broken = broken
+        self._table = Table(kafka, CURSORS, number)
+        self._writer = Writer(kafka, f"{kafka.prefix}.poll.{number}")
+        self._committer: Committer | None = None
+        self._accounts: list[Account] = []
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def open(self) -> None:
+        """Fence the older owner, restore, start the streams.  Raises RetryLater."""
+        await self._writer.start()
+        await self._table.restore()
+        self._committer = Committer(self._writer, self._broken)
+        around = Surroundings(self._kafka, self._poller, self._clock, self._table, self._committer)
+        for settings in self._settings:
+            self._accounts.append(Account(around, settings, sources()[settings.source].rate))
+            self.streams += stream_tasks(self._accounts[-1])
+        for stream in self.streams:
+            self._tasks.append(asyncio.create_task(stream.run(), name=stream.facts.name))
+
+    async def handle(self, records: Sequence[ConsumerRecord]) -> None:
+        """Nothing is consumed: what is on cursors was written by this slot."""
+
+    async def close(self) -> None:
+        """End the streams, finish or abort what is being written."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(one.close() for one in self._accounts), return_exceptions=True)
+        if self._committer is not None:
+            await self._committer.close()
+        else:
+            await self._writer.close()
+
+
+def stream_tasks(account: Account) -> list[StreamTask]:
+    """The account's streams with their cursors; all begin where the account was connected."""
+    settings, around = account.settings, account.around
+    streams = sources()[settings.source].streams(settings)
+    prefix = cursor_key(settings.source, settings.name, "")
+    known = [
+        Cursor.model_validate_json(value)
+        for key, value in around.table.items()
+        if key.startswith(prefix)
+    ]
+    connected_at = min((cursor.connected_at for cursor in known), default=around.clock.now())
+    by_stream = {cursor.stream: cursor for cursor in known}
+    tasks = []
+    for stream in streams:
+        cursor = by_stream.get(stream.facts.name)
+        started = Cursor(
+            source=settings.source,
+            account=settings.name,
+            stream=stream.facts.name,
+            connected_at=connected_at,
+            fingerprint=stream.facts.fingerprint,
+        )
+        tasks.append(StreamTask(account, stream, _continued(cursor, started, stream, settings)))
+    return tasks
+
+
+def _continued(
+    cursor: Cursor | None, started: Cursor, stream: Stream, settings: AccountSettings
+) -> Cursor:
+    """The stored cursor, or a new one where there is none or its settings' change is accepted."""
+    if cursor is None:
+        return started
+    changed = cursor.fingerprint != stream.facts.fingerprint
+    return started if changed and settings.accept_new_cursor else cursor

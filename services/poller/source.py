@@ -1,0 +1,209 @@
+"""THE CONTRACT between the loop and a source: data and pure answers, no waiting, no Kafka.
+
+A source is a module in `sources/`; its file name is its id.  It has `Settings` (its keys of an
+`[[accounts]]` table), `RATE` and `streams(settings)`.  It answers only: given cursor and now,
+which request is next, which records are in this response, which cursor follows.  HTTP policy,
+schedule, budget and writing belong to the loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Any, Literal, Protocol
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo
+
+from bus.settings import Settings, secret
+from schemas.cursor import Cursor
+from schemas.message import Instant, Name
+
+Sweep = dict[str, Any]
+"""Progress of a pass over pages, in the source's own JSON; stored in the cursor record."""
+
+HEAD_WEIGHT, SETTLE_WEIGHT, WATCH_WEIGHT, BACKFILL_WEIGHT = 8, 4, 2, 1
+
+
+class Unreadable(Exception):
+    """A page that cannot be parsed: asked for again.  The text says what was expected."""
+
+
+class Refused(Exception):
+    """An answer that must not be followed: the stream stops.  The text says why."""
+
+
+def _resolved(value: object, info: ValidationInfo) -> SecretStr:
+    return SecretStr(secret(str(value), str(info.field_name)))
+
+
+Secret = Annotated[SecretStr, BeforeValidator(_resolved)]
+"""Written as `env:NAME` or `file:PATH`, held as the secret itself, never shown."""
+
+
+class AccountSettings(Settings):
+    """What every `[[accounts]]` table may say."""
+
+    source: str = Field(description="the upstream system, a file name in services/poller/sources")
+    name: Name = Field(description="our name of the account, part of every key")
+    base_url: str = Field(pattern=r"^https?://[^/?#@]+[^?#]*$", description="of the vendor's API")
+    start_from: Instant | None = Field(None, description="read history from here; none: from now")
+    poll_interval_seconds: float = Field(120, ge=0.2, le=900)
+    lookback_seconds: float = Field(60, ge=0, le=86_400, description="overlap of two polls")
+    settle_interval_seconds: float = Field(3600, ge=0.2, le=86_400)
+    settle_horizon_hours: float = Field(48, ge=0, le=24 * 30)
+    watch_days: float = Field(30, ge=0, le=400, description="how long young records are re-read")
+    accept_new_cursor: bool = Field(
+        False, description="a stream whose settings changed under its cursor starts over"
+    )
+
+    @property
+    def label(self) -> str:
+        """`source/name`."""
+        return f"{self.source}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A GET.  Headers carry the credential and are never shown."""
+
+    url: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def origin(self) -> str:
+        """The URL without its query: what a dead letter names."""
+        return self.url.split("?", 1)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer; header names in lower case, `requested_at` the instant its request started."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+    requested_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """No usable answer."""
+
+    kind: Literal["timeout", "connection", "unreadable", "too_large"]
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One record, `body` its bytes as they stood in the page.
+
+    `updated_at` is the source's own version, where it has one; `due_in_seconds` when it is to be
+    read again by its id, None when lists bring its changes.
+    """
+
+    upstream_id: str
+    body: bytes = field(repr=False)
+    updated_at: datetime | None = None
+    due_in_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """One record that cannot be read; `upstream_id` is "" when it has none."""
+
+    upstream_id: str
+    path: str
+    reason: str
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a response held and the progress to store with it.
+
+    `sweep` None: the pass is complete and `position` (None: unchanged) is where the next begins;
+    `done`: the stream has nothing to do ever again.
+    """
+
+    found: tuple[Found, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
+    sweep: Sweep | None = None
+    position: str | None = None
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the loop has to know about a stream.
+
+    `ids_max` 0: a list; else it reads marked records by id, so many a request.  `fingerprint`
+    covers the settings that give the position its meaning.  `volatile` names top-level fields
+    that change without a fact.
+    """
+
+    name: str
+    resource: str
+    weight: int
+    interval_seconds: float
+    fingerprint: str
+    page_size: int = 100
+    ids_max: int = 0
+    volatile: frozenset[str] = frozenset()
+
+
+class Stream(Protocol):
+    """One way of reading an account."""
+
+    @property
+    def facts(self) -> Facts:
+        """Fixed for the life of the stream."""
+
+    def begin(self, cursor: Cursor, now: datetime, ids: Sequence[str]) -> Sweep:
+        """A new pass, or `cursor.sweep` taken up again; `ids` are the records now due."""
+
+    def request(self, sweep: Sweep, limit: int) -> Request:
+        """The next request of the pass, for at most `limit` records."""
+
+    def read(self, sweep: Sweep, response: Response) -> Page:
+        """A 200's records.  Raises Unreadable, Refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What an upstream allows one credential."""
+
+    per_second: float
+    burst: float
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A discovered source module."""
+
+    name: str
+    settings: type[AccountSettings]
+    rate: Rate
+    streams: Callable[[Any], Sequence[Stream]]
+
+
+def pinned(url: str, base_url: str) -> str:
+    """`url` when it leads where the account's credential may go.  Raises Refused."""
+    try:
+        there, here = urlsplit(url), urlsplit(base_url)
+        same = (there.scheme, there.hostname, _port(there.port, there.scheme)) == (
+            here.scheme,
+            here.hostname,
+            _port(here.port, here.scheme),
+        )
+    except ValueError:
+        same = False
+    if not same or there.username is not None:
+        raise Refused(f"the upstream points to another host: {url[:200]!r}, not {base_url}")
+    return url
+
+
+def _port(port: int | None, scheme: str) -> int:
+    return port if port is not None else {"https": 443}.get(scheme, 80)

@@ -1,0 +1,270 @@
+"""Zentail Open API v1: sales orders with their packages, one token for each seller account.
+
+mode "list" (the seed's recommendation): `head` polls shipped orders by lastUpdatedTs, `settle`
+re-reads every status for rows that became visible late, `backfill` reads history once.
+mode "per_order" (the seed's alternative): `listing` finds orders of every status, `orders` reads
+each one that is not closed by its id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Literal
+from urllib.parse import quote
+
+import msgspec
+from pydantic import Field
+
+from schemas.cursor import Cursor
+from schemas.message import digest, parse_instant
+from services.poller.keyset import Listed, Row, begun, paged, resumed
+from services.poller.source import (
+    BACKFILL_WEIGHT,
+    HEAD_WEIGHT,
+    SETTLE_WEIGHT,
+    WATCH_WEIGHT,
+    AccountSettings,
+    Facts,
+    Found,
+    Page,
+    Rate,
+    Rejected,
+    Request,
+    Response,
+    Secret,
+    Stream,
+    Sweep,
+    Unreadable,
+    pinned,
+)
+
+RATE = Rate(per_second=9, burst=9)  # the vendor drains 10 a second; one is left to others
+RESOURCE = "orders"
+PAGE_SIZE = 100
+SHIPPED = "PARTIALLY_SHIPPED,SHIPPED"
+CLOSED = frozenset({"SHIPPED", "CANCELLED", "CANCELED", "RETURN_REQUESTED", "RETURNED", "REFUNDED"})
+NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError)
+LISTING_INTERVAL_SECONDS_MAX = 900  # seed: "polling at least once every 15 minutes"
+
+
+class Settings(AccountSettings):
+    """The keys of a Zentail account."""
+
+    base_url: str = Field("https://api.zentail.com/v1", pattern=r"^https?://[^/?#@]+[^?#]*$")
+    token: Secret = Field(description="env:NAME or file:PATH")
+    mode: Literal["list", "per_order"] = "list"
+
+    def request(self, path: str, params: dict[str, str]) -> Request:
+        """A GET below base_url, or of a whole URL; the token goes bare, without "Bearer"."""
+        url = path if "://" in path else self.base_url.rstrip("/") + path
+        headers = {"Authorization": self.token.get_secret_value(), "Accept": "application/json"}
+        return Request(url, params, headers)
+
+
+def streams(settings: Settings) -> Sequence[Stream]:
+    """The streams of an account, by its mode."""
+    horizon = timedelta(hours=settings.settle_horizon_hours)
+    lookback = timedelta(seconds=settings.lookback_seconds)
+    settle_seconds = settings.settle_interval_seconds
+    found: list[Stream] = []
+    if settings.mode == "list":
+        poll_seconds = settings.poll_interval_seconds
+        found.append(Listing(settings, "head", HEAD_WEIGHT, poll_seconds, lookback, SHIPPED))
+        found.append(Listing(settings, "settle", SETTLE_WEIGHT, settle_seconds, horizon))
+    else:
+        slow_seconds = min(settle_seconds, LISTING_INTERVAL_SECONDS_MAX)
+        depth = max(horizon, lookback)
+        found.append(Listing(settings, "listing", SETTLE_WEIGHT, slow_seconds, depth))
+        found.append(Orders(settings))
+    if settings.start_from is not None:
+        found.append(Backfill(settings, "backfill", BACKFILL_WEIGHT, 0, timedelta()))
+    return found
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A pass over `GET /salesOrder` from a cursor - `depth`, oldest update first, by keyset.
+
+    Source of the rules: zentail seed, "Polling with lastUpdatedTs and status": query from a
+    slight overlap, advance to the time of the initial request when all of it is processed.
+    """
+
+    once: ClassVar[bool] = False
+
+    settings: Settings
+    name: str
+    weight: int
+    interval_seconds: float
+    depth: timedelta
+    statuses: str = ""
+
+    @property
+    def facts(self) -> Facts:
+        """See source.Facts."""
+        start_from = self.settings.start_from if self.once else None
+        fingerprint = digest([self.settings.base_url, self.statuses, start_from])
+        return Facts(
+            self.name, RESOURCE, self.weight, self.interval_seconds, fingerprint, PAGE_SIZE
+        )
+
+    def begin(self, cursor: Cursor, now: datetime, ids: Sequence[str]) -> Sweep:
+        """From the cursor, or where an unfinished pass stood."""
+        if cursor.sweep is not None:
+            return resumed(cursor.sweep)
+        position = parse_instant(cursor.position) if cursor.position else cursor.connected_at
+        settings = self.settings
+        overlap = timedelta(seconds=settings.lookback_seconds)
+        earliest = settings.start_from or cursor.connected_at - overlap
+        since = max(position - self.depth, earliest)
+        return begun(since=since, now=now, until=now)
+
+    def request(self, sweep: Sweep, limit: int) -> Request:
+        """By keyset; by nextToken only while one instant fills a page."""
+        if sweep["next"]:
+            return self.settings.request(sweep["next"], {})
+        status = {"status": self.statuses} if self.statuses else {}
+        params = {"lastUpdatedTs": sweep["since"], **status, "limit": str(limit)}
+        return self.settings.request("/salesOrder", params)
+
+    def read(self, sweep: Sweep, response: Response) -> Page:
+        """The rows not read before at their instant, and how the pass goes on."""
+        try:
+            envelope = _decode_envelope(response.body)
+        except NOT_JSON as error:
+            raise Unreadable(f"not a page of orders: {error}") from error
+        read = [_read_order(bytes(raw), self.settings) for raw in envelope.results]
+        rows = [row for row in read if isinstance(row, Row)]
+        rejected = [row for row in read if isinstance(row, Rejected)]
+        pagination = envelope.pagination
+        listed = Listed(rows, rejected, pagination.hasNext, self._next(pagination.nextToken))
+        return paged(sweep, listed, once=self.once)
+
+    def _next(self, token: str | None) -> str | None:
+        """The URL of a nextToken, whether it will be followed or not.  Raises Refused."""
+        if not token:
+            return None
+        if "://" not in token:
+            base_url = self.settings.base_url.rstrip("/")
+            return f"{base_url}/salesOrder?nextToken={quote(token, safe='')}"
+        return pinned(token, self.settings.base_url)
+
+
+class Backfill(Listing):
+    """History once: from start_from up to the connection, resumable by its stored pass."""
+
+    once = True
+
+    def begin(self, cursor: Cursor, now: datetime, ids: Sequence[str]) -> Sweep:
+        """From start_from, or where the unfinished pass stood."""
+        start_from = self.settings.start_from
+        if cursor.sweep is not None or start_from is None:
+            return super().begin(cursor, now, ids)
+        return begun(since=start_from, now=now, until=cursor.connected_at)
+
+
+@dataclass(frozen=True)
+class Orders:
+    """Orders that are not closed, one request each (zentail seed, "Polling individual orders")."""
+
+    settings: Settings
+
+    @property
+    def facts(self) -> Facts:
+        """See source.Facts."""
+        settings = self.settings
+        return Facts(
+            "orders",
+            RESOURCE,
+            WATCH_WEIGHT,
+            settings.poll_interval_seconds,
+            digest([settings.base_url]),
+            page_size=1,
+            ids_max=1,
+        )
+
+    def begin(self, cursor: Cursor, now: datetime, ids: Sequence[str]) -> Sweep:
+        """One order; which ones are due is in the marks, so no pass is stored."""
+        return {"id": ids[0]}
+
+    def request(self, sweep: Sweep, limit: int) -> Request:
+        """`GET /salesOrder/{orderId}`."""
+        return self.settings.request(f"/salesOrder/{quote(sweep['id'], safe='')}", {})
+
+    def read(self, sweep: Sweep, response: Response) -> Page:
+        """The order, to be read again until it is closed."""
+        try:
+            body = bytes(_decode_raw(response.body))
+        except NOT_JSON as error:
+            raise Unreadable(f"not an order: {error}") from error
+        row = _read_order(body, self.settings)
+        if isinstance(row, Rejected):
+            return Page(rejected=(Rejected(sweep["id"], row.path, row.reason, body),))
+        if row.found.upstream_id != sweep["id"]:
+            raise Unreadable(f"order {sweep['id']} was asked for, {row.found.upstream_id} came")
+        return Page((row.found,))
+
+
+class _Pagination(msgspec.Struct):
+    hasNext: bool  # noqa: N815 - the upstream's own name
+    nextToken: str | None = None  # noqa: N815
+
+
+class _Envelope(msgspec.Struct):
+    results: list[msgspec.Raw]
+    pagination: _Pagination
+
+
+class _Order(msgspec.Struct):
+    orderNumber: int | str  # noqa: N815
+    lastUpdatedTs: str  # noqa: N815
+
+
+class _Status(msgspec.Struct):
+    status: str | None = None
+
+
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
+_decode_order = msgspec.json.Decoder(_Order).decode
+_decode_status = msgspec.json.Decoder(_Status).decode
+_decode_any = msgspec.json.Decoder(Any).decode
+
+
+def _read_order(body: bytes, settings: Settings) -> Row | Rejected:
+    try:
+        order = _decode_order(body)
+    except NOT_JSON as error:
+        reason, _, path = str(error).partition(" - at ")
+        return Rejected(_id_at_any_price(body), path.strip("`") or "$", reason, body)
+    upstream_id = str(order.orderNumber)
+    try:
+        updated_at = parse_instant(order.lastUpdatedTs)
+    except ValueError as error:
+        return Rejected(upstream_id, "$.lastUpdatedTs", str(error), body)
+    if not upstream_id:
+        return Rejected("", "$.orderNumber", "orderNumber is empty", body)
+    found = Found(upstream_id, body, updated_at, _due_in_seconds(body, settings))
+    return Row(found, order.lastUpdatedTs, updated_at)
+
+
+def _id_at_any_price(body: bytes) -> str:
+    """The order number of a record that is wrong elsewhere, else ""."""
+    try:
+        value = _decode_any(body)
+    except NOT_JSON:
+        return ""  # its bytes are all there is
+    number = value.get("orderNumber") if isinstance(value, dict) else None
+    return str(number) if isinstance(number, int | str) and not isinstance(number, bool) else ""
+
+
+def _due_in_seconds(body: bytes, settings: Settings) -> float | None:
+    """When an order is read again by its id: until its status says that no package will come."""
+    if settings.mode == "list":
+        return None
+    try:
+        status = _decode_status(body).status
+    except NOT_JSON:
+        status = None  # a status we cannot read is not a closed one
+    return None if status in CLOSED else settings.poll_interval_seconds

@@ -1,0 +1,167 @@
+"""The notifier on a real Kafka, when an endpoint cannot or may not be asked: held, never lost."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from bus.settings import KafkaSettings
+from schemas.dead_letter import DeadLetter
+from schemas.topics import DEAD_LETTERS, EVENTS
+from testbed.receiver import Receiver
+from tests.broker.notifying import (
+    SECRET,
+    accepted,
+    by_order,
+    emit,
+    notifying,
+    unfinished,
+    webhook,
+)
+from tests.broker.reading import records, until
+
+
+async def test_gone_from_the_file_holds_and_back_in_it_releases(
+    topics: KafkaSettings, tmp_path: Path
+) -> None:
+    """What came meanwhile is delivered afterwards, nothing twice."""
+    receiver = Receiver(SECRET)
+    async with receiver.serve() as url:
+        entry = webhook("erp", url, tmp_path)
+        await emit(topics, range(5), 1)
+        async with notifying(topics, entry):
+            await until(lambda: len(accepted(receiver)) == 5)
+        async with notifying(topics) as service:
+            await emit(topics, range(5), 2)
+            await until(lambda: service.health()["ready"] is True)
+            await emit(topics, range(5), 3)
+            assert service.health()["held"] == {"erp": "gone from the configuration"}
+        assert len(accepted(receiver)) == 5
+        async with notifying(topics, entry):
+            await until(lambda: len(accepted(receiver)) == 15)
+
+    assert by_order(accepted(receiver)) == {order: [1, 2, 3] for order in range(5)}
+    assert receiver.stats()["requests"] == 15
+
+
+async def test_an_endpoint_that_is_gone_is_left_alone_by_every_copy(
+    topics: KafkaSettings, tmp_path: Path
+) -> None:
+    """410 once: nothing more is sent, everything is held, until its channel is changed."""
+    receiver = Receiver(SECRET)
+    receiver.behavior.add([{"name": "status", "status": 410}])
+    async with receiver.serve() as url:
+        entry = webhook("erp", f"{url}/old", tmp_path)
+        await emit(topics, [0], 1)
+        async with notifying(topics, entry) as one, notifying(topics, entry) as other:
+            await until(lambda: bool(one.health()["held"] and other.health()["held"]))
+            await emit(topics, range(10), 2)
+            await asyncio.sleep(1)  # long enough for a first try of each, were it not held
+        assert receiver.stats()["requests"] == 1
+        async with notifying(topics, webhook("erp", f"{url}/new", tmp_path)):
+            await until(lambda: len(accepted(receiver)) == 11)
+
+    assert by_order(accepted(receiver))[0] == [1, 2]
+    assert await records(topics, DEAD_LETTERS) == []
+
+
+async def test_retry_after_pauses_the_whole_endpoint(topics: KafkaSettings, tmp_path: Path) -> None:
+    """One 429 speaks for all lanes: they wait without spending tries."""
+    receiver = Receiver(SECRET)
+    busy = {"name": "status", "status": 429, "headers": {"Retry-After": "3"}, "match": "pkg_0_1"}
+    receiver.behavior.add([busy])
+    await emit(topics, [0], 1)
+    async with receiver.serve() as url, notifying(topics, webhook("erp", url, tmp_path)):
+        await until(lambda: receiver.stats()["requests"] == 1)
+        await emit(topics, range(10), 2)
+        await asyncio.sleep(1)  # long enough for a first try of each, were it not paused
+        assert receiver.stats()["requests"] == 1
+        await until(lambda: len(accepted(receiver)) == 11)
+
+    assert receiver.stats()["requests"] == 12
+
+
+async def test_a_full_subscription_waits_and_takes_no_other_ones_room(
+    topics: KafkaSettings, tmp_path: Path
+) -> None:
+    """Backpressure: positions of the dead endpoint wait within its share, then all arrives once."""
+    dead, well = Receiver(SECRET), Receiver(SECRET)
+    dead.behavior.add([{"name": "status", "status": 500, "count": 10_000}])
+    async with dead.serve() as dead_url, well.serve() as well_url:
+        entries = [webhook("dead", dead_url, tmp_path), webhook("well", well_url, tmp_path)]
+        # A schedule far longer than the test: what is held back here is not set aside.
+        limits: dict[str, Any] = {"pending_max": 8, "retry_schedule_seconds": [0.2] * 49}
+        async with notifying(topics, *entries, **limits) as service:
+            for revision in range(1, 6):
+                await emit(topics, range(30), revision)
+            await until(lambda: len(accepted(well)) == 150, 30)
+            assert len(await unfinished(topics)) <= 6 * 8
+            assert service.health()["pending"] == 6 * 4
+            dead.behavior.clear()
+            await until(lambda: len(accepted(dead)) == 150, 30)
+
+    assert by_order(accepted(dead)) == {order: [1, 2, 3, 4, 5] for order in range(30)}
+    assert dead.stats()["redelivered"] == 0
+
+
+async def test_no_subscription_is_a_healthy_idle_that_says_what_to_add(
+    topics: KafkaSettings,
+) -> None:
+    """Offsets move all the same."""
+    async with notifying(topics) as service:
+        await until(lambda: bool(service.health()["ready"]))
+        health = service.health()
+
+    assert health["ok"] is True
+    assert "[[subscriptions]]" in str(health["advice"])
+
+
+async def test_what_the_topic_is_about_to_forget_is_set_aside(
+    settings: KafkaSettings, tmp_path: Path
+) -> None:
+    """A retention of two days leaves no time: deliveries, and what no position has passed."""
+    kafka = settings.model_copy(update={"retention_days": {"events": 2}})
+    receiver = Receiver(SECRET)
+    receiver.behavior.add([{"name": "status", "status": 500, "count": 10_000}])
+    async with receiver.serve() as url:
+        entry = webhook("erp", url, tmp_path)
+        slow: dict[str, Any] = {"retry_schedule_seconds": [3600.0]}
+        async with notifying(kafka, entry, **slow):
+            await emit(kafka, range(4), 1)
+            await until(lambda: receiver.stats()["requests"] == 4)
+        async with notifying(kafka, **slow) as service:
+            await until(lambda: service.health()["ready"] is True)
+            await emit(kafka, range(3), 2)
+            await until(lambda: _consumed(kafka, 3 + 4))
+        async with notifying(kafka, **slow):
+            await until(lambda: _letters(kafka, 7))
+
+    reasons = {
+        DeadLetter.read(dict(one.headers)).reason for one in await records(kafka, DEAD_LETTERS)
+    }
+    assert reasons == {"expired"}
+    assert await unfinished(kafka) == set()
+
+
+async def _letters(kafka: KafkaSettings, count: int) -> bool:
+    return len(await records(kafka, DEAD_LETTERS)) == count
+
+
+async def _consumed(kafka: KafkaSettings, count: int) -> bool:
+    """Whether the group has passed that many events."""
+    consumer = AIOKafkaConsumer(
+        **kafka.client_args(), group_id=f"{kafka.prefix}.notifier", enable_auto_commit=False
+    )
+    await consumer.start()
+    try:
+        places = [TopicPartition(kafka.topic(EVENTS), number) for number in range(6)]
+        consumer.assign(places)
+        committed = {place.partition: await consumer.committed(place) or 0 for place in places}
+    finally:
+        await consumer.stop()
+    events = await records(kafka, EVENTS)
+    passed = [event for event in events if event.offset < committed[event.partition]]
+    return len(passed) == count

@@ -1,0 +1,43 @@
+"""The Kafka every test of the broker runs on, and a namespace in it for each test.
+
+`SHIPFEED_TEST_KAFKA` chooses it: unset or `embedded`, `testcontainers`, or `HOST:PORT` of one that
+runs, whose brokers should have the settings of `bus.embedded.BROKER_SETTINGS`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+
+from bus.embedded import EmbeddedKafka
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The bootstrap address of a running Kafka, shared by the tests of one pytest worker."""
+    choice = os.environ.get("SHIPFEED_TEST_KAFKA", "embedded")
+    if choice == "embedded":
+        broker = EmbeddedKafka(tmp_path_factory.mktemp("kafka"))
+        # The broker belongs to a loop, and the tests' own loops come and go.
+        with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+            runner.run(broker.start())
+            yield broker.bootstrap_servers
+            runner.run(broker.stop())
+    elif choice == "testcontainers":
+        # Imported by those who ask for it: it needs Docker's client and half a second.
+        from tests.containers import ApacheKafkaContainer  # noqa: PLC0415
+
+        with ApacheKafkaContainer() as container:
+            yield container.get_bootstrap_server()
+    else:
+        yield choice
+
+
+@pytest.fixture
+def prefix(kafka: str) -> str:
+    """A prefix for the topics, groups and transactional ids of one test, in no other test's way."""
+    return f"t-{uuid4().hex[:10]}"

@@ -1,0 +1,51 @@
+"""What is written down is what is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from console import reference
+from schemas.events import EVENT_TYPES
+from schemas.topics import TOPICS
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
+
+
+def test_the_configuration_page_is_the_one_the_settings_give() -> None:
+    """When it is not: python -m console.reference > docs/configuration.md."""
+    written = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+
+    assert reference.page() == written
+
+
+@pytest.mark.parametrize("event_type", EVENT_TYPES)
+def test_every_event_type_is_in_the_readme(event_type: str) -> None:
+    """A subscriber finds what to subscribe to."""
+    assert f"`{event_type}`" in README
+
+
+def test_every_topic_is_on_the_architecture_page() -> None:
+    """Named as on a cluster with the default prefix."""
+    text = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+
+    assert [] == [topic.name for topic in TOPICS if f"`shipfeed.{topic.name}`" not in text]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_and_every_test_a_page_names_exists(path: Path) -> None:
+    """A reader who follows a reference arrives."""
+    text = path.read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
+    missing = [link for link in links if not (path.parent / link).exists()]
+    tests = re.findall(r"`(tests/[\w/.]+?)(?:::(\w+))?`", text)
+    missing += [file for file, _ in tests if not (ROOT / file).exists()]
+    missing += [
+        name for file, name in tests if name and name not in (ROOT / file).read_text("utf-8")
+    ]
+
+    assert [] == missing

@@ -1,0 +1,178 @@
+"""Each row of the table of upstream answers (design 4), over real HTTP."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+
+from services.poller.answers import DEGRADED_ATTEMPTS
+from testbed.simulators.zentail import ZentailSimulator
+from tests.systems.bench import Zentail, running
+from tests.systems.orders import order
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *({"name": "status", "status": status} for status in (408, 425, 429, 500, 502, 503, 504)),
+        {"name": "stall", "seconds": 1.0},
+        {"name": "reset"},
+        {"name": "cut_body"},
+        {"name": "broken_json"},
+        {"name": "html_200"},
+        {"name": "status", "status": 200, "body": "{}"},
+        {"name": "status", "status": 200, "body": '{"results":null,"pagination":{}}'},
+        {"name": "status", "status": 204, "body": ""},
+    ],
+    ids=lambda fault: f"{fault['name']}-{fault.get('status', '')}{fault.get('body', '')[:12]}",
+)
+async def test_a_passing_trouble_is_retried_and_loses_nothing(
+    zentail: Zentail, fault: dict[str, Any]
+) -> None:
+    """408, 425, 429, 5xx, timeout, reset, unreadable page, HTML with 200: the same again."""
+    simulator, url = zentail
+    simulator.faults.add({"count": 2, **fault})
+    async with running(url, request_timeout_seconds=0.5) as bench:
+        await bench.polls("head", 1)
+        assert bench.ids == ["1"]
+        assert bench.streams["head"].state == "running"
+    assert len(simulator.requests) >= 3
+    assert simulator.requests[0]["query"]["status"] == simulator.requests[2]["query"]["status"]
+
+
+@pytest.mark.parametrize("form", ["seconds", "date"])
+async def test_retry_after_is_obeyed_in_full(zentail: Zentail, form: str) -> None:
+    """In seconds or as a date; no request of the credential goes out before."""
+    simulator, url = zentail
+    until = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=2)
+    value = "1" if form == "seconds" else format_datetime(until, usegmt=True)
+    headers = {"Retry-After": value}
+    simulator.faults.add({"name": "status", "status": 429, "headers": headers})
+    async with running(url, only=("head", "settle"), settle_interval_seconds=0.2) as bench:
+        await bench.polls("head", 2)
+        await bench.polls("settle", 2)
+    parked = next(entry for entry in simulator.requests if entry["status"] == 429)
+    asked_at = datetime.fromisoformat(parked["at"])
+    earliest = asked_at + timedelta(seconds=1) if form == "seconds" else until
+    under_way_until = asked_at + timedelta(milliseconds=100)  # what was sent before the answer came
+    asked = [datetime.fromisoformat(entry["at"]) for entry in simulator.requests]
+    assert min(at for at in asked if at > under_way_until) >= earliest - timedelta(milliseconds=20)
+
+
+async def test_ten_failures_in_a_row_make_a_stream_degraded(zentail: Zentail) -> None:
+    """It is shown while it lasts, and over with the first success."""
+    simulator, url = zentail
+    simulator.faults.add({"name": "status", "status": 503, "count": DEGRADED_ATTEMPTS + 5})
+    async with running(url) as bench:
+        head = bench.streams["head"]
+        await bench.until(lambda: head.state == "degraded", "degraded")
+        assert "503" in head.reason
+        await bench.until(lambda: head.state == "running", "running again")
+        assert bench.ids == ["1"]
+    assert len(simulator.requests) >= DEGRADED_ATTEMPTS + 6
+
+
+@pytest.mark.parametrize("status", [401, 403, 400, 404, 422, 405])
+async def test_a_refusal_on_a_list_stops_the_stream_which_says_why(
+    zentail: Zentail, status: int
+) -> None:
+    """401, 403, 400, 404, 422: stopped, then tried again from its unchanged cursor."""
+    simulator, url = zentail
+    async with running(url, recheck_seconds=0.4) as bench:
+        await bench.polls("head", 1)
+        simulator.faults.add({"name": "status", "status": status})
+        head = bench.streams["head"]
+        await bench.until(lambda: head.state == "stopped", "stopped")
+        position = head.cursor.position
+        assert str(status) in head.reason
+        simulator.put(order(2))
+        await bench.until(lambda: head.state == "running", "running again")
+        assert bench.ids == ["1", "2"]
+    at = [entry["status"] for entry in simulator.requests].index(status)
+    requests = list(simulator.requests)
+    waited = datetime.fromisoformat(requests[at + 1]["at"]) - datetime.fromisoformat(
+        requests[at]["at"]
+    )
+    assert waited >= timedelta(seconds=0.38)
+    assert requests[at]["query"] == requests[at + 1]["query"]
+    assert position is not None
+
+
+async def test_a_wrong_token_stops_one_account_and_no_other(zentail: Zentail) -> None:
+    """One account's trouble never stops another's."""
+    _, url = zentail
+    other = ZentailSimulator(orders=[order(1)], token="another", requests_per_second=1000)
+    async with (
+        other.serve() as other_url,
+        running(other_url, name="broken") as broken,
+        running(url) as bench,
+    ):
+        await broken.until(lambda: broken.streams["head"].state == "stopped", "stopped")
+        await bench.polls("head", 3)
+        assert (bench.ids, broken.ids) == (["1"], [])
+
+
+async def test_an_absent_order_is_set_aside_and_the_others_go_on(zentail: Zentail) -> None:
+    """404 on a child: dead letter, once; it is not asked for again."""
+    simulator, url = zentail
+    for number in (2, 3):
+        simulator.put(order(number, status="PENDING", packages=[]))
+    match = "/zentail/v1/salesOrder/2"
+    simulator.faults.add({"name": "status", "status": 404, "match": match, "count": 99})
+    only = ("listing", "orders")
+    async with running(url, only=only, mode="per_order") as bench:
+        await bench.until(lambda: bool(bench.letters), "a dead letter")
+        simulator.put(order(3))
+        await bench.until(lambda: bench.bodies[-1]["status"] == "SHIPPED", "order 3 shipped")
+    (letter, record) = bench.letters[0]
+    assert len(bench.letters) == 1
+    assert (letter.source, letter.account, letter.service) == ("zentail", "acme", "poller")
+    assert "404" in letter.reason
+    assert letter.origin.endswith("/salesOrder/2")
+    assert record.key == "zentail/acme/orders/2"
+    asked = [entry for entry in simulator.requests if entry["path"] == match]
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("record", "key", "path"),
+    [
+        ("not an object", "zentail/acme/orders/", "$"),
+        ({"orderNumber": 7}, "zentail/acme/orders/7", "$"),
+        ({"orderNumber": 7, "lastUpdatedTs": "yesterday"}, "zentail/acme/orders/7", "$.last"),
+        ({"orderNumber": None, "lastUpdatedTs": "x"}, "zentail/acme/orders/", "$.orderNumber"),
+    ],
+)
+async def test_one_bad_record_is_set_aside_and_the_rest_goes_on(
+    zentail: Zentail, record: Any, key: str, path: str
+) -> None:
+    """With source, path and reason; and once, though every poll brings it again."""
+    simulator, url = zentail
+    simulator.put(order(2))
+    simulator.faults.add({"name": "bad_record", "record": record, "count": 3})
+    async with running(url) as bench:
+        await bench.polls("head", 4)
+    assert bench.ids == ["1", "2"]
+    assert len(bench.letters) == 1
+    letter, written = bench.letters[0]
+    assert written.key == key
+    assert letter.path.startswith(path)
+    assert letter.reason
+    assert json.loads(written.value or b"") == record
+
+
+async def test_while_the_upstream_is_down_one_probe_asks_for_all_streams(
+    zentail: Zentail,
+) -> None:
+    """The breaker opens over all streams of the account, and closes with the first success."""
+    simulator, url = zentail
+    simulator.faults.add({"name": "status", "status": 500, "count": 8})
+    async with running(url, only=("head", "settle")) as bench:
+        await bench.polls("head", 2)
+        await bench.polls("settle", 1)
+        assert bench.streams["head"].health()["breaker"] == "closed"
+    assert bench.ids == ["1"]

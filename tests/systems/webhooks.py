@@ -1,0 +1,63 @@
+"""One webhook channel and one event to send through it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+from bus.clock import SystemClock
+from schemas.events import Envelope
+from schemas.subscription import Subscription, WebhookChannel
+from services.notifier.channel import Channel, Result, Surroundings, open_channel
+
+SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
+
+ENVELOPE = Envelope(
+    attributes={
+        "specversion": "1.0",
+        "id": "evt_1",
+        "source": "/zentail/acme",
+        "type": "package.shipped",
+        "subject": "pkg_é",
+        "partitionkey": "zentail/acme/order/1",
+        "time": "2026-01-01T00:00:00Z",
+    },
+    data=b'{"weight":1.10,"name":"\xc3\xa9"}',
+)
+
+
+@asynccontextmanager
+async def channel_to(
+    url: str, tmp_path: Path, *, allow: str = "127.0.0.0/8", total_seconds: float = 5.0
+) -> AsyncIterator[Channel]:
+    secret = tmp_path / "secret"
+    secret.write_text(SECRET)
+    subscription = Subscription(
+        id="erp",
+        types=("*",),
+        channel=WebhookChannel(url=url, secret=f"file:{secret}"),
+        start_offsets={},
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    surroundings = Surroundings(
+        clock=SystemClock(),
+        allow_networks=[ip_network(allow)],
+        connect_timeout_seconds=2.0,
+        total_timeout_seconds=total_seconds,
+        connections_max=4,
+    )
+    channel = open_channel(subscription, surroundings)
+    try:
+        yield channel
+    finally:
+        await channel.close()
+
+
+async def sent(url: str, tmp_path: Path, **limits: Any) -> Result:
+    async with channel_to(url, tmp_path, **limits) as channel:
+        return await channel.send(ENVELOPE, 1)

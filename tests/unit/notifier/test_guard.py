@@ -1,0 +1,65 @@
+"""Where webhooks may go."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import pytest
+
+from services.notifier.guard import checked_url, permitted
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("0.0.0.0", "10.1.2.3", "100.64.0.1", "127.0.0.1", "127.9.9.9", "169.254.169.254"),
+        *("172.16.0.1", "172.31.255.255", "192.0.0.1", "192.0.2.1", "192.88.99.1", "192.168.1.1"),
+        *("198.18.0.1", "198.51.100.1", "203.0.113.1", "224.0.0.1", "255.255.255.255"),
+        *("168.63.129.16", "::", "::1", "::127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::a00:1"),
+        *("64:ff9b:1::1", "100::1", "2001::1", "2001:db8::1", "2002:7f00:1::", "3fff::1"),
+        *("5f00::1", "fc00::1", "fd12::1", "fe80::1", "fe80::1%eth0", "fec0::1", "ff02::1"),
+    ],
+)
+def test_an_address_that_is_not_public_is_refused(address: str) -> None:
+    """Private, loopback, link-local, shared, documentation, multicast, and what wraps them."""
+    assert not permitted([address], [])
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "172.32.0.1", "2606:4700::1111", "::ffff:8.8.8.8"])
+def test_a_public_address_is_permitted(address: str) -> None:
+    """The neighbors of the blocks, and public IPv6; a wrapped public address counts as itself."""
+    assert permitted([address], [])
+
+
+def test_one_bad_address_among_the_answers_refuses_all() -> None:
+    """A name with a public and a private address could be dialed either way."""
+    assert not permitted(["8.8.8.8", "10.0.0.1"], [])
+    assert not permitted([], [])
+
+
+def test_a_named_network_is_permitted_and_nothing_beside_it() -> None:
+    """allow_networks opens what it names, in IPv6 clothes too."""
+    allowed = [ip_network("127.0.0.0/8")]
+
+    assert permitted(["127.0.0.1", "::ffff:127.0.0.1", "8.8.8.8"], allowed)
+    assert not permitted(["10.0.0.1"], allowed)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("ftp://example.com/", "file:///etc/passwd", "//example.com/x", "https://", "https:///x"),
+        *("https://user:word@example.com/", "https://example.com/#part", "https://example.com./"),
+        *("https://example.com:99999/", "https://exa mple.com/", "https://exämple.com/"),
+        *("https://example.com/\r\nx: y", "https://example.com/" + "a" * 3000),
+    ],
+)
+def test_a_url_no_webhook_should_have_is_refused(url: str) -> None:
+    """Only http and https, a plain host, no credentials, no fragment, bounded."""
+    with pytest.raises(ValueError, match=r"."):
+        checked_url(url)
+
+
+def test_a_plain_url_is_taken_as_it_is() -> None:
+    """Port, path and query are the subscriber's own affair."""
+    assert checked_url("https://erp.example:8443/hooks?a=1") == "https://erp.example:8443/hooks?a=1"

@@ -1,0 +1,35 @@
+"""Which subscriptions want an event."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.notifier.match import check_pattern, wants
+
+
+@pytest.mark.parametrize(
+    ("types", "backfill", "event_type", "event_is_backfill", "expected"),
+    [
+        (["package.shipped"], False, "package.shipped", False, True),
+        (["package.shipped"], False, "package.removed", False, False),
+        (["package.*"], False, "package.removed", False, True),
+        (["package.*"], False, "packages.removed", False, False),
+        (["package.*"], False, "fulfillment.shipped", False, False),
+        (["*"], False, "fulfillment.shipped", False, True),
+        (["package.created", "fulfillment.*"], False, "fulfillment.shipped", False, True),
+        (["*"], False, "package.shipped", True, False),
+        (["*"], True, "package.shipped", True, True),
+    ],
+)
+def test_type_and_age_decide(
+    types: list[str], backfill: bool, event_type: str, event_is_backfill: bool, expected: bool
+) -> None:
+    """Exact types, families, everything; old facts only when asked for."""
+    assert wants(types, backfill, event_type, event_is_backfill) is expected
+
+
+@pytest.mark.parametrize("pattern", ["package.shiped", "parcel.*", "pack*", "", 3, "*.shipped"])
+def test_a_type_nobody_emits_is_refused_with_the_list(pattern: object) -> None:
+    """A typing mistake would otherwise be a subscription that stays silent for ever."""
+    with pytest.raises(ValueError, match=r"package\.shipped, package\.tracking_changed"):
+        check_pattern(pattern)

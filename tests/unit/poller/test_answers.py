@@ -1,0 +1,100 @@
+"""The table of upstream answers, as pure data."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+
+from services.poller.answers import (
+    Action,
+    answer_to,
+    answer_to_failure,
+    jittered_seconds,
+    retry_after_seconds,
+)
+from services.poller.source import Failure
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("status", "of_list", "of_child"),
+    [
+        (200, "read", "read"),
+        (204, "retry", "retry"),
+        (302, "stop", "stop"),
+        (400, "stop", "set_aside"),
+        (401, "stop", "stop"),
+        (403, "stop", "stop"),
+        (404, "stop", "set_aside"),
+        (405, "stop", "stop"),
+        (408, "retry", "retry"),
+        (410, "stop", "set_aside"),
+        (422, "stop", "set_aside"),
+        (425, "retry", "retry"),
+        (429, "retry", "retry"),
+        (500, "retry", "retry"),
+        (503, "retry", "retry"),
+        (599, "retry", "retry"),
+    ],
+)
+def test_each_status_has_one_row(status: int, of_list: Action, of_child: Action) -> None:
+    """What follows from a status depends on nothing but whether a list or one record was asked."""
+    for child, expected in ((False, of_list), (True, of_child)):
+        answer = answer_to(status, {}, child=child, attempt=0, chance=0.5, now=NOW)
+        assert answer.action == expected
+        assert (answer.action == "read") == (answer.reason == "")
+
+
+@pytest.mark.parametrize("kind", ["timeout", "connection", "unreadable"])
+def test_a_failure_without_an_answer_is_tried_again(kind: str) -> None:
+    """Timeout, reset and a page that cannot be parsed are one row."""
+    failure = Failure(kind, "detail")  # type: ignore[arg-type]
+    answer = answer_to_failure(failure, limit=1, attempt=3, chance=0.5)
+    assert (answer.action, answer.wait_seconds) == ("retry", 4.0)
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(100, "halve"), (2, "halve"), (1, "stop")])
+def test_a_body_too_large_halves_the_page_down_to_one(limit: int, expected: Action) -> None:
+    """Over 16 MiB: halve the limit; at 1 the stream stops."""
+    failure = Failure("too_large", "16 MiB")
+    assert answer_to_failure(failure, limit=limit, attempt=0, chance=0.5).action == expected
+
+
+def test_the_wait_grows_from_one_second_to_five_minutes() -> None:
+    """Full jitter: any instant below a doubling ceiling, whatever the number of attempts."""
+    assert [jittered_seconds(n, 0.999999) for n in (0, 1, 2, 8, 9, 5000)] == pytest.approx(
+        [1, 2, 4, 256, 300, 300], rel=1e-4
+    )
+    assert jittered_seconds(9, 0.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (None, None),
+        ("0", 0.0),
+        ("120", 120.0),
+        (" 7 ", 7.0),
+        (format_datetime(NOW + timedelta(seconds=90), usegmt=True), 90.0),
+        (format_datetime(NOW - timedelta(seconds=90), usegmt=True), 0.0),
+        ("soon", None),
+        ("-5", None),
+        ("٣", None),
+        ("9" * 50, 86_400.0),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(value: str | None, seconds: float | None) -> None:
+    """Both forms are understood, nonsense is no wait, a wait has a bound."""
+    assert retry_after_seconds(value, NOW) == seconds
+
+
+def test_retry_after_is_obeyed_in_full_and_parks_the_credential() -> None:
+    """It is never shortened by the jitter; a 429 parks even without it."""
+    told = answer_to(503, {"retry-after": "600"}, child=False, attempt=0, chance=0.9, now=NOW)
+    assert (told.wait_seconds, told.park) == (600, True)
+    bare = answer_to(429, {}, child=False, attempt=0, chance=0.5, now=NOW)
+    assert (bare.wait_seconds, bare.park) == (0.5, True)
+    assert not answer_to(500, {}, child=False, attempt=0, chance=0.5, now=NOW).park

@@ -1,0 +1,232 @@
+"""A page becomes one transaction: what is written, what is left out, what is remembered."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+from bus.partitioning import partition_of
+from bus.settings import KafkaSettings
+from bus.table import Table
+from schemas.cursor import Cursor, Mark
+from schemas.raw import Provenance
+from schemas.topics import CURSORS, RAW
+from services.poller.composing import Composed, Reading, compose
+from services.poller.marks import Marks, content_digest
+from services.poller.source import Facts, Found, Page, Rejected
+
+KAFKA = KafkaSettings(prefix="t")
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+KEEP = timedelta(hours=49)
+FACTS = Facts("head", "orders", 8, 120, "f")
+CURSOR = Cursor(
+    source="zentail", account="acme", stream="head", connected_at=NOW - timedelta(days=1)
+)
+
+
+class State:
+    """A slot's table and one account's marks, with pages written one after the other."""
+
+    def __init__(self, *, marks_max: int = 100, facts: Facts = FACTS) -> None:
+        self.table = Table(KAFKA, CURSORS, 3)
+        self.facts = facts
+        self.marks_max = marks_max
+        self.cursor = CURSOR
+        self.restore(NOW)
+
+    def restore(self, now: datetime) -> None:
+        self.marks = Marks(
+            self.table, "zentail", "acme", "orders", keep=KEEP, marks_max=self.marks_max, now=now
+        )
+
+    def compose(self, page: Page, requested_at: datetime = NOW) -> Composed | None:
+        origin = "https://up.example/orders"
+        reading = Reading(page, self.facts, self.cursor, origin, requested_at)
+        return compose(reading, self.marks, self.table, KAFKA)
+
+    def write(self, page: Page, requested_at: datetime = NOW) -> Composed:
+        composed = self.compose(page, requested_at)
+        assert composed is not None
+        self.table.apply(composed.transaction.records)
+        self.marks.committed(composed.marks.values(), composed.tombstones)
+        self.marks.touch(composed.read, requested_at)
+        for upstream_id, due_at in composed.postponed.items():
+            self.marks.postpone([upstream_id], due_at)
+        self.cursor = composed.cursor
+        return composed
+
+
+def found(number: int, text: str = "a", *, at: datetime = NOW, due: float | None = None) -> Found:
+    return Found(str(number), json.dumps({"n": number, "t": text}).encode(), at, due)
+
+
+def observed(composed: Composed) -> list[datetime]:
+    return [Provenance.read(dict(record.headers)).observed_at for record in composed.raw]
+
+
+def test_raw_marks_and_cursor_are_one_transaction() -> None:
+    """Raw goes to the partition of its key, state to the slot's."""
+    composed = State().write(Page((found(1),), position="here"))
+    raw, mark, cursor = composed.transaction.records
+    assert (raw.topic, raw.key) == ("t.raw", "zentail/acme/orders/1")
+    assert raw.partition == partition_of(raw.key, KAFKA.partition_count(RAW))
+    assert [(r.topic, r.partition) for r in (mark, cursor)] == [("t.cursors", 3)] * 2
+    assert Cursor.model_validate_json(cursor.value or b"").position == "here"
+
+
+def test_an_empty_page_still_writes_the_cursor() -> None:
+    """So that a fenced owner learns of it within one poll."""
+    (record,) = State().write(Page(position="here")).transaction.records
+    assert Cursor.model_validate_json(record.value or b"").succeeded_at == NOW
+
+
+def test_an_unfinished_pass_keeps_the_position() -> None:
+    """The cursor passes only what is written."""
+    state = State()
+    state.write(Page(position="before"))
+    composed = state.write(Page((found(1),), sweep={"since": "x"}))
+    assert (composed.cursor.position, composed.cursor.sweep) == ("before", {"since": "x"})
+
+
+def test_only_what_changed_is_written_again() -> None:
+    """By the digest of the whole record."""
+    state = State()
+    state.write(Page((found(1), found(2))))
+    composed = state.write(Page((found(1), found(2, "b"))), NOW + timedelta(seconds=1))
+    assert [record.key for record in composed.raw] == ["zentail/acme/orders/2"]
+    assert composed.unchanged == 1
+
+
+def test_a_record_twice_in_a_page_is_judged_twice() -> None:
+    """The same is left out; another is written after it, observed later."""
+    composed = State().write(Page((found(1), found(1), found(1, "b"))))
+    assert len(composed.raw) == 2
+    assert observed(composed) == [NOW, NOW + timedelta(milliseconds=1)]
+
+
+def test_an_observation_is_later_than_the_one_before() -> None:
+    """Also when both requests started in the same instant."""
+    state = State()
+    state.write(Page((found(1),)))
+    assert observed(state.write(Page((found(1, "b"),)))) == [NOW + timedelta(milliseconds=1)]
+
+
+def test_a_response_older_than_the_mark_is_not_judged() -> None:
+    """A slower clock on another copy must not lose or misorder a change."""
+    state = State()
+    state.write(Page((found(1),)))
+    earlier = NOW - timedelta(seconds=1)
+    assert state.compose(Page((found(2), found(1, "b"))), earlier) is None
+    assert state.compose(Page((found(2), found(1))), earlier) is not None
+
+
+def test_backfill_is_what_is_older_than_the_connection() -> None:
+    """By the source's own last update; a source without one says nothing here."""
+    connected_at = CURSOR.connected_at
+    old = found(1, at=connected_at - timedelta(seconds=1))
+    unknown = Found("3", b"{}")
+    composed = State().write(Page((old, found(2, at=connected_at), unknown)))
+    flags = [Provenance.read(dict(record.headers)).backfill for record in composed.raw]
+    assert flags == [True, False, False]
+
+
+def test_history_beyond_the_settle_horizon_leaves_no_mark() -> None:
+    """Nothing reads it again, so nothing need be remembered of it; watched records are."""
+    state = State()
+    old = NOW - KEEP - timedelta(seconds=1)
+    state.write(Page((found(1, at=old), found(2, at=old, due=60.0), found(3))))
+    assert [state.marks.get(str(number)) is not None for number in (1, 2, 3)] == [
+        False,
+        True,
+        True,
+    ]
+
+
+def test_a_mark_is_forgotten_when_nothing_reads_its_record_any_more() -> None:
+    """Horizon and interval after the last reading; the tombstone rides with the page."""
+    state = State()
+    state.write(Page((found(1), found(2))))
+    later = NOW + timedelta(hours=30)
+    state.write(Page((found(1),)), later)
+    composed = state.write(Page(), NOW + KEEP + timedelta(seconds=1))
+    assert [record.key for record in composed.tombstones] == ["mark/zentail/acme/orders/2"]
+    assert all(record.value is None for record in composed.tombstones)
+    assert state.write(Page(), later + KEEP + timedelta(seconds=1)).tombstones
+    assert len(state.marks) == 0
+
+
+def test_a_record_in_the_page_that_expires_it_keeps_its_mark() -> None:
+    """Read again at the last moment: the tombstone may not follow the mark."""
+    state = State()
+    state.write(Page((found(1),)))
+    composed = state.write(Page((found(1, "b"),)), NOW + KEEP + timedelta(seconds=1))
+    assert composed.tombstones == []
+    assert state.marks.get("1") is not None
+
+
+def test_watched_records_do_not_expire() -> None:
+    """A watch mark outlives the settle horizon."""
+    state = State()
+    state.write(Page((found(1, due=60.0),)))
+    assert state.write(Page(), NOW + timedelta(days=300)).tombstones == []
+
+
+def test_above_the_bound_records_are_written_again_and_counted() -> None:
+    """Memory is bounded; nothing is lost by it."""
+    state = State(marks_max=2)
+    composed = state.write(Page(tuple(found(number) for number in range(4))))
+    assert (len(composed.raw), composed.unmarked, len(state.marks)) == (4, 2, 2)
+    again = state.write(Page(tuple(found(number) for number in range(4))))
+    assert (len(again.raw), again.unchanged) == (2, 2)
+
+
+def test_watched_records_are_due_by_their_marks() -> None:
+    """Unchanged and still open costs no record; closed ones are not read again."""
+    state = State()
+    state.write(Page((found(1, due=60.0), found(2, due=30.0), found(3))))
+    assert state.marks.due(NOW, 5) == []
+    assert state.marks.next_due() == NOW + timedelta(seconds=30)
+    assert state.marks.due(NOW + timedelta(seconds=60), 5) == ["2", "1"]
+    composed = state.write(Page((found(2, due=30.0),)), NOW + timedelta(seconds=60))
+    assert (composed.marks, composed.unchanged) == ({}, 1)
+    assert state.marks.due(NOW + timedelta(seconds=60), 5) == ["1"]
+    state.write(Page((found(1),)), NOW + timedelta(seconds=60))
+    assert state.marks.due(NOW + timedelta(days=1), 5) == ["2"]
+    state.restore(NOW)
+    assert state.marks.due(NOW + timedelta(days=1), 5) == ["2"]
+
+
+def test_a_rejected_record_is_set_aside_once() -> None:
+    """Overlapping polls bring the same bytes again; changed bytes are a new letter."""
+    state = State()
+    bad = Rejected("7", "$.x", "no good", b'{"x":1}')
+    assert len(state.write(Page(rejected=(bad, bad))).letters) == 1
+    assert len(state.write(Page(rejected=(bad,))).letters) == 0
+    worse = Rejected("7", "$.x", "no good", b'{"x":2}')
+    assert len(state.write(Page(rejected=(worse,))).letters) == 1
+
+
+def test_a_watched_record_that_is_rejected_is_not_asked_for_again() -> None:
+    """An absent child: dead letter, go on."""
+    state = State()
+    state.write(Page((found(1, due=0.0),)))
+    assert state.marks.due(NOW, 1) == ["1"]
+    state.write(Page(rejected=(Rejected("1", "", "404", b"gone"),)))
+    assert state.marks.due(NOW + timedelta(days=9), 1) == []
+    assert state.marks.get("1") is not None
+
+
+def test_the_stored_mark_says_what_was_seen_and_when() -> None:
+    """The record on cursors is what a new owner judges by."""
+    composed = State().write(Page((found(1),)))
+    mark = Mark.model_validate_json(composed.state[0].value or b"")
+    assert (mark.content, mark.observed_at) == (content_digest(found(1).body, frozenset()), NOW)
+
+
+def test_volatile_fields_do_not_make_a_record_new() -> None:
+    """Named ones at the top only; every other field counts."""
+    volatile = frozenset({"seen_at"})
+    one, two = b'{"a":1,"seen_at":1}', b'{"seen_at":2, "a":1}'
+    assert content_digest(one, volatile) == content_digest(two, volatile)
+    assert content_digest(one, volatile) != content_digest(b'{"a":2,"seen_at":1}', volatile)
+    assert content_digest(one, frozenset()) != content_digest(two, frozenset())
