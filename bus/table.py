@@ -102,7 +102,13 @@ async def read_to_end(
                 before, position = position, await consumer.position(place)
                 if position > before:
                     stall.reschedule(loop.time() + STALL_SECONDS)
-    except (KafkaError, TimeoutError) as error:
+    except TimeoutError as error:
+        raise RetryLater(
+            f"{topic}/{partition}: reading stands still before its end for {STALL_SECONDS:g} s: "
+            "another writer's open transaction holds readers up (kafka-transactions.sh "
+            "find-hanging names it), or the broker is away"
+        ) from error
+    except KafkaError as error:
         raise RetryLater(f"{topic}/{partition}: cannot be restored: {error!r}") from error
     finally:
         await consumer.stop()

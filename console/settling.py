@@ -37,9 +37,11 @@ async def settled(
 
 
 async def _unsettled(kafka: KafkaSettings, since: datetime) -> list[str]:
-    found = [
+    cursors = await _cursors(kafka)
+    found = [] if cursors else ["the first poll"]
+    found += [
         f"a poll of {cursor.account}/{cursor.stream}"
-        for cursor in await _cursors(kafka)
+        for cursor in cursors
         if not cursor.done and (cursor.succeeded_at is None or cursor.succeeded_at < since)
     ]
     for topic, service in ((RAW, "normalizer"), (EVENTS, "notifier")):

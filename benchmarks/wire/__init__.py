@@ -1,0 +1,1 @@
+"""How benches measure: from Kafka itself, never from inside what they measure."""

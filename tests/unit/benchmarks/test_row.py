@@ -1,0 +1,81 @@
+"""What a row says of its figures."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from benchmarks import Row, Target
+from benchmarks.wire.throughput import rate
+
+
+def row(value: float, baseline: float, target: Target) -> Row:
+    """A row of made-up figures."""
+    return Row("bench.figure", value, "ms", baseline, target)
+
+
+def test_the_ratio_is_ours_beside_the_peer() -> None:
+    """A figure half the peer's has the ratio 0.5."""
+    assert 0.5 == row(5, 10, Target(">=", 0.25)).ratio
+
+
+@pytest.mark.parametrize(
+    ("target", "ok"),
+    [
+        (Target(">=", 0.4), True),
+        (Target(">=", 0.5), True),
+        (Target(">=", 0.6), False),
+        (Target("<=", 0.4), False),
+        (Target("<=", 0.5), True),
+        (Target("<=", 0.6), True),
+    ],
+    ids=str,
+)
+def test_a_target_bounds_the_ratio_on_its_own_side(target: Target, ok: bool) -> None:
+    """The bound itself is good enough; what lies beyond it is not."""
+    assert ok == row(5, 10, target).ok
+
+
+@pytest.mark.parametrize("bound", [">=", "<="])
+@pytest.mark.parametrize(("value", "baseline"), [(5, 0), (math.nan, 10), (5, math.nan)])
+def test_a_ratio_that_is_no_number_meets_no_target(
+    bound: str, value: float, baseline: float
+) -> None:
+    """A peer that measured nothing, or a figure that is none, never counts as good."""
+    target = Target(">=", 0) if bound == ">=" else Target("<=", 100)
+
+    assert not row(value, baseline, target).ok
+
+
+def test_a_row_is_plain_json() -> None:
+    """All seven keys, the target as a person reads it, and null for what is no number."""
+    told = row(5, 0, Target(">=", 0.25)).as_dict()
+
+    expected = {
+        "name": "bench.figure",
+        "value": 5,
+        "unit": "ms",
+        "baseline": 0,
+        "ratio": None,
+        "target": ">= 0.25",
+        "ok": False,
+    }
+    assert expected == json.loads(json.dumps(told, allow_nan=False))
+
+
+def test_the_rate_is_that_of_the_middle_of_a_run() -> None:
+    """A slow first and last output leave the rate of an even run as it is."""
+    even = [1000 + number for number in range(1001)]
+    ragged = [0, *even[1:-1], 60_000]
+
+    assert rate(even, 1000) == pytest.approx(1000, rel=0.01)
+    assert rate(ragged, 1000) == pytest.approx(1000, rel=0.01)
+
+
+def test_the_rate_counts_inputs_whatever_their_outputs() -> None:
+    """Three outputs of each input change nothing."""
+    once = [number * 2 for number in range(1000)]
+
+    assert rate(once, 1000) == pytest.approx(rate(sorted(once * 3), 1000), rel=0.01)
