@@ -18,7 +18,7 @@ REQUESTS = Counter("shipfeed_requests_total", "Upstream answers", ["source", "ac
 STREAM_STATE = Gauge(
     "shipfeed_stream_up", "1 running, 0.5 degraded, 0 stopped", ["source", "account", "stream"]
 )
-DEAD_LETTERS = Counter("shipfeed_dead_letters_total", "Records set aside", ["service", "source"])
+SET_ASIDE = Counter("shipfeed_dead_letters_total", "Records set aside", ["service", "source"])
 STALE = Counter("shipfeed_stale_observations_total", "Older than what is known", ["source"])
 ATTEMPTS = Counter("shipfeed_attempts_total", "Delivery tries", ["subscription", "outcome"])
 PENDING = Gauge("shipfeed_deliveries_pending", "Unfinished deliveries", ["partition"])

@@ -18,10 +18,11 @@ from aiokafka.errors import KafkaError, ProducerFenced
 from bus.clients import started
 from bus.errors import Fenced, RetryLater, SetAside, TransactionLost
 from bus.settings import KafkaSettings
-from schemas.topics import RECORD_BYTES_MAX
+from schemas.topics import RECORD_BYTES_MAX, Topic
 
 BATCH_BYTES = 1024 * 1024
 RETRY_BACKOFF_MS = 5  # 100 halves the rate of small transactions: CONCURRENT_TRANSACTIONS waits
+FENCE_KEY = "fence"  # of records that are never committed
 CLOSE_SECONDS_MAX = 2.0
 OVERHEAD_BYTES = 256  # record framing, counted generously
 
@@ -68,16 +69,40 @@ def refuse_too_large(record: Record) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """All that transactions under one id may touch: (topic, partition) pairs, and input offsets."""
+
+    outputs: tuple[tuple[str, int], ...] = ()
+    inputs: tuple[TopicPartition, ...] = ()
+    group: str = ""
+
+
 class Writer:
     """The only one that may write under `transactional_id`; starting it fences any older one."""
 
-    def __init__(self, kafka: KafkaSettings, transactional_id: str) -> None:
+    def __init__(
+        self, kafka: KafkaSettings, transactional_id: str, reach: Reach | None = None
+    ) -> None:
         self.transactional_id = transactional_id
+        self._reach = reach or Reach()
         self._kafka = kafka
         self._producer: AIOKafkaProducer | None = None
 
+    @classmethod
+    def of_partition(
+        cls, kafka: KafkaSettings, group: str, place: TopicPartition, outputs: Iterable[Topic]
+    ) -> Writer:
+        """The writer of the work of `group` on one input partition; outputs go to its number."""
+        written = tuple((kafka.topic(topic), place.partition) for topic in outputs)
+        name = f"{group}.{place.topic}.{place.partition}"
+        return cls(kafka, name, Reach(written, (place,), group))
+
     async def start(self) -> None:
-        """Fence the older writer; what it left open is aborted.  Raises RetryLater."""
+        """Fence the older writer; whatever it left open within reach is aborted.
+
+        Raises RetryLater.
+        """
         producer = AIOKafkaProducer(
             **self._kafka.client_args(),
             transactional_id=self.transactional_id,
@@ -89,7 +114,8 @@ class Writer:
         try:
             async with asyncio.timeout(self._kafka.request_timeout_ms / 1000):
                 await started(producer)
-        except (KafkaError, TimeoutError) as error:
+                await _abort_leftovers(producer, self._reach)
+        except (KafkaError, TimeoutError, AssertionError) as error:
             await _closed(producer)
             raise RetryLater(f"{self.transactional_id}: cannot start: {error!r}") from error
         except BaseException:
@@ -129,6 +155,25 @@ class Writer:
         producer, self._producer = self._producer, None
         if producer is not None:
             await _closed(producer)
+
+
+async def _abort_leftovers(producer: AIOKafkaProducer, reach: Reach) -> None:
+    """An aborted transaction over all that is in reach.
+
+    A broker without a second replica can forget the end markers of a transaction when it goes
+    down: its coordinator calls the transaction complete, its partitions hold it open for ever,
+    and no restore would reach their end.  The abort markers of the same producer end it (decision
+    0004).
+    """
+    if not reach.outputs and not reach.inputs:
+        return
+    await producer.begin_transaction()
+    await _send(
+        producer, [Record(topic, number, FENCE_KEY, None) for topic, number in reach.outputs]
+    )
+    if reach.inputs:
+        await producer.send_offsets_to_transaction(dict.fromkeys(reach.inputs, 0), reach.group)
+    await producer.abort_transaction()
 
 
 async def _send(producer: AIOKafkaProducer, records: Iterable[Record]) -> None:

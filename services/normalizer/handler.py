@@ -18,13 +18,13 @@ from bus.dead_letters import set_aside
 from bus.errors import RetryLater, SetAside
 from bus.settings import KafkaSettings
 from bus.table import Table
-from bus.telemetry import BATCH_SECONDS, DEAD_LETTERS, RECORDS, STALE
+from bus.telemetry import BATCH_SECONDS, SET_ASIDE, RECORDS, STALE
 from bus.transaction import Record, Transaction, Writer, refuse_too_large
 from schemas.dead_letter import DeadLetter
 from schemas.events import FulfillmentEvent
 from schemas.fulfillment import Fulfillment
 from schemas.raw import Provenance
-from schemas.topics import EVENTS, FULFILLMENTS, RAW
+from schemas.topics import DEAD_LETTERS, EVENTS, FULFILLMENTS, RAW
 from services.normalizer.mapper import Mapper
 from services.normalizer.merge import Outcome
 from services.normalizer.observation import observed, provenance_of, restored
@@ -38,6 +38,9 @@ log = structlog.get_logger(__name__)
 def group_of(kafka: KafkaSettings) -> str:
     """The consumer group of all normalizers of this feed."""
     return f"{kafka.prefix}.{SERVICE}"
+
+
+OUTPUTS = (FULFILLMENTS, EVENTS, DEAD_LETTERS)
 
 
 class RawPartition:
@@ -59,7 +62,7 @@ class RawPartition:
         self._broken = broken
         self._group = group_of(kafka)
         self._raw = TopicPartition(kafka.topic(RAW), partition)
-        self._writer = Writer(kafka, f"{self._group}.{self._raw.topic}.{partition}")
+        self._writer = Writer.of_partition(kafka, self._group, self._raw, OUTPUTS)
         self._committer: Committer | None = None
         self._table = Table(kafka, FULFILLMENTS, partition)
 
@@ -138,7 +141,7 @@ class _Batch:
         for source in self._stale:
             STALE.labels(source).inc()
         for source in self._dead:
-            DEAD_LETTERS.labels(SERVICE, source).inc()
+            SET_ASIDE.labels(SERVICE, source).inc()
 
     def _stored(self, key: str) -> Fulfillment | None:
         if key not in self._states:

@@ -14,7 +14,7 @@ import structlog
 
 from bus.clock import Clock
 from bus.errors import BadConfig, RetryLater
-from bus.telemetry import ATTEMPTS, DEAD_LETTERS
+from bus.telemetry import ATTEMPTS, SET_ASIDE
 from schemas.delivery import Delivery
 from schemas.keys import split
 from schemas.subscription import Subscription
@@ -204,7 +204,7 @@ class Dispatcher:
             self._holdings.lanes.finish(pending)
             self._holdings.count()
         if settlement.exhausted:
-            DEAD_LETTERS.labels(SERVICE, split(delivery.lane)[0]).inc()
+            SET_ASIDE.labels(SERVICE, split(delivery.lane)[0]).inc()
             log.warning(
                 "notifier.delivery_set_aside",
                 subscription=delivery.subscription,

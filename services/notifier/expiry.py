@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from bus.clock import Clock
-from bus.telemetry import DEAD_LETTERS
+from bus.telemetry import SET_ASIDE
 from schemas.subscription import Subscription
 from services.notifier.endpoints import Endpoints
 from services.notifier.events import EventReader
@@ -71,7 +71,7 @@ class Expiry:
                 holdings.kafka, holdings.partition, delivery, event, reason="expired", now=now
             )
             made.transaction.records.append(letter)
-            DEAD_LETTERS.labels(SERVICE, event.key.partition("/")[0]).inc()
+            SET_ASIDE.labels(SERVICE, event.key.partition("/")[0]).inc()
         position = position_record(holdings.kafka, holdings.partition, subscription.id, end)
         made.transaction.records.append(position)
         await holdings.commit_fan_out(made)

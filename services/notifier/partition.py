@@ -15,10 +15,10 @@ from bus.committer import Committer
 from bus.dead_letters import set_aside
 from bus.errors import RetryLater
 from bus.settings import KafkaSettings
-from bus.telemetry import BATCH_SECONDS, DEAD_LETTERS, RECORDS
+from bus.telemetry import BATCH_SECONDS, SET_ASIDE, RECORDS
 from bus.transaction import Record, Writer
 from schemas.dead_letter import DeadLetter
-from schemas.topics import EVENTS
+from schemas.topics import ATTEMPTS, DEAD_LETTERS, DELIVERIES, EVENTS
 from services.notifier.catch_up import CatchUp
 from services.notifier.channel import Surroundings
 from services.notifier.dispatcher import Dispatcher
@@ -41,6 +41,9 @@ def group_of(kafka: KafkaSettings) -> str:
     return f"{kafka.prefix}.notifier"
 
 
+OUTPUTS = (DELIVERIES, ATTEMPTS, DEAD_LETTERS)
+
+
 class Partition:
     """The `Owned` of partition `number`; thrown away and built anew when its writer breaks."""
 
@@ -61,7 +64,7 @@ class Partition:
         self._broken = broken
         self._place = TopicPartition(kafka.topic(EVENTS), number)
         self._group = group_of(kafka)
-        self._writer = Writer(kafka, f"{self._group}.{self._place.topic}.{number}")
+        self._writer = Writer.of_partition(kafka, self._group, self._place, OUTPUTS)
         self._committer: Committer | None = None
         self._reader = EventReader(kafka, number, self._clock)
         self.holdings = Holdings(kafka, number, settings.pending_max)
@@ -169,7 +172,7 @@ class Partition:
 
     def _unreadable(self, record: ConsumerRecord) -> Record:
         """A record that is no event goes aside once, whoever subscribes."""
-        DEAD_LETTERS.labels(SERVICE, "").inc()
+        SET_ASIDE.labels(SERVICE, "").inc()
         letter = DeadLetter(
             service=SERVICE,
             reason="not a CloudEvent with the headers and JSON data that events have",

@@ -10,7 +10,7 @@ from typing import Protocol
 from bus.clock import Clock
 from bus.settings import KafkaSettings
 from bus.table import Table
-from bus.telemetry import DEAD_LETTERS, RECORDS, REQUESTS, SEEN_UNCHANGED
+from bus.telemetry import SET_ASIDE, RECORDS, REQUESTS, SEEN_UNCHANGED
 from bus.transaction import Transaction
 from schemas.topics import RAW
 from services.poller.answers import Answer
@@ -115,7 +115,7 @@ class Account:
         self.unmarked += composed.unmarked
         SEEN_UNCHANGED.labels(self.settings.source).inc(composed.unchanged)
         RECORDS.labels("poller", RAW.name).inc(len(composed.raw))
-        DEAD_LETTERS.labels("poller", self.settings.source).inc(len(composed.letters))
+        SET_ASIDE.labels("poller", self.settings.source).inc(len(composed.letters))
         return composed
 
     async def close(self) -> None:

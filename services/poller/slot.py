@@ -12,9 +12,9 @@ from bus.committer import Committer
 from bus.errors import RetryLater
 from bus.settings import KafkaSettings
 from bus.table import Table
-from bus.transaction import Writer
+from bus.transaction import Reach, Writer
 from schemas.cursor import Cursor, cursor_key
-from schemas.topics import CURSORS
+from schemas.topics import CURSORS, DEAD_LETTERS, RAW
 from services.poller.account import Account, Surroundings
 from services.poller.settings import PollerSettings
 from services.poller.source import AccountSettings, Stream
@@ -42,7 +42,7 @@ class Slot:
         self._clock = clock
         self._broken = broken
         self._table = Table(kafka, CURSORS, number)
-        self._writer = Writer(kafka, f"{kafka.prefix}.poll.{number}")
+        self._writer = Writer(kafka, f"{kafka.prefix}.poll.{number}", _reach(kafka, number))
         self._committer: Committer | None = None
         self._accounts: list[Account] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -72,6 +72,14 @@ class Slot:
             await self._committer.close()
         else:
             await self._writer.close()
+
+
+def _reach(kafka: KafkaSettings, number: int) -> Reach:
+    """A slot's accounts have fulfillments in every partition."""
+    shared = [
+        (kafka.topic(topic), n) for topic in (RAW, DEAD_LETTERS) for n in range(kafka.partitions)
+    ]
+    return Reach(((kafka.topic(CURSORS), number), *shared))
 
 
 def stream_tasks(account: Account) -> list[StreamTask]:
