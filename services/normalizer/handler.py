@@ -18,7 +18,7 @@ from bus.dead_letters import set_aside
 from bus.errors import RetryLater, SetAside
 from bus.settings import KafkaSettings
 from bus.table import Table
-from bus.telemetry import BATCH_SECONDS, SET_ASIDE, RECORDS, STALE
+from bus.telemetry import BATCH_SECONDS, RECORDS, SET_ASIDE, STALE
 from bus.transaction import Record, Transaction, Writer, refuse_too_large
 from schemas.dead_letter import DeadLetter
 from schemas.events import FulfillmentEvent

@@ -15,7 +15,7 @@ from bus.committer import Committer
 from bus.dead_letters import set_aside
 from bus.errors import RetryLater
 from bus.settings import KafkaSettings
-from bus.telemetry import BATCH_SECONDS, SET_ASIDE, RECORDS
+from bus.telemetry import BATCH_SECONDS, RECORDS, SET_ASIDE
 from bus.transaction import Record, Writer
 from schemas.dead_letter import DeadLetter
 from schemas.topics import ATTEMPTS, DEAD_LETTERS, DELIVERIES, EVENTS

@@ -10,7 +10,7 @@ from typing import Protocol
 from bus.clock import Clock
 from bus.settings import KafkaSettings
 from bus.table import Table
-from bus.telemetry import SET_ASIDE, RECORDS, REQUESTS, SEEN_UNCHANGED
+from bus.telemetry import RECORDS, REQUESTS, SEEN_UNCHANGED, SET_ASIDE
 from bus.transaction import Transaction
 from schemas.topics import RAW
 from services.poller.answers import Answer
