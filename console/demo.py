@@ -181,11 +181,9 @@ async def _harm(story: Story, house: House, clock: Clock) -> None:
 
 
 async def _restart_broker(story: Story, house: House, clock: Clock) -> None:
-    if not story.restart_broker or house.broker is None:
-        return
-    await clock.sleep(story.duration / 2)
-    await house.broker.stop()
-    await house.broker.start()
+    if story.restart_broker:
+        await clock.sleep(story.duration / 2)
+        await house.restart_broker()
 
 
 async def _settle(

@@ -13,6 +13,7 @@ from services.normalizer import app as normalizer
 from services.notifier import app as notifier
 from services.poller import app as poller
 
+WATCH_SECONDS = 1.0
 SERVICES = ("poller", "normalizer", "notifier")
 
 
@@ -28,6 +29,7 @@ class House:
         self._config_path = config_path
         self._data_dir = data_dir
         self._copies = copies
+        self._watching: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Raises BadConfig before anything runs, Stop when the broker cannot start."""
@@ -37,6 +39,7 @@ class House:
         self._data_dir.mkdir(parents=True, exist_ok=True)
         if self.broker is not None:
             await self.broker.start()
+            self._watching = asyncio.create_task(self._watch(self.broker))
             address = self.broker.bootstrap_servers
             self.kafka = self.kafka.model_copy(update={"bootstrap_servers": address})
         config = ["--config", str(self._config_path)] if self._config_path else []
@@ -50,8 +53,26 @@ class House:
                 child.keep_running(self._refuse)
                 self.children.append(child)
 
+    async def restart_broker(self) -> None:
+        """Stop the embedded broker, start it again on its data; nothing for a named one."""
+        if self.broker is None or self._watching is None:
+            return
+        self._watching.cancel()
+        await self.broker.stop()
+        await self.broker.start()
+        self._watching = asyncio.create_task(self._watch(self.broker))
+
+    async def _watch(self, broker: EmbeddedKafka) -> None:
+        """Without its broker the house has nothing to live for, and says so."""
+        while broker.pid is not None:
+            await asyncio.sleep(WATCH_SECONDS)
+        log = self._data_dir / "kafka" / "broker.log"
+        self._refuse(Stop(f"the embedded Kafka has ended; see the end of {log}, then start again"))
+
     async def stop(self) -> None:
         """Services first, so that they can end their transactions, then the broker."""
+        if self._watching is not None:
+            self._watching.cancel()
         await asyncio.gather(*(child.stop() for child in self.children))
         if self.broker is not None:
             await self.broker.stop()

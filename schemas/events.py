@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 
 from schemas.fulfillment import FulfillmentHeader, Package
 from schemas.keys import joined, minted
-from schemas.message import Headers, Message, iso, parse_instant
+from schemas.message import Headers, Message, iso
 
 SPEC_VERSION = "1.0"
 CONTENT_TYPE = "application/json"
@@ -180,16 +180,6 @@ class Envelope(Message):
     def key(self) -> str:
         """Fulfillment key."""
         return self.attributes["partitionkey"]
-
-    @property
-    def time(self) -> datetime:
-        """When the fact was observed upstream."""
-        return parse_instant(self.attributes["time"])
-
-    @property
-    def backfill(self) -> bool:
-        """Whether the fact is older than the connection to its account."""
-        return bool(json.loads(self.data).get("backfill"))
 
     def structured(self) -> bytes:
         """The structured form: one JSON object, `data` byte for byte as on Kafka."""

@@ -18,6 +18,12 @@ _CANONICAL = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str
 )
 QUANTITY_SCALE_MAX = 6
+# A pair is consumed whole and so is every other escape, so that what is left over is alone.
+_ESCAPES = re.compile(
+    rb"\\u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}"
+    rb"|(?P<alone>\\u[dD][89a-fA-F][\da-fA-F]{2})|\\.",
+    re.DOTALL,
+)
 _SHORTEST = re.compile(r"(?:0|[1-9]\d{0,17})(?:\.\d{0,5}[1-9])?", re.ASCII)
 QUANTITY_LENGTH_MAX = 40  # characters; keeps "1e999999" from becoming a megabyte of zeros
 
@@ -95,6 +101,14 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
 Headers = Mapping[str, bytes]
 
 
+def without_lone_surrogates(text: bytes) -> bytes:
+    """JSON with each escaped half of a surrogate pair as U+FFFD; its length stays.
+
+    Sources cut texts in the middle of an emoji; no strict parser takes what is left of it.
+    """
+    return _ESCAPES.sub(lambda found: rb"\ufffd" if found["alone"] else found[0], text)
+
+
 def iso(instant: datetime) -> str:
     """RFC 3339 in UTC with microseconds only where there are any: 2026-01-02T03:04:05Z."""
     return _utc(instant).isoformat().replace("+00:00", "Z")
@@ -104,5 +118,5 @@ def parse_instant(text: str) -> datetime:
     """An RFC 3339 / ISO 8601 instant with a zone.  Raises ValueError with the text in it."""
     try:
         return _utc(datetime.fromisoformat(text))
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:  # the zone may lead out of the calendar
         raise ValueError(f"{text!r} is not an ISO 8601 instant with a time zone") from error

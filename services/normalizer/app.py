@@ -10,7 +10,6 @@ from bus.consumer import Owned, PartitionConsumer
 from bus.errors import RetryLater
 from bus.service import End
 from bus.settings import Config, KafkaSettings
-from bus.telemetry import PARTITIONS_OWNED
 from schemas.topics import RAW
 from services.normalizer.baseline import refuse_lost_state
 from services.normalizer.handler import SERVICE, RawPartition, group_of
@@ -45,7 +44,6 @@ class Normalizer:
 
     def health(self) -> dict[str, object]:
         """The consumer's."""
-        PARTITIONS_OWNED.labels(SERVICE).set(len(self._consumer.owned))
         return self._consumer.health()
 
     def _own(self, partition: int, broken: Callable[[RetryLater], None]) -> Owned:

@@ -27,7 +27,7 @@ from schemas.fulfillment import (
     Scope,
     Tracking,
 )
-from schemas.message import parse_instant
+from schemas.message import parse_instant, without_lone_surrogates
 from schemas.raw import Provenance
 from services.normalizer.carriers import code_of
 
@@ -98,9 +98,12 @@ class Mapper(Protocol):
 
 
 def decoded(decoder: msgspec.json.Decoder[T], raw: bytes) -> T:
-    """The record as the decoder's type.  Raises Unmappable with the path of the trouble."""
+    """The record as the decoder's type.  Raises Unmappable with the path of the trouble.
+
+    A text that was cut in the middle of a surrogate pair is read with U+FFFD at its end.
+    """
     try:
-        return decoder.decode(raw)
+        return _legible(decoder, raw)
     except msgspec.DecodeError as error:  # ValidationError is one
         found = _PATH.match(str(error))
         reason, path = (found["reason"], found["path"]) if found else (str(error), None)
@@ -139,6 +142,16 @@ def carrier(name: str | None, code: str | None = None) -> Carrier | None:
 def normalized_number(number: str) -> str:
     """For comparing only: NFKC, upper case, no spaces, hyphens, dots; leading zeros stay."""
     return _NOT_IN_NUMBERS.sub("", unicodedata.normalize("NFKC", number)).upper()
+
+
+def _legible(decoder: msgspec.json.Decoder[T], raw: bytes) -> T:
+    try:
+        return decoder.decode(raw)
+    except msgspec.DecodeError:
+        legible = without_lone_surrogates(raw)
+        if legible == raw:
+            raise
+    return decoder.decode(legible)
 
 
 def _told(text: str | None) -> str | None:

@@ -42,11 +42,14 @@ def merge(
     """What one observation makes of a fulfillment.
 
     The source's own version orders observations; without one the instant of observation does.
-    Of two equal versions the later offset wins, and records come in the order of offsets.
+    Of two equal versions the later offset wins; what raw gives again from an earlier offset has
+    been told already.
     """
     known, version = _versions(stored, snapshot, provenance)
     if known is not None and version < known:
         return Outcome(stale=True)
+    if stored and version == known and _read_again(raw, stored.raw):
+        return Outcome()
     key = stored.key if stored else provenance.key
     packages = _packages(key, stored.packages if stored else (), snapshot.packages)
     if stored and version == known and _same(stored, snapshot, packages):
@@ -89,6 +92,11 @@ def _versions(
     if stored.updated_at is not None and snapshot.updated_at is not None:
         return stored.updated_at, snapshot.updated_at
     return stored.observed_at, provenance.observed_at
+
+
+def _read_again(raw: RawRef, last: RawRef) -> bool:
+    """Whether a record of the same partition lies no further than the one that was merged last."""
+    return (raw.topic, raw.partition) == (last.topic, last.partition) and raw.offset <= last.offset
 
 
 def _same(stored: Fulfillment, snapshot: Snapshot, packages: tuple[Package, ...]) -> bool:

@@ -39,7 +39,13 @@ def observed(
         raise SetAside("a tombstone: raw takes full snapshots only")
     snapshot = _mapped(record.value, provenance, mappers)
     reference = RawRef(topic=record.topic, partition=record.partition, offset=record.offset)
-    return merge(stored(), snapshot, provenance, reference)
+    known = stored()
+    try:
+        return merge(known, snapshot, provenance, reference)
+    except Exception as error:
+        # What no mapper refused and no merge can hold, two quantities whose sum is out of range
+        # for one, costs this record; the process would meet it again after every start.
+        raise SetAside(f"it cannot be merged: {error!r}", "$") from error
 
 
 def restored(key: str, value: bytes | None) -> Fulfillment | None:
@@ -66,4 +72,4 @@ def _mapped(value: bytes, provenance: Provenance, mappers: Mapping[str, Mapper])
         raise
     except Exception as error:
         # A fault of the mapper's own costs the one record it met, never the partition behind it.
-        raise SetAside(f"the mapper of {provenance.source} failed: {error!r}") from error
+        raise SetAside(f"the mapper of {provenance.source} failed: {error!r}", "$") from error

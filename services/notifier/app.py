@@ -11,7 +11,6 @@ from bus.clock import Clock, SystemClock
 from bus.consumer import PartitionConsumer
 from bus.errors import RetryLater
 from bus.settings import Config, KafkaSettings
-from bus.telemetry import PARTITIONS_OWNED
 from schemas.topics import EVENTS
 from services.notifier.channel import Surroundings
 from services.notifier.endpoints import Endpoints
@@ -22,7 +21,6 @@ from services.notifier.settings import (
     check_retention,
     read_subscriptions,
 )
-from services.notifier.settlement import SERVICE
 from services.notifier.subscriptions import SubscriptionStore
 
 ADVICE = (
@@ -85,7 +83,6 @@ class Notifier:
     def health(self) -> dict[str, object]:
         """The consumer's, what is pending and what is held."""
         owned = self._consumer.owned
-        PARTITIONS_OWNED.labels(SERVICE).set(len(owned))
         advice = {} if self._endpoints.all() or not self._started else {"advice": ADVICE}
         return {
             **self._consumer.health(),

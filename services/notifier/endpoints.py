@@ -71,6 +71,8 @@ class Endpoints:
             asyncio.create_task(self._follow(consumer), name="notifier follow"),
             asyncio.create_task(self._report(), name="notifier report"),
         ]
+        for task in self._tasks:
+            task.add_done_callback(self._ended)
 
     async def stop(self) -> None:
         """End both tasks; a finding not written yet is found again at the next try."""
@@ -128,6 +130,11 @@ class Endpoints:
                 subscription=subscription, paused_until=until, updated_at=self._clock.now()
             )
         )
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Without it this copy would go on with what it knew, and look healthy."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._on_fatal(error)
 
     def _health(self, subscription: str) -> EndpointHealth | None:
         known = self._known.health.get(subscription)

@@ -123,6 +123,14 @@ class EventReader:
             return self._kept.get(offset)
         raise RetryLater(f"{self._place} offset {offset}: not read in {ONE_SECONDS_MAX} s")
 
+    async def first(self) -> int:
+        """The oldest offset that the topic still has.  Raises RetryLater."""
+        try:
+            found = await self._consumer.beginning_offsets([self._place])
+        except (KafkaError, TimeoutError) as error:
+            raise RetryLater(f"{self._place}: its start is not known: {error!r}") from error
+        return int(found[self._place])
+
     async def chunk(
         self, offset: int, count_max: int = CHUNK_RECORDS_MAX
     ) -> tuple[Sequence[Event], int]:

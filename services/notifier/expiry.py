@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 import structlog
 
@@ -49,22 +50,38 @@ class Expiry:
             for pending in self._holdings.lanes.aged(limit, EXPIRED_LANES_MAX):
                 set_aside(pending)
             for subscription in self._endpoints.all():
-                async with self._holdings.lock:
-                    await self._pass(subscription, limit)
+                moved = True
+                while moved:  # chunk by chunk, so that live batches come in between
+                    async with self._holdings.lock:
+                        moved = await self._pass(subscription, limit)
             await self._clock.sleep(EXPIRY_INTERVAL_SECONDS)
 
-    async def _pass(self, subscription: Subscription, limit: datetime) -> None:
-        """What a standing position has not passed goes to dead-letters, and the position moves."""
+    async def _pass(self, subscription: Subscription, limit: datetime) -> bool:
+        """One chunk of what a standing position has not passed goes to dead-letters.
+
+        Returns whether the position moved, so that there may be more.
+        """
         holdings = self._holdings
         if not holdings.behind(subscription):
-            return
-        start = holdings.position(subscription)
-        events, _ = await self._reader.chunk(start)
-        old = [event for event in events if event.at <= limit]
-        if not old:
-            return
-        end, now = old[-1].offset + 1, self._clock.now()
-        made = FanOut(positions={subscription.id: end})
+            return False
+        position = holdings.position(subscription)
+        start = max(position, await self._reader.first())
+        if position < start:
+            log.warning(
+                "notifier.events_lost",
+                subscription=subscription.id,
+                partition=holdings.partition,
+                position=position,
+                log_start=start,
+                count_max=start - position,  # transaction markers take offsets too
+            )
+        events, after = await self._reader.chunk(start)
+        old = list(takewhile(lambda event: event.at <= limit, events))
+        # Where nothing can be read there is nothing to keep either.
+        end = after if len(old) == len(events) else events[len(old)].offset
+        if end <= position:
+            return False
+        made, now = FanOut(positions={subscription.id: end}), self._clock.now()
         for event in wanted(subscription, old, start):
             delivery = delivery_of(subscription.id, event, now)
             letter = dead_letter(
@@ -72,12 +89,15 @@ class Expiry:
             )
             made.transaction.records.append(letter)
             SET_ASIDE.labels(SERVICE, event.key.partition("/")[0]).inc()
-        position = position_record(holdings.kafka, holdings.partition, subscription.id, end)
-        made.transaction.records.append(position)
-        await holdings.commit_fan_out(made)
-        log.warning(
-            "notifier.events_expired",
-            subscription=subscription.id,
-            partition=holdings.partition,
-            count=len(old),
+        made.transaction.records.append(
+            position_record(holdings.kafka, holdings.partition, subscription.id, end)
         )
+        await holdings.commit_fan_out(made)
+        if old:
+            log.warning(
+                "notifier.events_expired",
+                subscription=subscription.id,
+                partition=holdings.partition,
+                count=len(old),
+            )
+        return True

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpcore2
@@ -19,6 +21,7 @@ Network = IPv4Network | IPv6Network
 
 URL_LENGTH_MAX = 2048
 ADDRESSES_TRIED_MAX = 4
+LOOKUPS_MAX = 2  # at once, for one endpoint
 
 # An explicit list: ipaddress.is_global passes NAT64, 6to4, multicast and others.
 DENIED: tuple[Network, ...] = tuple(
@@ -78,11 +81,38 @@ def _unwrapped(text: str) -> Address:
     return mapped or address
 
 
+class Resolver:
+    """Looks the names of one endpoint up, in threads of its own.
+
+    A timeout ends the wait, not the thread that waits for a dead name server.  In asyncio's shared
+    threads a few such lookups would hold up every endpoint.
+    """
+
+    def __init__(self, look_up: Callable[..., Sequence[Any]] = socket.getaddrinfo) -> None:
+        self._look_up = look_up
+        self._threads = ThreadPoolExecutor(LOOKUPS_MAX, thread_name_prefix="notifier name")
+
+    async def addresses(self, host: str, port: int) -> list[str]:
+        """Each address once, in the resolver's order.  Raises httpcore2.ConnectError."""
+        try:
+            answers = await asyncio.get_running_loop().run_in_executor(
+                self._threads, self._look_up, host, port, socket.AF_UNSPEC, socket.SOCK_STREAM
+            )
+        except (OSError, UnicodeError) as error:
+            raise httpcore2.ConnectError("the name cannot be resolved") from error
+        return list(dict.fromkeys(str(answer[4][0]) for answer in answers))
+
+    def close(self) -> None:
+        """Begin no lookup any more; those on their way are not waited for."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
 class GuardedBackend(httpcore2.AsyncNetworkBackend):
     """Resolves, checks and dials in one step."""
 
-    def __init__(self, allowed: Sequence[Network]) -> None:
+    def __init__(self, allowed: Sequence[Network], resolver: Resolver) -> None:
         self._allowed = allowed
+        self._resolver = resolver
         self._dial = httpcore2.AnyIOBackend()
 
     async def connect_tcp(
@@ -96,7 +126,7 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         """Raises AddressRefused, httpcore2.ConnectError, httpcore2.ConnectTimeout."""
         try:
             async with asyncio.timeout(timeout):
-                addresses = await _resolved(host, port)
+                addresses = await self._resolver.addresses(host, port)
                 if not permitted(addresses, self._allowed):
                     raise AddressRefused
                 return await self._first_answering(addresses, port, socket_options)
@@ -116,12 +146,3 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
             except httpcore2.ConnectError as error:
                 failure = error
         raise failure or httpcore2.ConnectError("the name has no address")
-
-
-async def _resolved(host: str, port: int) -> list[str]:
-    """Each address once, in the resolver's order."""
-    try:
-        answers = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise httpcore2.ConnectError("the name cannot be resolved") from error
-    return list(dict.fromkeys(str(answer[4][0]) for answer in answers))

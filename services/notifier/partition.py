@@ -30,7 +30,6 @@ from services.notifier.holdings import Holdings
 from services.notifier.settings import NotifierSettings, events_retention_seconds
 from services.notifier.settlement import SERVICE
 
-COMPLAIN_SECONDS = 0.5
 DRAIN_SECONDS_MAX = 3.0  # and never over a third of the session: no heartbeat goes out meanwhile
 
 log = structlog.get_logger(__name__)
@@ -74,7 +73,7 @@ class Partition:
             endpoints,
             surroundings,
             schedule_seconds=settings.retry_schedule_seconds,
-            broken=self._fail,
+            broken=broken,
         )
         self._catch_up = CatchUp(
             self.holdings, self._reader, endpoints, self._clock, self._dispatcher.wake
@@ -87,13 +86,12 @@ class Partition:
             retention_seconds=events_retention_seconds(kafka),
         )
         self._tasks: list[asyncio.Task[None]] = []
-        self._complaint: asyncio.Task[None] | None = None
         self._stop_listening: Callable[[], None] = endpoints.listen(self._wake)
 
     async def open(self) -> None:
         """Fence the older owner, restore, begin to send.  Raises RetryLater."""
         await self._writer.start()
-        self._committer = Committer(self._writer, self._fail)
+        self._committer = Committer(self._writer, self._broken)
         await self._reader.start()
         await self.holdings.restore(self._committer, self._group)
         self._dispatcher.start()
@@ -138,10 +136,9 @@ class Partition:
     async def close(self) -> None:
         """Nothing is in flight when it returns."""
         self._stop_listening()
-        tasks = [*self._tasks, *([self._complaint] if self._complaint else [])]
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         drain_seconds = min(DRAIN_SECONDS_MAX, self._kafka.session_timeout_ms / 3000)
         await self._dispatcher.close(drain_seconds)
         await self._reader.close()
@@ -158,17 +155,7 @@ class Partition:
         if not isinstance(error, RetryLater):
             log.error("notifier.work_failed", error=repr(error), exc_info=error)
             error = RetryLater(f"{self._place}: {error!r}")
-        self._fail(error)
-
-    def _fail(self, error: RetryLater) -> None:
-        """Ask to be built anew, until it happens: nobody listens before `open` has returned."""
-        if self._complaint is None:
-            self._complaint = asyncio.create_task(self._complain(error))
-
-    async def _complain(self, error: RetryLater) -> None:
-        while True:
-            self._broken(error)
-            await self._clock.sleep(COMPLAIN_SECONDS)
+        self._broken(error)
 
     def _unreadable(self, record: ConsumerRecord) -> Record:
         """A record that is no event goes aside once, whoever subscribes."""

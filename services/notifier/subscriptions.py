@@ -18,7 +18,7 @@ from bus.clock import Clock
 from bus.errors import RetryLater
 from bus.settings import KafkaSettings
 from bus.table import Table
-from bus.transaction import Record, Transaction, Writer
+from bus.transaction import Reach, Record, Transaction, Writer
 from schemas.keys import joined
 from schemas.message import parse_instant
 from schemas.subscription import EndpointHealth, Subscription
@@ -157,8 +157,9 @@ class SubscriptionStore:
         await self._write(decide)
 
     async def _write(self, decide: Callable[[Known], Awaitable[list[Record]]]) -> None:
+        reach = Reach(outputs=((self._kafka.topic(SUBSCRIPTIONS), 0),))
         for tries_left in reversed(range(WRITES_MAX)):
-            writer = Writer(self._kafka, f"{self._kafka.prefix}.subscriptions")
+            writer = Writer(self._kafka, f"{self._kafka.prefix}.subscriptions", reach)
             try:
                 await writer.start()
                 table = Table(self._kafka, SUBSCRIPTIONS, 0)

@@ -11,7 +11,6 @@ from bus.clock import Clock, SystemClock
 from bus.consumer import PartitionConsumer
 from bus.errors import RetryLater
 from bus.settings import Config, KafkaSettings
-from bus.telemetry import PARTITIONS_OWNED
 from schemas.keys import slot_of
 from schemas.topics import CURSORS
 from services.poller.settings import PollerSettings, accounts
@@ -70,7 +69,6 @@ class Poller:
         """The consumer's, and every stream's."""
         found = self._consumer.health()
         owned = self._consumer.owned
-        PARTITIONS_OWNED.labels("poller").set(len(owned))
         streams = [task for number in owned for task in self._slots[number].streams]
         advice = {} if self._accounts else {"advice": NO_ACCOUNTS}
         return {**found, "streams": [task.health() for task in streams], **advice}

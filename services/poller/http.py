@@ -56,6 +56,9 @@ class Http:
             return Failure("too_large", f"the body has more than {BODY_BYTES_MAX} bytes")
         except (Encoded, zlib.error) as error:
             return Failure("unreadable", f"the body cannot be decompressed: {error}")
+        except (httpx2.LocalProtocolError, UnicodeEncodeError) as error:
+            # Its text shows the header it refuses, which may be the credential.
+            return Failure("connection", f"{type(error).__name__}: the request cannot be sent")
         except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, OSError) as error:
             return Failure("connection", f"{type(error).__name__}: {error}")
 

@@ -12,7 +12,7 @@ from bus.committer import Committer
 from bus.errors import RetryLater
 from bus.settings import KafkaSettings
 from bus.table import Table
-from bus.transaction import Reach, Writer
+from bus.transaction import Reach, Transaction, Writer
 from schemas.cursor import Cursor, cursor_key
 from schemas.topics import CURSORS, DEAD_LETTERS, RAW
 from services.poller.account import Account, Surroundings
@@ -48,7 +48,10 @@ class Slot:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
-        """Fence the older owner, restore, start the streams.  Raises RetryLater."""
+        """Fence the older owner, restore, keep new cursors, start the streams.
+
+        Raises RetryLater.
+        """
         await self._writer.start()
         await self._table.restore()
         self._committer = Committer(self._writer, self._broken)
@@ -56,6 +59,7 @@ class Slot:
         for settings in self._settings:
             self._accounts.append(Account(around, settings, sources()[settings.source].rate))
             self.streams += stream_tasks(self._accounts[-1])
+        await self._keep_new_cursors(self._committer)
         for stream in self.streams:
             self._tasks.append(asyncio.create_task(stream.run(), name=stream.facts.name))
 
@@ -72,6 +76,15 @@ class Slot:
             await self._committer.close()
         else:
             await self._writer.close()
+
+    async def _keep_new_cursors(self, committer: Committer) -> None:
+        """When an account was connected must survive a restart before its first good page."""
+        cursors = [stream.cursor for stream in self.streams]
+        put = [self._table.put(cursor.key, cursor.to_json()) for cursor in cursors]
+        new = [record for record in put if self._table.get(record.key) != record.value]
+        if new:
+            await committer.commit(Transaction(new))
+            self._table.apply(new)
 
 
 def _reach(kafka: KafkaSettings, number: int) -> Reach:

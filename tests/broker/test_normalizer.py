@@ -102,10 +102,13 @@ async def test_a_second_copy_takes_over_what_the_first_one_knew(settings: KafkaS
 async def test_what_cannot_go_on_is_set_aside_whole_and_the_rest_goes_on(
     settings: KafkaSettings,
 ) -> None:
-    """Bad JSON, a tombstone, lost headers, a wrong key, an unknown source: five dead letters."""
+    """Bad JSON, a tombstone, no headers, a wrong key, an unknown source, a sum out of range."""
     key, value, headers = raw(1)
     strange = [(n, b"acme-shop" if n == "shipfeed-source" else v) for n, v in headers]
+    lines = b'{"SKU":"MUG","quantity":9e40},{"SKU":"MUG","quantity":9e40}'
+    huge = b'{"orderNumber":1,"status":"SHIPPED","packages":[{"products":[' + lines + b"]}]}"
     bad: list[Raw] = [
+        (key, huge, headers),
         (key, b'{"orderNumber": 1', headers),
         (key, None, headers),
         (key, b"no headers", []),
@@ -119,9 +122,10 @@ async def test_what_cannot_go_on_is_set_aside_whole_and_the_rest_goes_on(
 
     letters = await records(settings, DEAD_LETTERS)
     found = {record.value: DeadLetter.read(dict(record.headers)) for record in letters}
-    assert len(letters) == 5
+    assert len(letters) == 6
     assert set(found) == {value or b"" for _, value, _ in bad}
     assert "truncated" in found[b'{"orderNumber": 1'].reason
+    assert "cannot be merged" in found[huge].reason
     assert "tombstone" in found[b""].reason
     assert "shipfeed-schema" in found[b"no headers"].reason
     assert "not zentail/acme/orders/1" in found[b"wrong key"].reason

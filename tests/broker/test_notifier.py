@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
 
 from bus.clock import SystemClock
-from bus.errors import RetryLater
+from bus.errors import Fenced, RetryLater
 from bus.settings import KafkaSettings
+from bus.transaction import Writer
 from schemas.dead_letter import DeadLetter
 from schemas.topics import DEAD_LETTERS, EVENTS
 from services.notifier.channel import Surroundings
 from services.notifier.endpoints import Endpoints
-from services.notifier.partition import Partition
+from services.notifier.partition import OUTPUTS, Partition, group_of
 from services.notifier.subscriptions import SubscriptionStore
 from testbed.receiver import Receiver
 from tests.broker.notifying import (
@@ -181,6 +184,52 @@ async def test_a_new_owner_has_everything_and_the_older_one_can_write_nothing(
     assert numbers == {1: len(batch) - 3, 2: 3}
 
 
+async def test_an_owner_fenced_while_it_drains_leaves_nothing_running(
+    topics: KafkaSettings, tmp_path: Path
+) -> None:
+    """Its try ends after the new owner came: the write fails, it is told of, and that is all."""
+    arrived, answer, fatal = asyncio.Event(), asyncio.Event(), list[BaseException]()
+
+    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        arrived.set()
+        await answer.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    await emit(topics, range(30), 1)
+    batch = (await records(topics, EVENTS, 0))[:1]
+    store = SubscriptionStore(topics, SystemClock())
+    endpoints = Endpoints(topics, store, SystemClock(), fatal.append)
+    server = await asyncio.start_server(hold, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    async with server:
+        await store.sync([webhook("erp", url, tmp_path)])
+        await endpoints.start()
+        failures = list[RetryLater]()
+        owner = _owner(topics, quick(), endpoints, failures.append)
+        place = TopicPartition(topics.topic(EVENTS), 0)
+        newer = Writer.of_partition(topics, group_of(topics), place, OUTPUTS)
+        try:
+            await owner.open()
+            await owner.handle(batch)
+            await asyncio.wait_for(arrived.wait(), 10)
+            await newer.start()
+            closing = asyncio.create_task(owner.close())
+            await asyncio.sleep(0)  # it drains now
+            answer.set()
+            await closing
+        finally:
+            await newer.close()
+            await endpoints.stop()
+        left = [task for task in asyncio.all_tasks() if "Partition." in repr(task)]
+
+    assert fatal == []
+    assert any(isinstance(error, Fenced) for error in failures)
+    assert left == []
+
+
 async def test_a_subscription_behind_is_no_part_of_a_live_batch(
     topics: KafkaSettings, tmp_path: Path
 ) -> None:
@@ -213,7 +262,12 @@ async def test_a_subscription_behind_is_no_part_of_a_live_batch(
     assert all(found == [1, 2] for found in by_order(accepted(receiver)).values())
 
 
-def _owner(kafka: KafkaSettings, settings: Any, endpoints: Endpoints) -> Partition:
+def _owner(
+    kafka: KafkaSettings,
+    settings: Any,
+    endpoints: Endpoints,
+    broken: Callable[[RetryLater], None] = lambda _: None,
+) -> Partition:
     surroundings = Surroundings(
         clock=SystemClock(),
         allow_networks=settings.allow_networks,
@@ -227,5 +281,5 @@ def _owner(kafka: KafkaSettings, settings: Any, endpoints: Endpoints) -> Partiti
         0,
         endpoints=endpoints,
         surroundings=surroundings,
-        broken=lambda _: None,
+        broken=broken,
     )

@@ -6,11 +6,22 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
+import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
+from bus.clock import SystemClock
 from bus.settings import KafkaSettings
+from bus.table import high_watermark
+from bus.transaction import FENCE_KEY
 from schemas.dead_letter import DeadLetter
-from schemas.topics import DEAD_LETTERS, EVENTS
+from schemas.delivery import Position, position_key
+from schemas.subscription import EndpointHealth
+from schemas.topics import DEAD_LETTERS, DELIVERIES, EVENTS, SUBSCRIPTIONS
+from services.notifier.endpoints import Endpoints
+from services.notifier.events import CHUNK_RECORDS_MAX
+from services.notifier.subscriptions import SubscriptionStore
 from testbed.receiver import Receiver
 from tests.broker.notifying import (
     SECRET,
@@ -144,6 +155,113 @@ async def test_what_the_topic_is_about_to_forget_is_set_aside(
     }
     assert reasons == {"expired"}
     assert await unfinished(kafka) == set()
+
+
+async def test_all_that_is_about_to_be_forgotten_is_set_aside_at_once(
+    settings: KafkaSettings, tmp_path: Path
+) -> None:
+    """A held subscription far behind: not one chunk a minute, or the topic would forget first."""
+    kafka = settings.model_copy(update={"retention_days": {"events": 2}, "partitions": 1})
+    count = 2 * CHUNK_RECORDS_MAX + 100
+    async with notifying(kafka, webhook("erp", "http://127.0.0.1:9/", tmp_path)) as service:
+        await until(lambda: service.health()["ready"] is True)
+    async with notifying(kafka) as service:
+        await until(lambda: service.health()["ready"] is True)
+        await emit(kafka, range(count), 1)
+        await until(lambda: _consumed(kafka, count))
+    async with notifying(kafka):
+        await until(lambda: _letters(kafka, count))
+
+
+async def test_what_the_topic_forgot_too_early_is_told(
+    topics: KafkaSettings, tmp_path: Path
+) -> None:
+    """A position below the log's start: a warning with both numbers, once, and it moves on."""
+    async with notifying(topics, webhook("erp", "http://127.0.0.1:9/", tmp_path)) as service:
+        await until(lambda: service.health()["ready"] is True)
+    async with notifying(topics) as service:
+        await until(lambda: service.health()["ready"] is True)
+        await emit(topics, range(30), 1)
+        await until(lambda: _consumed(topics, 30))
+    await _forget(topics, TopicPartition(topics.topic(EVENTS), 0), 2)
+    with structlog.testing.capture_logs() as lines:
+        async with notifying(topics):
+            await until(lambda: _moved(topics))
+
+    (lost,) = (line for line in lines if line["event"] == "notifier.events_lost")
+    assert lost["log_level"] == "warning"
+    assert (lost["partition"], lost["position"], lost["log_start"]) == (0, 0, 2)
+
+
+async def test_writing_subscriptions_frees_what_a_broken_down_broker_forgot(
+    topics: KafkaSettings, tmp_path: Path
+) -> None:
+    """Its writer aborts within reach, which shows as a record that nobody reads (decision 0004)."""
+    store = SubscriptionStore(topics, SystemClock())
+    await store.sync([webhook("erp", "http://127.0.0.1:9/", tmp_path)])
+
+    place, keys = TopicPartition(topics.topic(SUBSCRIPTIONS), 0), set[str]()
+    consumer = AIOKafkaConsumer(
+        **topics.client_args(), isolation_level="read_uncommitted", auto_offset_reset="earliest"
+    )
+    await consumer.start()
+    try:
+        consumer.assign([place])
+        end = await high_watermark(topics, place)
+        async with asyncio.timeout(20):
+            while await consumer.position(place) < end:
+                batch = await consumer.getmany(place, timeout_ms=200)
+                keys |= {one.key.decode() for one in batch.get(place, ())}
+    finally:
+        await consumer.stop()
+    assert keys == {FENCE_KEY, "erp"}
+    assert [one.key for one in await records(topics, SUBSCRIPTIONS)] == [b"erp"]
+
+
+@pytest.mark.parametrize("task", ["follow", "report"])
+async def test_a_copy_that_stops_hearing_of_endpoints_says_so(
+    task: str, topics: KafkaSettings, tmp_path: Path
+) -> None:
+    """It must not go on with what it knew and look healthy."""
+
+    def refuse(*_: object) -> None:
+        raise LookupError(task)
+
+    class Torn(SubscriptionStore):
+        async def report(self, found: EndpointHealth) -> None:
+            refuse(found)
+
+    store, fatal = Torn(topics, SystemClock()), list[BaseException]()
+    endpoints = Endpoints(topics, store, SystemClock(), fatal.append)
+    await endpoints.start()
+    try:
+        if task == "follow":
+            endpoints.listen(refuse)
+            await store.sync([webhook("erp", "http://127.0.0.1:9/", tmp_path)])
+        else:
+            endpoints.gone("erp")
+        await until(lambda: len(fatal) == 1)
+    finally:
+        await endpoints.stop()
+
+    assert [repr(error) for error in fatal] == [repr(LookupError(task))]
+
+
+async def _forget(kafka: KafkaSettings, place: TopicPartition, before: int) -> None:
+    """Delete the oldest records, as retention does."""
+    admin = AIOKafkaAdminClient(**kafka.client_args())
+    await admin.start()
+    try:
+        await admin.delete_records({place: RecordsToDelete(before_offset=before)})
+    finally:
+        await admin.close()
+
+
+async def _moved(kafka: KafkaSettings) -> bool:
+    """Whether the position of `erp` in partition 0 is where its log begins."""
+    written = await records(kafka, DELIVERIES, 0)
+    values = [one.value for one in written if one.key.decode() == position_key("erp")]
+    return bool(values) and Position.model_validate_json(values[-1]).offset == 2
 
 
 async def _letters(kafka: KafkaSettings, count: int) -> bool:

@@ -183,7 +183,12 @@ async def test_slots_that_move_between_copies_lose_and_double_nothing(
             await until(shared, "the second copy owns slots")
             await copies.stop(first)
             await until(copies.finished, "history read")
-            assert second.health()["partitions"] == list(range(settings.slots))
+            slots = list(range(settings.slots))
+
+            async def all_slots() -> bool:
+                return second.health()["partitions"] == slots
+
+            await until(all_slots, "the second has all slots")
         finally:
             await copies.stop_all()
         assert_each_order_once(await copies.raw())
@@ -207,3 +212,30 @@ async def test_without_accounts_it_idles_healthy_and_says_what_to_add(
         assert "[[accounts]]" in str(health["advice"])
     finally:
         await poller.stop()
+
+
+async def test_an_account_stays_connected_when_it_was_though_nothing_was_read_since(
+    settings: KafkaSettings,
+) -> None:
+    """The upstream is away at the first start; a restart must not move where the head begins."""
+    async with simulator().serve() as url:
+        pass  # nobody listens there any more
+    copies = Copies(settings, url)
+    connected: list[list[datetime | None]] = []
+    try:
+        for _ in range(2):
+            poller = await copies.start()
+
+            async def owned(poller: Poller = poller) -> bool:
+                return poller.health()["partitions"] == list(range(settings.slots))
+
+            await until(owned, "every slot owned")
+            await copies.stop(poller)
+            cursors = [await copies.cursor(n, s) for n in NAMES for s in ("head", "settle")]
+            connected.append([cursor.connected_at if cursor else None for cursor in cursors])
+    finally:
+        await copies.stop_all()
+
+    assert None not in connected[0]
+    assert connected[0] == connected[1]
+    assert copies.fatal == []

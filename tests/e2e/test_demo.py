@@ -38,7 +38,7 @@ async def test_a_killed_house_loses_doubles_and_invents_nothing(
     arguments: tuple[str, ...], kills: int, tmp_path: Path
 ) -> None:
     """Real processes, SIGKILL at moments the seed chooses; the report has every figure."""
-    play = ("--orders", "40", "--duration", "14", "--deadline", "100", "--quiet")
+    play = ("--orders", "40", "--duration", "14", "--deadline", "100", "--quiet", "--keep", "house")
     ended = await shipfeed(
         *("demo", *arguments, *play, "--report", "out.json"), folder=tmp_path, seconds=SECONDS_MAX
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -115,6 +117,34 @@ async def test_up_without_an_account_says_what_to_add(tmp_path: Path) -> None:
     """It idles, and a newcomer reads the lines to write."""
     async with running("console.cli", "up", folder=tmp_path) as process:
         assert "[[accounts]]" in await line_with(process.stdout, "[[accounts]]")
+
+
+async def test_up_ends_with_one_line_when_its_broker_is_gone(tmp_path: Path) -> None:
+    """Rather than services that wait for a Kafka nobody will start."""
+    async with running("console.cli", "up", folder=tmp_path) as process:
+        await line_with(process.stdout, "[[accounts]]")
+        marked = f"{tmp_path}/.shipfeed/kafka/server.properties".encode()
+        broker = [
+            int(entry.name)
+            for entry in Path("/proc").iterdir()
+            if entry.name.isdigit()
+            and marked in cmdline(entry)
+            and cmdline(entry).split(b"\0")[0].endswith(b"/java")
+        ]
+        os.kill(broker[0], signal.SIGKILL)
+        _, err = await asyncio.wait_for(process.communicate(), ARRIVES_SECONDS_MAX)
+
+    assert 1 == process.returncode
+    assert "the embedded Kafka has ended" in err.decode()
+    assert 1 == len(err.decode().strip().splitlines())
+
+
+def cmdline(entry: Path) -> bytes:
+    """The command of a process; nothing when it has ended meanwhile."""
+    try:
+        return (entry / "cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 @pytest.mark.parametrize(

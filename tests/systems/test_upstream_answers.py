@@ -176,3 +176,18 @@ async def test_while_the_upstream_is_down_one_probe_asks_for_all_streams(
         await bench.polls("settle", 1)
         assert bench.streams["head"].health()["breaker"] == "closed"
     assert bench.ids == ["1"]
+
+
+@pytest.mark.parametrize("field", ["Ana \ud83d", "\ude00 Ana"])
+async def test_half_an_emoji_in_one_order_stops_no_feed(zentail: Zentail, field: str) -> None:
+    """A parser refuses the whole page for it; the order goes on raw as it came."""
+    simulator, url = zentail
+    simulator.put(order(2, shippingAddress={"name": field}))
+    simulator.put(order(3))
+    async with running(url) as bench:
+        await bench.polls("head", 1)
+        assert bench.streams["head"].state == "running"
+    assert sorted(bench.ids) == ["1", "2", "3"]
+    names = [body.get("shippingAddress", {}).get("name") for body in bench.bodies]
+    assert field in names
+    assert bench.letters == []

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import gzip
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -222,6 +224,34 @@ async def test_a_name_without_address_and_a_closed_port_are_failures_like_others
         closed = url
     for target in (closed, "http://no-such-host.invalid/"):
         assert (await sent(target, tmp_path)).outcome == "transient"
+
+
+async def test_names_are_looked_up_while_all_shared_threads_are_taken(tmp_path: Path) -> None:
+    """What others wait for in asyncio's own threads does not hold this endpoint up."""
+    loop, freed = asyncio.get_running_loop(), threading.Event()
+    loop.set_default_executor(ThreadPoolExecutor(1))
+    taken = loop.run_in_executor(None, freed.wait, 30)
+    try:
+        async with serving(lambda _: Response(200)) as url:
+            result = await sent(url, tmp_path, total_seconds=3.0)
+    finally:
+        freed.set()
+        await taken
+
+    assert result.outcome == "delivered"
+
+
+async def test_a_closed_channel_leaves_no_thread(tmp_path: Path) -> None:
+    """Its lookup threads end with it."""
+    async with serving(lambda _: Response(200)) as url, channel_to(url, tmp_path) as channel:
+        before = set(threading.enumerate())
+        assert (await channel.send(ENVELOPE, 1)).outcome == "delivered"
+        threads = set(threading.enumerate()) - before
+        assert threads
+        await channel.close()
+        async with asyncio.timeout(5):
+            while threads & set(threading.enumerate()):
+                await asyncio.sleep(0.01)
 
 
 async def test_a_canceled_try_closes_its_connection(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from schemas.delivery import Outcome
 from schemas.events import Envelope
 from schemas.subscription import Subscription, WebhookChannel
 from services.notifier.channel import Channel, Result, Surroundings
-from services.notifier.guard import AddressRefused, GuardedBackend
+from services.notifier.guard import AddressRefused, GuardedBackend, Resolver
 from services.notifier.retries import retry_after_seconds
 from services.notifier.settings import check_secret
 from services.notifier.signing import signed_headers
@@ -102,12 +102,17 @@ class _Transport(httpx2.AsyncHTTPTransport):
 
     def __init__(self, surroundings: Surroundings) -> None:
         super().__init__(verify=surroundings.ssl_context, trust_env=False)
+        self._resolver = Resolver()
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=surroundings.ssl_context,
             max_connections=surroundings.connections_max,
             keepalive_expiry=IDLE_CONNECTION_SECONDS,
-            network_backend=GuardedBackend(surroundings.allow_networks),
+            network_backend=GuardedBackend(surroundings.allow_networks, self._resolver),
         )
+
+    async def aclose(self) -> None:
+        self._resolver.close()
+        await super().aclose()
 
 
 def open_channel(subscription: Subscription, surroundings: Surroundings) -> Channel:

@@ -39,13 +39,13 @@ from services.poller.source import (
     Unreadable,
     pinned,
 )
+from services.poller.verbatim import NOT_JSON, legible, slices
 
 RATE = Rate(per_second=9, burst=9)  # the vendor drains 10 a second; one is left to others
 RESOURCE = "orders"
 PAGE_SIZE = 100
 SHIPPED = "PARTIALLY_SHIPPED,SHIPPED"
 CLOSED = frozenset({"SHIPPED", "CANCELLED", "CANCELED", "RETURN_REQUESTED", "RETURNED", "REFUNDED"})
-NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError)
 LISTING_INTERVAL_SECONDS_MAX = 900  # seed: "polling at least once every 15 minutes"
 
 
@@ -131,10 +131,11 @@ class Listing:
     def read(self, sweep: Sweep, response: Response) -> Page:
         """The rows not read before at their instant, and how the pass goes on."""
         try:
-            envelope = _decode_envelope(response.body)
+            envelope, copy = legible(_decode_envelope, response.body)
         except NOT_JSON as error:
             raise Unreadable(f"not a page of orders: {error}") from error
-        read = [_read_order(bytes(raw), self.settings) for raw in envelope.results]
+        bodies = slices(envelope.results, copy, response.body)
+        read = [_read_order(body, self.settings) for body in bodies]
         rows = [row for row in read if isinstance(row, Row)]
         rejected = [row for row in read if isinstance(row, Rejected)]
         pagination = envelope.pagination
@@ -195,9 +196,10 @@ class Orders:
     def read(self, sweep: Sweep, response: Response) -> Page:
         """The order, to be read again until it is closed."""
         try:
-            body = bytes(_decode_raw(response.body))
+            whole, copy = legible(_decode_raw, response.body)
         except NOT_JSON as error:
             raise Unreadable(f"not an order: {error}") from error
+        (body,) = slices([whole], copy, response.body)
         row = _read_order(body, self.settings)
         if isinstance(row, Rejected):
             return Page(rejected=(Rejected(sweep["id"], row.path, row.reason, body),))
@@ -234,7 +236,7 @@ _decode_any = msgspec.json.Decoder(Any).decode
 
 def _read_order(body: bytes, settings: Settings) -> Row | Rejected:
     try:
-        order = _decode_order(body)
+        order, copy = legible(_decode_order, body)
     except NOT_JSON as error:
         reason, _, path = str(error).partition(" - at ")
         return Rejected(_id_at_any_price(body), path.strip("`") or "$", reason, body)
@@ -245,14 +247,16 @@ def _read_order(body: bytes, settings: Settings) -> Row | Rejected:
         return Rejected(upstream_id, "$.lastUpdatedTs", str(error), body)
     if not upstream_id:
         return Rejected("", "$.orderNumber", "orderNumber is empty", body)
-    found = Found(upstream_id, body, updated_at, _due_in_seconds(body, settings))
+    if copy is not body and "\ufffd" in upstream_id:  # others may differ in what is unreadable
+        return Rejected("", "$.orderNumber", "orderNumber is not valid Unicode", body)
+    found = Found(upstream_id, body, updated_at, _due_in_seconds(copy, settings))
     return Row(found, order.lastUpdatedTs, updated_at)
 
 
 def _id_at_any_price(body: bytes) -> str:
     """The order number of a record that is wrong elsewhere, else ""."""
     try:
-        value = _decode_any(body)
+        value, _ = legible(_decode_any, body)
     except NOT_JSON:
         return ""  # its bytes are all there is
     number = value.get("orderNumber") if isinstance(value, dict) else None

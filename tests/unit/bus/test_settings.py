@@ -33,6 +33,8 @@ def test_the_environment_lies_over_the_file(tmp_path: Path) -> None:
     [
         ("[kafak]", r"\[kafak\] is not a section"),
         ("[kafka]\nbootstrap = 1", r"\[kafka\] bootstrap: unknown key"),
+        ('[kafka]\nbootstrap_servers = "localhost:abc"', r"\[kafka\] bootstrap_servers: .*pattern"),
+        ("[kafka.retention_days]\nevent = 60", r"\[kafka\] retention_days\.event"),
         ("[kafka]\npartitions = 0", r"\[kafka\] partitions: .*greater than or equal to 1"),
         ("[kafka", r"shipfeed\.toml: .*"),
     ],
@@ -49,6 +51,12 @@ def test_a_mistake_in_the_environment_names_the_variable(tmp_path: Path) -> None
     """Not the file's fault."""
     with pytest.raises(BadConfig, match="SHIPFEED_KAFKAA__PREFIX"):
         config("", tmp_path, {"SHIPFEED_KAFKAA__PREFIX": "x"})
+
+
+def test_a_section_that_is_no_table_is_refused_under_an_override(tmp_path: Path) -> None:
+    """One line, whichever of the two is wrong."""
+    with pytest.raises(BadConfig, match=r"section \[notifier\]"):
+        config("notifier = 3", tmp_path, {"SHIPFEED_NOTIFIER__HTTP_PORT": "1"})
 
 
 def test_a_missing_file_says_what_to_give(tmp_path: Path) -> None:
@@ -77,9 +85,37 @@ def test_a_secret_comes_from_the_environment_or_a_file(tmp_path: Path) -> None:
 
 def test_retention_is_a_setting_of_topics_that_expire() -> None:
     """Compacted topics never expire."""
-    kafka = KafkaSettings(retention_days={"events": 2, "cursors": 2}, slots=4, partitions=3)
+    kafka = KafkaSettings(retention_days={"events": 2}, slots=4, partitions=3)
 
     assert "172800000" == kafka.topic_config(EVENTS)["retention.ms"]
     assert "retention.ms" not in kafka.topic_config(CURSORS)
     counts = [kafka.partition_count(topic) for topic in (RAW, CURSORS, SUBSCRIPTIONS)]
     assert [3, 4, 1] == counts
+
+
+def test_white_space_around_a_secret_is_not_part_of_it(tmp_path: Path) -> None:
+    """As `export TOKEN="$(cat file)"` and a pasted line leave it; alone it is no secret."""
+    (tmp_path / "token").write_text(" abc\r\n", encoding="utf-8")
+
+    assert "xyz" == secret("env:TOKEN", "token", {"TOKEN": " xyz\n"})
+    assert "abc" == secret(f"file:{tmp_path / 'token'}", "token")
+    with pytest.raises(BadConfig, match="TOKEN is not set"):
+        secret("env:TOKEN", "token", {"TOKEN": " \n"})
+
+
+@pytest.mark.parametrize(
+    "bad", [b"s3cr3t\nvalue", b"s3cr3t\x00", "s3cr3t…".encode(), b"s3cr3t\xff"]
+)
+def test_a_secret_that_no_header_can_carry_is_refused_and_not_shown(
+    bad: bytes, tmp_path: Path
+) -> None:
+    """Nor is any part of it, in the line or in what caused it."""
+    (tmp_path / "token").write_bytes(bad)
+    environ = {"TOKEN": bad.decode(errors="surrogateescape")}
+
+    for reference in ("env:TOKEN", f"file:{tmp_path / 'token'}"):
+        with pytest.raises(BadConfig, match="not printable ASCII") as found:
+            secret(reference, "[[accounts]] acme token", environ)
+        assert "s3cr3t" not in str(found.value)
+        assert "\n" not in str(found.value)
+        assert found.value.__cause__ is None

@@ -11,7 +11,7 @@ import pytest
 from schemas.raw import Provenance
 from services.normalizer.mapper import Seen, Snapshot, Unmappable
 from services.normalizer.mappers.zentail import map as map_order
-from tests.unit.normalizer.feed import NOON, box, order
+from tests.unit.normalizer.feed import NOON, Feed, box, order
 
 
 def mapped(value: Any, upstream_id: str = "1") -> Snapshot:
@@ -194,3 +194,14 @@ def test_what_cannot_be_understood_says_where(raw: Any, path: str) -> None:
 
     assert caught.value.path == path
     assert caught.value.reason
+
+
+def test_a_text_cut_in_the_middle_of_an_emoji_costs_no_announcement() -> None:
+    """Where it is ours it ends in U+FFFD; everything else is mapped as ever."""
+    whole = order(box({"MUG \ud83d": 1}, tracking="T1", shipped=0), shipTo={"name": "Ana \ud83d"})
+    feed = Feed()
+
+    assert "package.shipped" in feed.see(whole)
+    (package,) = feed.state.packages
+    assert package.line_items is not None
+    assert package.line_items[0].sku == "MUG \ufffd"

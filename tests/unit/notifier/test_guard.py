@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+import threading
 from ipaddress import ip_network
+from typing import Any
 
 import pytest
 
-from services.notifier.guard import checked_url, permitted
+from services.notifier.guard import LOOKUPS_MAX, Resolver, checked_url, permitted
 
 
 @pytest.mark.parametrize(
@@ -63,3 +67,38 @@ def test_a_url_no_webhook_should_have_is_refused(url: str) -> None:
 def test_a_plain_url_is_taken_as_it_is() -> None:
     """Port, path and query are the subscriber's own affair."""
     assert checked_url("https://erp.example:8443/hooks?a=1") == "https://erp.example:8443/hooks?a=1"
+
+
+class SlowNames:
+    """A resolver of the system for which the name server of `dead.example` does not answer."""
+
+    def __init__(self) -> None:
+        self.asked, self.answered = 0, threading.Event()
+
+    def __call__(self, host: str, *rest: Any) -> list[Any]:
+        if host == "dead.example":
+            self.asked += 1
+            self.answered.wait(30)
+            raise socket.gaierror("no answer")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("8.8.8.8", 443))]
+
+
+async def test_a_dead_name_server_holds_up_its_own_endpoint_alone() -> None:
+    """It takes a few threads of its own, others are resolved, and closing does not wait for it."""
+    names = SlowNames()
+    dead, well = Resolver(names), Resolver(names)
+    lookups = [asyncio.create_task(dead.addresses("dead.example", 443)) for _ in range(20)]
+    try:
+        async with asyncio.timeout(5):
+            assert await well.addresses("well.example", 443) == ["8.8.8.8"]
+        assert names.asked <= LOOKUPS_MAX
+        dead.close()
+        assert not names.answered.is_set()
+    finally:
+        names.answered.set()
+        for lookup in lookups:
+            lookup.cancel()
+        await asyncio.gather(*lookups, return_exceptions=True)
+        well.close()
+
+    assert names.asked <= LOOKUPS_MAX

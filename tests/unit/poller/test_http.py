@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import tracemalloc
 import zlib
@@ -9,7 +10,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.poller.http import BODY_BYTES_MAX, Encoded, TooLarge, read_body
+from bus.clock import SystemClock
+from services.poller.http import BODY_BYTES_MAX, Encoded, Http, TooLarge, read_body
+from services.poller.source import Failure, Request
 
 BOMB_BYTES = 8 * BODY_BYTES_MAX
 
@@ -47,3 +50,22 @@ async def test_what_cannot_be_decompressed_is_refused(encoding: str) -> None:
     """An encoding nobody asked for, or a gzip that ends in the middle."""
     with pytest.raises(Encoded):
         await read_body(chunks(gzip.compress(b"abc" * 1000)[:-9]), encoding)
+
+
+@pytest.mark.parametrize("token", ["S3CRET-TOKEN\n", "S3CRET\u2026TOKEN"])
+async def test_a_credential_that_no_header_can_carry_is_not_shown(token: str) -> None:
+    """The client's own text quotes the header it refuses."""
+    server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    http = Http(SystemClock(), 5)
+    try:
+        url = f"http://127.0.0.1:{port}/"
+        outcome = await http.get(Request(url, headers={"Authorization": token}))
+    finally:
+        await http.close()
+        server.close()
+
+    assert isinstance(outcome, Failure)
+    assert outcome.kind == "connection"
+    assert "S3CRET" not in outcome.detail
+    assert "\\u" not in outcome.detail

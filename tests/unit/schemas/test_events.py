@@ -76,7 +76,6 @@ def test_the_official_library_reads_our_structured_form() -> None:
     assert ours.data.to_json() in body
     assert (ours.id, "package.shipped") == (theirs.get_id(), theirs.get_type())
     assert json.loads(ours.data.to_json()) == theirs.get_data()
-    assert envelope.backfill
 
 
 def test_the_id_is_the_content_not_the_moment() -> None:

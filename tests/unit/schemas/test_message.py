@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.cursor import Mark
-from schemas.message import canonical_json, iso, parse_instant, quantity
+from schemas.message import (
+    canonical_json,
+    iso,
+    parse_instant,
+    quantity,
+    without_lone_surrogates,
+)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +55,35 @@ def test_an_instant_without_a_zone_is_refused() -> None:
     """A bare local time is not an instant."""
     with pytest.raises(ValueError, match="time zone"):
         parse_instant("2024-10-22T14:31:07")
+
+
+@pytest.mark.parametrize("text", ["9999-12-31T23:59:59-05:00", "0001-01-01T00:00:00+02:00"])
+def test_an_instant_that_its_zone_leads_out_of_the_calendar_is_refused(text: str) -> None:
+    """As every other text that is no instant: by a ValueError with the text in it."""
+    with pytest.raises(ValueError, match="is not an ISO 8601 instant"):
+        parse_instant(text)
+
+
+def units() -> st.SearchStrategy[str]:
+    """Texts full of halves of pairs, backslashes and what looks like an escape."""
+    return st.lists(
+        st.sampled_from(["\ud83d", "\ude00", "\U0001f600", "\\", "u", "d83d", '"', "é"])
+    ).map("".join)
+
+
+@given(units())
+def test_lone_halves_of_surrogate_pairs_are_replaced_and_nothing_else(text: str) -> None:
+    """What json.dumps wrote of them becomes readable for a strict parser, at the same length."""
+    spelled = json.dumps(text).encode()
+    paired = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+    repaired = without_lone_surrogates(spelled)
+
+    assert len(repaired) == len(spelled)
+    assert len(msgspec.json.decode(repaired)) == len(paired)
+    assert msgspec.json.decode(repaired) == paired
+    if "\ufffd" not in paired:
+        assert repaired == spelled
 
 
 def test_a_newer_major_is_refused_by_name() -> None:

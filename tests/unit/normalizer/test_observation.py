@@ -1,0 +1,63 @@
+"""One record against what is known: read again, beyond merging, or beside a state nobody reads."""
+
+from __future__ import annotations
+
+import pytest
+
+from bus.errors import SetAside, Stop
+from tests.unit.normalizer.feed import Feed, box, order
+
+A = {"MUG": 1}
+SHIPPED = box(A, tracking="T1", shipped=0)
+
+
+def test_raw_read_again_from_an_earlier_offset_changes_nothing() -> None:
+    """Two records of one version that differ: after 11, neither 10 nor 11 is news; 12 is."""
+    feed = Feed()
+    one, other = (order(box(A, tracking=number, shipped=0)) for number in ("T1", "T2"))
+    feed.offset = 10
+    feed.see(one)
+    assert feed.see(other) == ["package.tracking_changed"]
+    known = feed.value
+
+    feed.offset = 10
+    again = [feed.outcome(shown) for shown in (one, other)]
+
+    assert [(outcome.state, outcome.events, outcome.stale) for outcome in again] == [
+        (None, (), False)
+    ] * 2
+    assert feed.value == known
+    assert feed.see(one) == ["package.tracking_changed"]
+
+
+def test_an_earlier_offset_of_another_topic_is_no_reading_again() -> None:
+    """Offsets are compared within one partition only."""
+    feed = Feed()
+    feed.offset = 10
+    feed.see(order(SHIPPED))
+
+    feed.offset = 3
+    changed = feed.see(order(box(A, tracking="T9", shipped=0)), topic="other.raw")
+
+    assert changed == ["package.tracking_changed"]
+
+
+def test_what_cannot_be_merged_is_set_aside_with_its_reason() -> None:
+    """Two lines whose sum is out of range: each is a quantity, together they are none."""
+    feed = Feed()
+    lines = [{"SKU": "MUG", "quantity": 9e40}, {"SKU": "MUG", "quantity": 9e40}]
+
+    with pytest.raises(SetAside, match=r"cannot be merged.*out of range") as found:
+        feed.see(order({**box(shipped=0), "products": lines}))
+
+    assert found.value.path == "$"
+    assert feed.see(order(SHIPPED, updated=1))[0] == "package.created"
+
+
+def test_a_state_that_this_build_cannot_read_still_stops_the_process() -> None:
+    """It is no fault of the record: setting all of them aside would lose them."""
+    feed = Feed()
+    feed.value = b"{}"
+
+    with pytest.raises(Stop, match="cannot be read"):
+        feed.see(order(SHIPPED))
