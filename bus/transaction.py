@@ -225,6 +225,9 @@ async def _closed(producer: AIOKafkaProducer) -> None:
 
     Not `stop()`: it flushes first, and a ruined producer never ends flushing.
     """
+    waiter = producer._txn_manager.wait_for_transaction_end()  # noqa: SLF001 - see below
+    if waiter is not None:
+        waiter.add_done_callback(_looked_at)
     sending = producer._sender.sender_task  # noqa: SLF001 - the library has no way to abandon
     if sending is not None:
         sending.cancel()
