@@ -182,10 +182,11 @@ class Stream(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """What an upstream allows one credential."""
+    """What an upstream allows one credential; `shared`: all accounts of the source together."""
 
     per_second: float
     burst: float
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
