@@ -67,8 +67,9 @@ class Bench:
         self, base_url: str, name: str = "acme", source: str = "zentail", **keys: Any
     ) -> None:
         poller = {key: keys.pop(key) for key in list(keys) if key in PollerSettings.model_fields}
-        self.source = sources()[source]
-        fields = self.source.settings.model_fields.items()
+        found = sources()[source]
+        self._rate: Rate = keys.pop("rate", found.rate)
+        fields = found.settings.model_fields.items()
         secrets = [key for key, field in fields if field.annotation is SecretStr]
         table = {
             "source": source,
@@ -78,9 +79,8 @@ class Bench:
             "poll_interval_seconds": 0.2,
             **keys,
         }
-        self.settings = checked(self.source.settings, table, "[[accounts]]")
+        self.settings = checked(found.settings, table, "[[accounts]]")
         self.poller = PollerSettings(**{"recheck_seconds": 0.3, **poller})
-        self.rate: Rate | None = None  # another one than the source's
         self.sink = MemorySink()
         self.streams: dict[str, StreamTask] = {}
         self._account: Account | None = None
@@ -92,7 +92,7 @@ class Bench:
         for transaction in self.sink.transactions:
             table.apply(transaction.records)
         around = Surroundings(KAFKA, self.poller, EagerClock(), table, self.sink)
-        self._account = Account(around, self.settings, self.rate or self.source.rate)
+        self._account = Account(around, self.settings, self._rate)
         self.streams = {task.facts.name: task for task in stream_tasks(self._account)}
         self._tasks = [
             asyncio.create_task(task.run())
@@ -157,11 +157,10 @@ class Bench:
 
 @asynccontextmanager
 async def running(
-    base_url: str, *, only: tuple[str, ...] = ("head",), rate: Rate | None = None, **keys: Any
+    base_url: str, *, only: tuple[str, ...] = ("head",), **keys: Any
 ) -> AsyncIterator[Bench]:
     """A started bench, stopped at the end."""
     bench = Bench(base_url, **keys)
-    bench.rate = rate
     bench.start(only)
     try:
         yield bench

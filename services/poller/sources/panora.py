@@ -35,7 +35,7 @@ from services.poller.source import (
     Unreadable,
 )
 
-RATE = Rate(per_second=1.5, burst=10)  # 100 in any 60 s for one address of ours, whatever the key
+RATE = Rate(per_second=1.5, burst=10, shared=True)  # 100 in 60 s for each address, any key
 RESOURCE = "fulfillments"
 PATH = "/ecommerce/fulfillments"
 PAGE_SIZE = 100

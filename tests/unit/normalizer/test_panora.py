@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from aiokafka import ConsumerRecord
 
+from schemas.fulfillment import Fulfillment
 from schemas.raw import Provenance
 from services.normalizer.mapper import Seen, Snapshot, Unmappable
 from services.normalizer.mappers.panora import map as map_fulfillment
@@ -71,15 +73,21 @@ def record(value: Any, offset: int) -> ConsumerRecord[bytes, bytes]:
     return raw_record(place.key.encode(), body, place.headers(), offset=offset)
 
 
+def returned(known: Fulfillment | None) -> Fulfillment | None:
+    """It."""
+    return known
+
+
 def told(*values: dict[str, Any]) -> list[list[str]]:
     """The types of the events that each of these observations makes, one after the other."""
-    state: bytes | None = None
+    states: list[bytes] = []
     types = []
     for offset, value in enumerate(values):
         seen = record(value, offset)
         _, place = provenance_of(seen)
-        outcome = observed(seen, place, MAPPERS, lambda known=state: restored("it", known))
-        state = outcome.state.to_json() if outcome.state else state
+        known = restored("it", states[-1] if states else None)
+        outcome = observed(seen, place, MAPPERS, partial(returned, known))
+        states += [outcome.state.to_json()] if outcome.state else []
         types.append([event.type for event in outcome.events])
     return types
 
