@@ -117,6 +117,9 @@ def content_digest(body: bytes, volatile: frozenset[str]) -> str:
     """sha256 over a whole record minus its volatile top-level fields; 64 hex characters."""
     if not volatile:
         return hashlib.sha256(body).hexdigest()
-    fields = _decode_fields(body)
+    try:
+        fields = _decode_fields(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return hashlib.sha256(body).hexdigest()  # a rejected record may be no object at all
     kept = sorted((name, bytes(raw)) for name, raw in fields.items() if name not in volatile)
     return hashlib.sha256(msgspec.json.encode(kept)).hexdigest()

@@ -5,6 +5,7 @@ It carries out what the source, `answers` and `composing` decide, and shows its 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -142,14 +143,17 @@ class StreamTask:
         """The page to write, if any, and what the answer means."""
         if isinstance(outcome, Failure):
             return None, self._answer_to_failure(outcome)
+        meant = self.facts.meaning(outcome)
         answer = answer_to(
-            outcome.status,
+            meant,
             outcome.headers,
             child=bool(self.facts.ids_max),
             attempt=self._failures,
             chance=self._clock.chance(),
             now=self._clock.now(),
         )
+        if meant != outcome.status:
+            answer = replace(answer, reason=f"{answer.reason} (said as {outcome.status})")
         if answer.action == "set_aside":
             rejected = (Rejected(one, "", answer.reason, outcome.body) for one in ids)
             return Page(rejected=tuple(rejected)), answer
