@@ -119,11 +119,12 @@ class StreamTask:
                     sweep = page.sweep
                     continue
                 older = Failure("unreadable", "requested before what is known was observed")
-                answer = self._answer_to_failure(older)
+                answer = self._answer_to_failure(older, ids)
             if answer.action == "stop":
                 return answer.reason
             if answer.action == "halve":
-                self._limit //= 2
+                self._limit = self._asked(ids) // 2
+                ids = ids[: self._limit]  # the others stay due
                 log.warning("poller.page_halved", limit=self._limit, **self._names())
                 sweep = self._begin(ids)
                 continue
@@ -141,7 +142,7 @@ class StreamTask:
     ) -> tuple[Page | None, Answer]:
         """The page to write, if any, and what the answer means."""
         if isinstance(outcome, Failure):
-            return None, self._answer_to_failure(outcome)
+            return None, self._answer_to_failure(outcome, ids)
         answer = answer_to(
             outcome.status,
             outcome.headers,
@@ -150,6 +151,8 @@ class StreamTask:
             chance=self._clock.chance(),
             now=self._clock.now(),
         )
+        if answer.action == "set_aside" and len(ids) > 1:
+            return None, Answer("halve", answer.reason)  # one of them is wrong, not all
         if answer.action == "set_aside":
             rejected = (Rejected(one, "", answer.reason, outcome.body) for one in ids)
             return Page(rejected=tuple(rejected)), answer
@@ -158,13 +161,17 @@ class StreamTask:
         try:
             return self._stream.read(sweep, outcome), answer
         except Unreadable as error:
-            return None, self._answer_to_failure(Failure("unreadable", str(error)))
+            return None, self._answer_to_failure(Failure("unreadable", str(error)), ids)
         except Refused as error:
             return None, Answer("stop", str(error))
 
-    def _answer_to_failure(self, failure: Failure) -> Answer:
-        chance = self._clock.chance()
-        return answer_to_failure(failure, limit=self._limit, attempt=self._failures, chance=chance)
+    def _answer_to_failure(self, failure: Failure, ids: list[str]) -> Answer:
+        chance, limit = self._clock.chance(), self._asked(ids)
+        return answer_to_failure(failure, limit=limit, attempt=self._failures, chance=chance)
+
+    def _asked(self, ids: list[str]) -> int:
+        """For how many records the request is."""
+        return len(ids) or self._limit
 
     async def _write(self, page: Page, request: Request, response: Response) -> bool:
         """Whether it is on Kafka; False: it must be asked for again."""
