@@ -214,7 +214,10 @@ class StreamTask:
         """What a watching stream reads now, None when nothing is due; [] for a list."""
         if not self.facts.ids_max:
             return []
-        return self._account.marks(self.facts.resource).due(now, self.facts.ids_max) or None
+        # Records first seen a moment apart would else be asked for one by one ever after.
+        slack = timedelta(seconds=self.facts.interval_seconds / 2)
+        marks = self._account.marks(self.facts.resource)
+        return marks.due(now, self.facts.ids_max, slack) or None
 
     def _next_due(self, started_at: datetime) -> datetime:
         regular = next_due(started_at, self.facts.interval_seconds, self._clock.chance())

@@ -196,6 +196,16 @@ def test_watched_records_are_due_by_their_marks() -> None:
     assert state.marks.due(NOW + timedelta(days=1), 5) == ["2"]
 
 
+def test_a_record_due_soon_goes_along_with_one_that_is_due_now() -> None:
+    """Else records seen a moment apart would be asked for one by one; alone it is not due."""
+    state = State()
+    state.write(Page((found(1, due=60.0), found(2, due=70.0), found(3, due=90.0))))
+    slack = timedelta(seconds=20)
+    assert state.marks.due(NOW + timedelta(seconds=59), 5, slack) == []
+    assert state.marks.due(NOW + timedelta(seconds=60), 5, slack) == ["1", "2"]
+    assert state.marks.due(NOW + timedelta(seconds=60), 1, slack) == ["1"]
+
+
 def test_a_rejected_record_is_set_aside_once() -> None:
     """Overlapping polls bring the same bytes again; changed bytes are a new letter."""
     state = State()
