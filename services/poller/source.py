@@ -141,7 +141,7 @@ class Facts:
 
     `ids_max` 0: a list; else it reads marked records by id, so many a request.  `fingerprint`
     covers the settings that give the position its meaning.  `volatile` names top-level fields
-    that change without a fact.
+    that change without a fact; `options` the account's settings that its mapper has to know.
     """
 
     name: str
@@ -152,6 +152,7 @@ class Facts:
     page_size: int = 100
     ids_max: int = 0
     volatile: frozenset[str] = frozenset()
+    options: frozenset[str] = frozenset()
 
 
 class Stream(Protocol):

@@ -233,6 +233,15 @@ def test_the_stored_mark_says_what_was_seen_and_when() -> None:
     assert (mark.content, mark.observed_at) == (content_digest(found(1).body, frozenset()), NOW)
 
 
+def test_the_options_a_mapper_needs_ride_with_each_record() -> None:
+    """Named in a header, read back as they were; without any there is no header."""
+    facts = Facts("head", "orders", 8, 120, "f", options=frozenset({"loud", "late"}))
+    (with_,) = State(facts=facts).write(Page((found(1),))).raw
+    (without,) = State().write(Page((found(1),))).raw
+    assert Provenance.read(dict(with_.headers)).options == {"loud", "late"}
+    assert "shipfeed-options" not in dict(without.headers)
+
+
 def test_volatile_fields_do_not_make_a_record_new() -> None:
     """Named ones at the top only; every other field counts."""
     volatile = frozenset({"seen_at"})
