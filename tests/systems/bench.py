@@ -70,7 +70,8 @@ class Bench:
             "poll_interval_seconds": 0.2,
             **keys,
         }
-        self.settings = checked(sources()["zentail"].settings, table, "[[accounts]]")
+        self.source = sources()[table["source"]]
+        self.settings = checked(self.source.settings, table, "[[accounts]]")
         self.poller = PollerSettings(**{"recheck_seconds": 0.3, **poller})
         self.sink = MemorySink()
         self.streams: dict[str, StreamTask] = {}
@@ -83,7 +84,7 @@ class Bench:
         for transaction in self.sink.transactions:
             table.apply(transaction.records)
         around = Surroundings(KAFKA, self.poller, EagerClock(), table, self.sink)
-        self._account = Account(around, self.settings, sources()["zentail"].rate)
+        self._account = Account(around, self.settings, self.source.rate)
         self.streams = {task.facts.name: task for task in stream_tasks(self._account)}
         self._tasks = [
             asyncio.create_task(task.run())
