@@ -164,14 +164,18 @@ async def test_what_waits_for_a_number_is_asked_for_together(river: River) -> No
     """Up to 100 ids a request, whenever each was first seen; unchanged ones are not written."""
     simulator, url = river
     for number in range(40):
-        simulator.put(fulfillment(number))
-    async with running(url, only=("head", "watch"), **SOURCE) as bench:
-        await bench.polls("head", 1)
+        simulator.put(fulfillment(number, at=stamp(ago_seconds=3600)))
+    keys = {**HISTORY, "poll_interval_seconds": 2}
+    async with running(url, only=("backfill",), **keys) as bench:
+        await bench.polls("backfill", 1)
+        await bench.stop()
         simulator.put(fulfillment(900))
-        await bench.until(
-            lambda: any(target.count("ids=") == 41 for target in by_ids(simulator)), "all at once"
-        )
-        await bench.polls("watch", 3)
+        bench.start(("head",))
+        await bench.polls("head", 1)
+        await bench.stop()
+        bench.start(("watch",))
+        await bench.polls("watch", 2)
+    assert {target.count("ids=") for target in by_ids(simulator)} == {41}
     assert len(bench.ids) == 41
 
 

@@ -56,12 +56,12 @@ def only(value: Any, options: frozenset[str] = frozenset()) -> Seen:
     return found
 
 
-def told(*versions: dict[str, Any]) -> list[FulfillmentEvent]:
+def told(*versions: dict[str, Any], apart_seconds: float = 1) -> list[FulfillmentEvent]:
     """The events of a fulfillment seen in these versions, one after the other."""
     state: Fulfillment | None = None
     events: list[FulfillmentEvent] = []
     for offset, version in enumerate(versions):
-        seen = provenance(seconds=offset)
+        seen = provenance(seconds=offset * apart_seconds)
         snapshot = map_fulfillment(json.dumps(version).encode(), seen)
         outcome = merge(state, snapshot, seen, RawRef(topic="raw", partition=0, offset=offset))
         state = outcome.state or state
@@ -171,8 +171,8 @@ def test_more_canceled_is_told_and_less_is_not() -> None:
     """By line and with the figures before and after; the package goes when nothing is left in."""
     events = told(
         record(item(3), trackingNumber="Z"),
+        record(item(1, 2), trackingNumber="Z"),
         record(item(2, 1), trackingNumber="Z"),
-        record(item(3, 0), trackingNumber="Z"),
         record(item(0, 3), trackingNumber="Z"),
     )
     canceled = [event for event in events if event.type == "fulfillment.items_canceled"]
@@ -181,12 +181,18 @@ def test_more_canceled_is_told_and_less_is_not() -> None:
         for event in canceled
         for change in event.data.changes
     ]
-    assert figures == [[[], ["1"]], [[], ["3"]]]
+    assert figures == [[[], ["2"]], [["1"], ["3"]]]
     assert [event.type for event in events][-2:] == [
         "package.removed",
         "fulfillment.items_canceled",
     ]
     assert len({event.id for event in events}) == len(events)
+
+
+def test_a_cancellation_seen_in_the_same_instant_is_told_too() -> None:
+    """Equal but different: the later record wins, also when only the canceled part differs."""
+    events = told(record(item(0, 1)), record(item(0, 2)), apart_seconds=0)
+    assert [event.type for event in events] == ["fulfillment.items_canceled"] * 2
 
 
 def test_a_pure_cancellation_is_told_at_first_sight() -> None:
