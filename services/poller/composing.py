@@ -155,6 +155,7 @@ def _emit(
         backfill=found.history
         or (found.updated_at is not None and found.updated_at < cursor.connected_at),
         traceparent=traceparent(key, observed_at),
+        options=facts.options,
     )
     partition = partition_of(key, kafka.partition_count(RAW))
     record = Record(kafka.topic(RAW), partition, key, found.body, provenance.headers())

@@ -149,7 +149,8 @@ class Facts:
     `ids_max` 0: a list; else it reads marked records by id, so many a request.  `fingerprint`
     covers the settings that give the position its meaning.  `volatile` names top-level fields
     that change without a fact.  `meaning` is the status an answer should have had: some upstreams
-    say 500 to everything; 200 leaves the answer to `read`.
+    say 500 to everything; 200 leaves the answer to `read`.  `options` are the account's settings
+    that its mapper has to know.
     """
 
     name: str
@@ -161,6 +162,7 @@ class Facts:
     ids_max: int = 0
     volatile: frozenset[str] = frozenset()
     meaning: Callable[[Response], int] = status_of
+    options: frozenset[str] = frozenset()
 
 
 class Stream(Protocol):

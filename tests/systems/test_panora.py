@@ -13,7 +13,7 @@ import pytest
 from services.poller.source import Rate
 from testbed.simulators.panora import PanoraSimulator
 from tests.systems.bench import TOKEN, running
-from tests.systems.fulfillments import (
+from tests.systems.panora_records import (
     fulfillment,
     known,
     numbers,
