@@ -127,6 +127,12 @@ class PackageRemoved(FulfillmentEvent):
     type: ClassVar[str] = "package.removed"
 
 
+class FulfillmentItemsCanceled(FulfillmentEvent):
+    """More of it was canceled than before: a quantity, never a package."""
+
+    type: ClassVar[str] = "fulfillment.items_canceled"
+
+
 class FulfillmentPartiallyShipped(FulfillmentEvent):
     """Some of the fulfillment has left, some has not."""
 
@@ -145,6 +151,7 @@ EVENT_CLASSES: tuple[type[FulfillmentEvent], ...] = (
     PackageTrackingChanged,
     PackageContentsChanged,
     PackageRemoved,
+    FulfillmentItemsCanceled,
     FulfillmentPartiallyShipped,
     FulfillmentShipped,
 )

@@ -108,9 +108,11 @@ class Fulfillment(FulfillmentHeader):
     """Current state of one upstream record, removed packages included.
 
     `updated_at` is the source's own version where it has one; `revision` counts accepted changes.
+    `canceled_items` will not be shipped, `line_items` have been or may be.
     """
 
     line_items: tuple[LineItem, ...] = ()
+    canceled_items: tuple[LineItem, ...] = ()
     packages: tuple[Package, ...] = ()
 
     def header(self) -> FulfillmentHeader:

@@ -12,7 +12,9 @@ class Provenance(Message):
     """Who read the record, where, and when.
 
     `observed_at` orders observations of sources that have no version of their own: the instant
-    the request that brought it started.  `backfill` is used at first sight only.
+    the request that brought it started.  `backfill` is used at first sight only.  `options` are
+    settings of the account that its mapper has to know, by name: with the record, so that mapping
+    it again gives the same.
     """
 
     source: str
@@ -23,6 +25,7 @@ class Provenance(Message):
     observed_at: Instant
     backfill: bool = False
     traceparent: str = ""
+    options: frozenset[str] = frozenset()
 
     @property
     def key(self) -> str:
@@ -31,6 +34,7 @@ class Provenance(Message):
 
     def headers(self) -> list[tuple[str, bytes]]:
         """Kafka headers; `read` is the inverse."""
+        options = ",".join(sorted(self.options)).encode()
         return [
             ("shipfeed-schema", b"1"),
             ("shipfeed-source", self.source.encode()),
@@ -41,6 +45,7 @@ class Provenance(Message):
             ("shipfeed-observed-at", iso(self.observed_at).encode()),
             ("shipfeed-backfill", b"true" if self.backfill else b"false"),
             ("traceparent", self.traceparent.encode()),
+            *([("shipfeed-options", options)] if options else []),
         ]
 
     @classmethod
@@ -59,6 +64,7 @@ class Provenance(Message):
                 observed_at=parse_instant(texts["shipfeed-observed-at"]),
                 backfill=texts["shipfeed-backfill"] == "true",
                 traceparent=texts.get("traceparent", ""),
+                options=frozenset(filter(None, texts.get("shipfeed-options", "").split(","))),
             )
         except KeyError as missing:
             raise ValueError(f"a raw record without the header {missing.args[0]}") from missing

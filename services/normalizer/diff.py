@@ -1,13 +1,14 @@
 """What is to be told about a change of state: pure, before and after in, events out.
 
-The order within a snapshot is fixed: created, tracking, contents, shipped, removed, then the
-fulfillment's own, so that "all of it has left" is always last (reference C3).
+The order within a snapshot is fixed: created, tracking, contents, shipped, removed, canceled, then
+the fulfillment's own, so that "all of it has left" is always last (reference C3).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from pydantic import BaseModel
@@ -16,6 +17,7 @@ from schemas.events import (
     Change,
     EventData,
     FulfillmentEvent,
+    FulfillmentItemsCanceled,
     FulfillmentPartiallyShipped,
     FulfillmentShipped,
     PackageContentsChanged,
@@ -81,6 +83,7 @@ def _told(
     for told in (_created, _tracking, _contents, _shipped, _removed):
         for package in changed:
             yield from told(known.get(package.id), package)
+    yield from _canceled(before, after)
     yield from _entered(before.status if before else None, header)
 
 
@@ -119,6 +122,17 @@ def _shipped(old: Package | None, new: Package) -> Iterator[_Told]:
 def _removed(old: Package | None, new: Package) -> Iterator[_Told]:
     if old is not None and new.status == "removed" != old.status:
         yield PackageRemoved, new, (_status_change(old, new),), new.revision
+
+
+def _canceled(old: Fulfillment | None, new: Fulfillment) -> Iterator[_Told]:
+    """Of any line more than before; less of one is no fact of its own."""
+    known = dict(contents_of(old.canceled_items) or ()) if old else {}
+    told = contents_of(new.canceled_items) or ()
+    if any(Decimal(count) > Decimal(known.get(product, "0")) for product, count in told):
+        before = [item.model_dump(mode="json") for item in old.canceled_items] if old else []
+        after = [item.model_dump(mode="json") for item in new.canceled_items]
+        change = Change(field="canceled_items", before=before, after=after)
+        yield FulfillmentItemsCanceled, None, (change,), new.revision
 
 
 def _entered(before: FulfillmentStatus | None, header: FulfillmentHeader) -> Iterator[_Told]:

@@ -87,6 +87,7 @@ class Snapshot:
     created_at: datetime | None = None
     updated_at: datetime | None = None
     line_items: tuple[LineItem, ...] = ()
+    canceled_items: tuple[LineItem, ...] = ()
     packages: tuple[Seen, ...] = ()
 
 

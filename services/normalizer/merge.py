@@ -71,6 +71,7 @@ def merge(
         revision=stored.revision + 1 if stored else 1,
         raw=raw,
         line_items=snapshot.line_items,
+        canceled_items=snapshot.canceled_items,
         packages=packages,
     )
     events = diff(
@@ -111,6 +112,7 @@ def _same(stored: Fulfillment, snapshot: Snapshot, packages: tuple[Package, ...]
         and stored.created_at == snapshot.created_at
         and stored.updated_at == snapshot.updated_at
         and stored.line_items == snapshot.line_items
+        and stored.canceled_items == snapshot.canceled_items
     )
 
 

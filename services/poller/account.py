@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
@@ -32,13 +32,14 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a slot hands to its accounts."""
+    """What a slot hands to its accounts; `budgets` by who shares them."""
 
     kafka: KafkaSettings
     poller: PollerSettings
     clock: Clock
     table: Table
     sink: Sink
+    budgets: dict[str, Budget] = field(default_factory=dict)
 
 
 class Account:
@@ -50,7 +51,10 @@ class Account:
         self.settings = settings
         self.around = around
         self.unmarked = 0
-        self.budget = Budget(rate, around.clock.monotonic())
+        self.budget = around.budgets.setdefault(
+            settings.source if rate.shared else settings.label,
+            Budget(rate, around.clock.monotonic()),
+        )
         self.breaker = Breaker()
         self._http = Http(around.clock, around.poller.request_timeout_seconds)
         self._marks: dict[str, Marks] = {}
@@ -76,14 +80,14 @@ class Account:
 
     async def ask(self, facts: Facts, request: Request) -> Response | Failure:
         """The answer, when budget and breaker let the request go."""
-        clock = self.around.clock
+        clock, name = self.around.clock, f"{self.settings.name}/{facts.name}"
         while wait := self.breaker.claim(clock.monotonic()):
             await clock.sleep(wait)
         try:
-            while wait := self.budget.claim(facts.name, facts.weight, clock.monotonic()):
+            while wait := self.budget.claim(name, facts.weight, clock.monotonic()):
                 await clock.sleep(wait)
         finally:
-            self.budget.leave(facts.name)
+            self.budget.leave(name)
         outcome = await self._http.get(request)
         status = str(outcome.status) if isinstance(outcome, Response) else outcome.kind
         REQUESTS.labels(self.settings.source, self.settings.name, status).inc()

@@ -11,10 +11,9 @@ from bus.clock import Clock, SystemClock
 from bus.consumer import PartitionConsumer
 from bus.errors import RetryLater
 from bus.settings import Config, KafkaSettings
-from schemas.keys import slot_of
 from schemas.topics import CURSORS
 from services.poller.settings import PollerSettings, accounts
-from services.poller.slot import Slot
+from services.poller.slot import Slot, home_of
 from services.poller.source import AccountSettings
 
 NO_ACCOUNTS = "add an [[accounts]] table with source, name and its credential to shipfeed.toml"
@@ -75,9 +74,7 @@ class Poller:
 
     def _slot(self, number: int, broken: Callable[[RetryLater], None]) -> Slot:
         mine = [
-            account
-            for account in self._accounts
-            if slot_of(account.source, account.name, self._kafka.slots) == number
+            account for account in self._accounts if home_of(account, self._kafka.slots) == number
         ]
         slot = Slot(number, self._kafka, self._poller, mine, clock=self._clock, broken=broken)
         self._slots[number] = slot

@@ -152,8 +152,10 @@ def _emit(
         stream=facts.name,
         upstream_id=found.upstream_id,
         observed_at=observed_at,
-        backfill=found.updated_at is not None and found.updated_at < cursor.connected_at,
+        backfill=found.history
+        or (found.updated_at is not None and found.updated_at < cursor.connected_at),
         traceparent=traceparent(key, observed_at),
+        options=facts.options,
     )
     partition = partition_of(key, kafka.partition_count(RAW))
     record = Record(kafka.topic(RAW), partition, key, found.body, provenance.headers())
@@ -169,7 +171,7 @@ def _reject(
     composed: Composed, reading: Reading, rejected: Rejected, marks: Marks, kafka: KafkaSettings
 ) -> None:
     """A dead letter, once for the same bytes: overlapping polls bring them again and again."""
-    cursor, content = reading.cursor, hashlib.sha256(rejected.body).hexdigest()
+    cursor, content = reading.cursor, content_digest(rejected.body, reading.facts.volatile)
     known = marks.get(rejected.upstream_id) if rejected.upstream_id else None
     if known is not None and known.due_at is not None:
         composed.marks[rejected.upstream_id] = known.model_copy(update={"due_at": None})

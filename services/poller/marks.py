@@ -97,10 +97,12 @@ class Marks:
                 self._touched.pop(key, None)
                 self._touched[key] = now
 
-    def due(self, now: datetime, ids_max: int) -> list[str]:
-        """Ids to be read now, longest due first."""
-        ready = [(at, upstream_id) for upstream_id, at in self._due.items() if at <= now]
-        return [upstream_id for _, upstream_id in sorted(ready)[:ids_max]]
+    def due(self, now: datetime, ids_max: int, slack: timedelta = timedelta(0)) -> list[str]:
+        """Ids to be read now, longest due first; once any is, those due within `slack` too."""
+        soon = sorted((at, one) for one, at in self._due.items() if at <= now + slack)
+        if not soon or soon[0][0] > now:
+            return []
+        return [upstream_id for _, upstream_id in soon[:ids_max]]
 
     def next_due(self) -> datetime | None:
         """When the next record is to be read by its id."""
@@ -117,6 +119,9 @@ def content_digest(body: bytes, volatile: frozenset[str]) -> str:
     """sha256 over a whole record minus its volatile top-level fields; 64 hex characters."""
     if not volatile:
         return hashlib.sha256(body).hexdigest()
-    fields = _decode_fields(body)
+    try:
+        fields = _decode_fields(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return hashlib.sha256(body).hexdigest()  # a rejected record may be no object at all
     kept = sorted((name, bytes(raw)) for name, raw in fields.items() if name not in volatile)
     return hashlib.sha256(msgspec.json.encode(kept)).hexdigest()

@@ -14,6 +14,7 @@ from bus.settings import KafkaSettings
 from bus.table import Table
 from bus.transaction import Reach, Transaction, Writer
 from schemas.cursor import Cursor, cursor_key
+from schemas.keys import slot_of
 from schemas.topics import CURSORS, DEAD_LETTERS, RAW
 from services.poller.account import Account, Surroundings
 from services.poller.settings import PollerSettings
@@ -93,6 +94,12 @@ def _reach(kafka: KafkaSettings, number: int) -> Reach:
         (kafka.topic(topic), n) for topic in (RAW, DEAD_LETTERS) for n in range(kafka.partitions)
     ]
     return Reach(((kafka.topic(CURSORS), number), *shared))
+
+
+def home_of(account: AccountSettings, slots: int) -> int:
+    """The slot of an account; accounts that share a budget live together (design 4)."""
+    shared = sources()[account.source].rate.shared
+    return slot_of(account.source, "" if shared else account.name, slots)
 
 
 def stream_tasks(account: Account) -> list[StreamTask]:

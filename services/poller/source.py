@@ -101,13 +101,15 @@ class Found:
     """One record, `body` its bytes as they stood in the page.
 
     `updated_at` is the source's own version, where it has one; `due_in_seconds` when it is to be
-    read again by its id, None when lists bring its changes.
+    read again by its id, None when lists bring its changes.  `history`: it was there before the
+    account was connected, where `updated_at` cannot tell.
     """
 
     upstream_id: str
     body: bytes = field(repr=False)
     updated_at: datetime | None = None
     due_in_seconds: float | None = None
+    history: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +137,20 @@ class Page:
     done: bool = False
 
 
+def status_of(response: Response) -> int:
+    """The status as it was sent."""
+    return response.status
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What the loop has to know about a stream.
 
     `ids_max` 0: a list; else it reads marked records by id, so many a request.  `fingerprint`
     covers the settings that give the position its meaning.  `volatile` names top-level fields
-    that change without a fact.
+    that change without a fact.  `meaning` is the status an answer should have had: some upstreams
+    say 500 to everything; 200 leaves the answer to `read`.  `options` are the account's settings
+    that its mapper has to know.
     """
 
     name: str
@@ -152,6 +161,8 @@ class Facts:
     page_size: int = 100
     ids_max: int = 0
     volatile: frozenset[str] = frozenset()
+    meaning: Callable[[Response], int] = status_of
+    options: frozenset[str] = frozenset()
 
 
 class Stream(Protocol):
@@ -168,15 +179,16 @@ class Stream(Protocol):
         """The next request of the pass, for at most `limit` records."""
 
     def read(self, sweep: Sweep, response: Response) -> Page:
-        """A 200's records.  Raises Unreadable, Refused."""
+        """The records of an answer that means 200.  Raises Unreadable, Refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """What an upstream allows one credential."""
+    """What an upstream allows one credential; `shared`: all accounts of the source together."""
 
     per_second: float
     burst: float
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ It carries out what the source, `answers` and `composing` decide, and shows its 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -119,11 +120,12 @@ class StreamTask:
                     sweep = page.sweep
                     continue
                 older = Failure("unreadable", "requested before what is known was observed")
-                answer = self._answer_to_failure(older)
+                answer = self._answer_to_failure(older, ids)
             if answer.action == "stop":
                 return answer.reason
             if answer.action == "halve":
-                self._limit //= 2
+                self._limit = self._asked(ids) // 2
+                ids = ids[: self._limit]  # the others stay due
                 log.warning("poller.page_halved", limit=self._limit, **self._names())
                 sweep = self._begin(ids)
                 continue
@@ -141,15 +143,20 @@ class StreamTask:
     ) -> tuple[Page | None, Answer]:
         """The page to write, if any, and what the answer means."""
         if isinstance(outcome, Failure):
-            return None, self._answer_to_failure(outcome)
+            return None, self._answer_to_failure(outcome, ids)
+        meant = self.facts.meaning(outcome)
         answer = answer_to(
-            outcome.status,
+            meant,
             outcome.headers,
             child=bool(self.facts.ids_max),
             attempt=self._failures,
             chance=self._clock.chance(),
             now=self._clock.now(),
         )
+        if meant != outcome.status:
+            answer = replace(answer, reason=f"{answer.reason} (said as {outcome.status})")
+        if answer.action == "set_aside" and len(ids) > 1:
+            return None, Answer("halve", answer.reason)  # one of them is wrong, not all
         if answer.action == "set_aside":
             rejected = (Rejected(one, "", answer.reason, outcome.body) for one in ids)
             return Page(rejected=tuple(rejected)), answer
@@ -158,13 +165,17 @@ class StreamTask:
         try:
             return self._stream.read(sweep, outcome), answer
         except Unreadable as error:
-            return None, self._answer_to_failure(Failure("unreadable", str(error)))
+            return None, self._answer_to_failure(Failure("unreadable", str(error)), ids)
         except Refused as error:
             return None, Answer("stop", str(error))
 
-    def _answer_to_failure(self, failure: Failure) -> Answer:
-        chance = self._clock.chance()
-        return answer_to_failure(failure, limit=self._limit, attempt=self._failures, chance=chance)
+    def _answer_to_failure(self, failure: Failure, ids: list[str]) -> Answer:
+        chance, limit = self._clock.chance(), self._asked(ids)
+        return answer_to_failure(failure, limit=limit, attempt=self._failures, chance=chance)
+
+    def _asked(self, ids: list[str]) -> int:
+        """For how many records the request is."""
+        return len(ids) or self._limit
 
     async def _write(self, page: Page, request: Request, response: Response) -> bool:
         """Whether it is on Kafka; False: it must be asked for again."""
@@ -207,7 +218,10 @@ class StreamTask:
         """What a watching stream reads now, None when nothing is due; [] for a list."""
         if not self.facts.ids_max:
             return []
-        return self._account.marks(self.facts.resource).due(now, self.facts.ids_max) or None
+        # Records first seen a moment apart would else be asked for one by one ever after.
+        slack = timedelta(seconds=self.facts.interval_seconds / 2)
+        marks = self._account.marks(self.facts.resource)
+        return marks.due(now, self.facts.ids_max, slack) or None
 
     def _next_due(self, started_at: datetime) -> datetime:
         regular = next_due(started_at, self.facts.interval_seconds, self._clock.chance())

@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import SecretStr
+
 from bus.clock import SystemClock
 from bus.settings import KafkaSettings, checked
 from bus.table import Table
@@ -21,6 +23,7 @@ from schemas.topics import CURSORS, DEAD_LETTERS, RAW
 from services.poller.account import Account, Surroundings
 from services.poller.settings import PollerSettings
 from services.poller.slot import stream_tasks
+from services.poller.source import Rate
 from services.poller.sources import sources
 from services.poller.stream import StreamTask
 from testbed.simulators.zentail import ZentailSimulator
@@ -60,17 +63,23 @@ class MemorySink:
 class Bench:
     """One account and its streams.  `restart` throws all memory away but what was committed."""
 
-    def __init__(self, base_url: str, name: str = "acme", **keys: Any) -> None:
+    def __init__(
+        self, base_url: str, name: str = "acme", source: str = "zentail", **keys: Any
+    ) -> None:
         poller = {key: keys.pop(key) for key in list(keys) if key in PollerSettings.model_fields}
+        found = sources()[source]
+        self._rate: Rate = keys.pop("rate", found.rate)
+        fields = found.settings.model_fields.items()
+        secrets = [key for key, field in fields if field.annotation is SecretStr]
         table = {
-            "source": "zentail",
+            "source": source,
             "name": name,
             "base_url": base_url,
-            "token": "env:SYSTEMS_TEST_TOKEN",
+            **dict.fromkeys(secrets, "env:SYSTEMS_TEST_TOKEN"),
             "poll_interval_seconds": 0.2,
             **keys,
         }
-        self.settings = checked(sources()["zentail"].settings, table, "[[accounts]]")
+        self.settings = checked(found.settings, table, "[[accounts]]")
         self.poller = PollerSettings(**{"recheck_seconds": 0.3, **poller})
         self.sink = MemorySink()
         self.streams: dict[str, StreamTask] = {}
@@ -83,7 +92,7 @@ class Bench:
         for transaction in self.sink.transactions:
             table.apply(transaction.records)
         around = Surroundings(KAFKA, self.poller, EagerClock(), table, self.sink)
-        self._account = Account(around, self.settings, sources()["zentail"].rate)
+        self._account = Account(around, self.settings, self._rate)
         self.streams = {task.facts.name: task for task in stream_tasks(self._account)}
         self._tasks = [
             asyncio.create_task(task.run())

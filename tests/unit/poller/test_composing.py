@@ -196,6 +196,16 @@ def test_watched_records_are_due_by_their_marks() -> None:
     assert state.marks.due(NOW + timedelta(days=1), 5) == ["2"]
 
 
+def test_a_record_due_soon_goes_along_with_one_that_is_due_now() -> None:
+    """Else records seen a moment apart would be asked for one by one; alone it is not due."""
+    state = State()
+    state.write(Page((found(1, due=60.0), found(2, due=70.0), found(3, due=90.0))))
+    slack = timedelta(seconds=20)
+    assert state.marks.due(NOW + timedelta(seconds=59), 5, slack) == []
+    assert state.marks.due(NOW + timedelta(seconds=60), 5, slack) == ["1", "2"]
+    assert state.marks.due(NOW + timedelta(seconds=60), 1, slack) == ["1"]
+
+
 def test_a_rejected_record_is_set_aside_once() -> None:
     """Overlapping polls bring the same bytes again; changed bytes are a new letter."""
     state = State()
@@ -221,6 +231,15 @@ def test_the_stored_mark_says_what_was_seen_and_when() -> None:
     composed = State().write(Page((found(1),)))
     mark = Mark.model_validate_json(composed.state[0].value or b"")
     assert (mark.content, mark.observed_at) == (content_digest(found(1).body, frozenset()), NOW)
+
+
+def test_the_options_a_mapper_needs_ride_with_each_record() -> None:
+    """Named in a header, read back as they were; without any there is no header."""
+    facts = Facts("head", "orders", 8, 120, "f", options=frozenset({"loud", "late"}))
+    (with_,) = State(facts=facts).write(Page((found(1),))).raw
+    (without,) = State().write(Page((found(1),))).raw
+    assert Provenance.read(dict(with_.headers)).options == {"loud", "late"}
+    assert "shipfeed-options" not in dict(without.headers)
 
 
 def test_volatile_fields_do_not_make_a_record_new() -> None:

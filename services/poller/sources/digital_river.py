@@ -1,0 +1,300 @@
+"""Digital River API: fulfillments, one secret key for each account.
+
+`head` polls by createdTime, newest first; `settle` reads the same deeper, for rows that became
+visible late; `backfill` reads history once.  No list shows that a fulfillment was updated, so
+`watch` reads young ones again by their ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar
+from urllib.parse import urlencode
+
+import msgspec
+from pydantic import Field
+
+from schemas.cursor import Cursor
+from schemas.message import digest, parse_instant
+from services.poller.descending import Listed, begun, paged, resumed
+from services.poller.source import (
+    BACKFILL_WEIGHT,
+    HEAD_WEIGHT,
+    SETTLE_WEIGHT,
+    WATCH_WEIGHT,
+    AccountSettings,
+    Facts,
+    Found,
+    Page,
+    Rate,
+    Rejected,
+    Request,
+    Response,
+    Secret,
+    Stream,
+    Sweep,
+    Unreadable,
+)
+
+RATE = Rate(per_second=20, burst=20)  # a test key is allowed 25 a second, a live one ten times that
+RESOURCE = "fulfillments"
+PAGE_SIZE = 100  # seed: "Limit can range between 1 and 100, and the default is 10."
+JAVA_TIME = "{year:04}-{monthValue:02}-{dayOfMonth:02}T{hour:02}:{minute:02}:{second:02}.{nano:09}Z"
+DAY_SECONDS = 86_400
+NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError)
+
+
+class Settings(AccountSettings):
+    """The keys of a Digital River account."""
+
+    base_url: str = Field("https://api.digitalriver.com", pattern=r"^https?://[^/?#@]+[^?#]*$")
+    token: Secret = Field(description="the secret key: env:NAME or file:PATH")
+    api_version: str = Field("2021-12-13", pattern=r"^\d{4}-\d{2}-\d{2}$")
+    announce_untracked: bool = Field(
+        False, description="what has no tracking number or shipment id counts as shipped at once"
+    )
+    watch_after_seconds: tuple[Annotated[float, Field(ge=0.2)], ...] = Field(
+        (3600, 21_600, DAY_SECONDS),
+        min_length=1,
+        description="ages at which a tracked fulfillment is read again; the longest repeats",
+    )
+
+    def request(self, params: Sequence[tuple[str, str]]) -> Request:
+        """A GET of the list; `ids` may repeat, so the query is part of the URL."""
+        headers = {
+            "Authorization": f"Bearer {self.token.get_secret_value()}",
+            "DigitalRiver-Version": self.api_version,
+            "Content-Type": "application/json",
+        }
+        url = f"{self.base_url.rstrip('/')}/fulfillments?{urlencode(params)}"
+        return Request(url, headers=headers)
+
+    @property
+    def options(self) -> frozenset[str]:
+        """What the mapper has to know."""
+        return frozenset({"announce_untracked"} if self.announce_untracked else ())
+
+
+def streams(settings: Settings) -> Sequence[Stream]:
+    """The streams of an account; without `watch_days` nothing is read again by its id."""
+    lookback = timedelta(seconds=settings.lookback_seconds)
+    horizon = timedelta(hours=settings.settle_horizon_hours)
+    found: list[Stream] = [
+        Listing(settings, "head", HEAD_WEIGHT, settings.poll_interval_seconds, lookback),
+        Settle(settings, "settle", SETTLE_WEIGHT, settings.settle_interval_seconds, horizon),
+    ]
+    if settings.watch_days:
+        found.append(Watch(settings))
+    if settings.start_from is not None:
+        found.append(Backfill(settings, "backfill", BACKFILL_WEIGHT, 0, timedelta()))
+    return found
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A pass over `GET /fulfillments` from a cursor - `depth`, newest first, by startingAfter."""
+
+    once: ClassVar[bool] = False
+
+    settings: Settings
+    name: str
+    weight: int
+    interval_seconds: float
+    depth: timedelta
+
+    @property
+    def facts(self) -> Facts:
+        """See source.Facts."""
+        settings = self.settings
+        return Facts(
+            self.name,
+            RESOURCE,
+            self.weight,
+            self.interval_seconds,
+            digest([settings.base_url, settings.start_from if self.once else None]),
+            options=settings.options,
+        )
+
+    def begin(self, cursor: Cursor, now: datetime, ids: Sequence[str]) -> Sweep:
+        """From the newest, or below what an unfinished pass has read."""
+        if cursor.sweep is not None:
+            return resumed(cursor.sweep)
+        position = parse_instant(cursor.position) if cursor.position else cursor.connected_at
+        overlap = timedelta(seconds=self.settings.lookback_seconds)
+        earliest = self.settings.start_from or cursor.connected_at - overlap
+        since = max(position - self.depth, earliest)
+        return begun(since=since, before=None, position=cursor.position, now=now)
+
+    def request(self, sweep: Sweep, limit: int) -> Request:
+        """The same filters on every page of a pass."""
+        params = [("limit", str(limit)), ("createdTime[gte]", sweep["since"])]
+        if sweep["before"]:
+            params.append(("createdTime[lt]", sweep["before"]))
+        if sweep["after"]:
+            params.append(("startingAfter", sweep["after"]))
+        return self.settings.request(params)
+
+    def read(self, sweep: Sweep, response: Response) -> Page:
+        """The page's records, and where the pass stands."""
+        return paged(sweep, _listed(response, self.settings), response, once=self.once)
+
+
+class Settle(Listing):
+    """The slow pass; the next one's horizon is counted from the instant this one began."""
+
+    def read(self, sweep: Sweep, response: Response) -> Page:
+        """The same, but for the position."""
+        page = super().read(sweep, response)
+        return replace(page, position=sweep["started_at"]) if page.sweep is None else page
+
+
+class Backfill(Listing):
+    """History once: between start_from and the connection, resumable by its stored pass."""
+
+    once = True
+
+    def begin(self, cursor: Cursor, now: datetime, ids: Sequence[str]) -> Sweep:
+        """Between both bounds, or below what the unfinished pass has read."""
+        start_from = self.settings.start_from
+        if cursor.sweep is not None or start_from is None:
+            return super().begin(cursor, now, ids)
+        return begun(since=start_from, before=cursor.connected_at, position=None, now=now)
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Fulfillments younger than watch_days, by their ids: an update moves no time stamp."""
+
+    settings: Settings
+
+    @property
+    def facts(self) -> Facts:
+        """See source.Facts."""
+        return Facts(
+            "watch",
+            RESOURCE,
+            WATCH_WEIGHT,
+            self.settings.poll_interval_seconds,
+            digest([self.settings.base_url]),
+            ids_max=PAGE_SIZE,
+            options=self.settings.options,
+        )
+
+    def begin(self, cursor: Cursor, now: datetime, ids: Sequence[str]) -> Sweep:
+        """Those due; which ones they are is in the marks, so no pass is taken up again."""
+        return {"ids": list(ids)}
+
+    def request(self, sweep: Sweep, limit: int) -> Request:
+        """Seed: "Only return objects with these IDs."; the default limit would cut them to 10."""
+        return self.settings.request([("limit", str(limit)), *(("ids", i) for i in sweep["ids"])])
+
+    def read(self, sweep: Sweep, response: Response) -> Page:
+        """What was asked for; one that is not there is set aside and not asked for again."""
+        listed = _listed(response, self.settings)
+        asked, came = sweep["ids"], set(listed.ids) - {""}
+        if strangers := came.difference(asked):
+            raise Unreadable(f"asked for by ids, but {min(strangers)!r} was not among them")
+        absent = [one for one in asked if one not in came]
+        if absent and came and listed.has_more:
+            return Page(listed.found, listed.rejected, {"ids": absent})
+        if absent and not came and len(asked) > 1:
+            raise Unreadable(f"{len(asked)} were asked for by their ids, none came")
+        missing = (
+            Rejected(one, "$.data", "asked for by its id, it is not here", b"") for one in absent
+        )
+        return Page(listed.found, (*listed.rejected, *missing))
+
+
+class _Envelope(msgspec.Struct, rename="camel"):
+    has_more: bool
+    data: list[msgspec.Raw]
+
+
+class _Fulfillment(msgspec.Struct, rename="camel"):
+    id: str
+    created_time: str | dict[str, Any]
+
+
+class _Item(msgspec.Struct):
+    quantity: Decimal | None = None
+
+
+class _Parcel(msgspec.Struct, rename="camel"):
+    tracking_number: str | None = None
+    items: list[_Item] = []
+
+
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_decode_fulfillment = msgspec.json.Decoder(_Fulfillment).decode
+_decode_parcel = msgspec.json.Decoder(_Parcel).decode
+
+
+def _listed(response: Response, settings: Settings) -> Listed:
+    try:
+        envelope = _decode_envelope(response.body)
+    except NOT_JSON as error:
+        raise Unreadable(f"not a page of fulfillments: {error}") from error
+    read = [_read(bytes(raw), response.requested_at, settings) for raw in envelope.data]
+    return Listed(
+        tuple(one for one in read if isinstance(one, Found)),
+        tuple(one for one in read if isinstance(one, Rejected)),
+        [one.upstream_id for one in read],
+        envelope.has_more,
+    )
+
+
+def _read(body: bytes, now: datetime, settings: Settings) -> Found | Rejected:
+    """A record; its createdTime stands for a last update, which this upstream does not tell."""
+    try:
+        record = _decode_fulfillment(body)
+        created_at = _instant(record.created_time)
+    except NOT_JSON as error:
+        reason, _, path = str(error).partition(" - at ")
+        return Rejected(_id_at_any_price(body), path.strip("`") or "$", reason, body)
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
+        return Rejected(record.id, "$.createdTime", f"not an instant: {error}", body)
+    if not record.id:
+        return Rejected("", "$.id", "id is empty", body)
+    return Found(record.id, body, created_at, _due_in_seconds(body, now - created_at, settings))
+
+
+def _due_in_seconds(body: bytes, age: timedelta, settings: Settings) -> float | None:
+    """When a fulfillment is read again by its id (design 4, watch mark)."""
+    seconds, poll_seconds = age.total_seconds(), settings.poll_interval_seconds
+    if seconds >= settings.watch_days * DAY_SECONDS:
+        return None
+    if _awaits_tracking(body):
+        return poll_seconds
+    ahead = [step - seconds for step in settings.watch_after_seconds if step > seconds]
+    longest = max(settings.watch_after_seconds)
+    return max(poll_seconds, min(ahead, default=longest - seconds % longest))
+
+
+def _awaits_tracking(body: bytes) -> bool:
+    """Something was fulfilled without a number; a pure cancellation will never have one."""
+    try:
+        parcel = _decode_parcel(body)
+    except NOT_JSON:
+        return True  # what we cannot read here may yet be corrected
+    return not (parcel.tracking_number or "").strip() and any(i.quantity for i in parcel.items)
+
+
+def _instant(value: str | dict[str, Any]) -> datetime:
+    """An ISO 8601 text, or a Java object as the reference shows of related resources."""
+    if isinstance(value, str):
+        return parse_instant(value)
+    local = parse_instant(JAVA_TIME.format_map({"nano": 0, **value}))
+    return local - timedelta(seconds=value.get("offset", {}).get("totalSeconds", 0))
+
+
+def _id_at_any_price(body: bytes) -> str:
+    """The id of a record that is wrong elsewhere, else ""."""
+    try:
+        value = msgspec.json.decode(body)
+    except NOT_JSON:
+        return ""  # its bytes are all there is
+    found = isinstance(value, dict) and value.get("id")
+    return found if isinstance(found, str) else ""

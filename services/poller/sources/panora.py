@@ -1,0 +1,300 @@
+"""Panora's unified e-commerce API: the fulfillments of one linked account, by a full scan.
+
+There is no time filter and no order by change, so `head` reads the whole list each time and the
+marks tell what is new.  A page that Panora cannot put together is read one record at a time.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+from urllib.parse import quote
+from uuid import UUID
+
+import msgspec
+from pydantic import Field
+
+from schemas.cursor import Cursor
+from schemas.message import digest, iso
+from services.poller.source import (
+    HEAD_WEIGHT,
+    AccountSettings,
+    Facts,
+    Found,
+    Page,
+    Rate,
+    Rejected,
+    Request,
+    Response,
+    Secret,
+    Stream,
+    Sweep,
+    Unreadable,
+)
+
+RATE = Rate(per_second=1.5, burst=10, shared=True)  # 100 in 60 s for each address, any key
+RESOURCE = "fulfillments"
+PATH = "/ecommerce/fulfillments"
+PAGE_SIZE = 100
+OVERLAP_ROWS = 2  # asked for on top: what two neighboring pages share when no instant is shared
+TIMES_MAX = 16  # how much wider a page is made that one instant fills
+RESTARTS_MAX = 3  # of one pass whose place in the list was deleted
+VOLATILE = frozenset({"modified_at"})  # moves at every sync, changed or not
+
+# Panora answers 500 to nearly everything that is wrong; only the message tells.
+UNKNOWN_CREDENTIAL = ("API Key not found", "Connection undefined for token")
+PLACE_IS_GONE = "The provided cursor does not exist"
+RECORD_IS_GONE = "Fulfillment with ID"
+NO_REMOTE_DATA = "Cannot read propert"  # of null: no raw record was stored beside this one
+GOES_ON = (PLACE_IS_GONE, RECORD_IS_GONE, NO_REMOTE_DATA)
+NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+class Settings(AccountSettings):
+    """The keys of a Panora account: one connection token is one linked account."""
+
+    base_url: str = Field("https://api.panora.dev", pattern=r"^https?://[^/?#@]+[^?#]*$")
+    api_key: Secret = Field(description="env:NAME or file:PATH")
+    connection_token: Secret = Field(description="env:NAME or file:PATH")
+    remote_data: bool = Field(
+        True, description="ask for the provider's own record: its status and quantities"
+    )
+    settle_horizon_hours: float = Field(
+        48, ge=2, le=24 * 30, description="a record the scan brings no more is remembered as long"
+    )
+
+    def request(self, path: str, params: dict[str, str]) -> Request:
+        """A GET below base_url with both credentials."""
+        headers = {
+            "x-api-key": self.api_key.get_secret_value(),
+            "x-connection-token": self.connection_token.get_secret_value(),
+            "Accept": "application/json",
+        }
+        return Request(self.base_url.rstrip("/") + path, params, headers)
+
+
+def streams(settings: Settings) -> Sequence[Stream]:
+    """One: the list shows every change."""
+    return [Scan(settings)]
+
+
+def meaning(response: Response) -> int:
+    """The status an answer should have had; 200 for the failures that `Scan.read` goes on from."""
+    if response.status != 500:
+        return response.status
+    message = _message(response.body)
+    if any(text in message for text in UNKNOWN_CREDENTIAL):
+        return 401
+    return 200 if any(text in message for text in GOES_ON) else 500
+
+
+class _Row(NamedTuple):
+    """A readable record and the instant that the list is sorted by, as it was written."""
+
+    found: Found
+    stamp: object
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A pass over `GET /ecommerce/fulfillments`, oldest record first (public: panora code).
+
+    Records of one instant come in any order, another one in each answer.  So the next page begins
+    at the last record that is older than this page's last: all that may still hide is younger.
+    A sweep with `ids` reads those by `GET /ecommerce/fulfillments/{id}` (panora seed) and goes on
+    with `then`.
+    """
+
+    settings: Settings
+
+    @property
+    def facts(self) -> Facts:
+        """See source.Facts."""
+        settings = self.settings
+        return Facts(
+            "head",
+            RESOURCE,
+            HEAD_WEIGHT,
+            settings.poll_interval_seconds,
+            digest([settings.base_url, settings.remote_data]),
+            PAGE_SIZE,
+            volatile=VOLATILE,
+            meaning=meaning,
+        )
+
+    def begin(self, cursor: Cursor, now: datetime, ids: Sequence[str]) -> Sweep:
+        """From the first page, or where an unfinished pass stood; over `ids` where they are given.
+
+        Whatever the first complete pass brings was there before the account was connected.
+        """
+        if cursor.sweep is not None and not ids:
+            return cursor.sweep
+        return {
+            "started_at": None if ids else iso(now),
+            "first": cursor.position is None,
+            **_FROM_THE_START,
+            "restarts": 0,
+            "ids": list(ids),
+            "then": None,
+        }
+
+    def request(self, sweep: Sweep, limit: int) -> Request:
+        """A page, or the next single record; `remote_data` is left out where it is not wanted.
+
+        For a single record even "false" would switch it on (public: panora code).
+        """
+        wanted = self.settings.remote_data and not sweep["bare"]
+        remote_data = {"remote_data": "true"} if wanted else {}
+        if sweep["ids"]:
+            return self.settings.request(f"{PATH}/{quote(sweep['ids'][0], safe='')}", remote_data)
+        place = {"cursor": sweep["cursor"]} if sweep["cursor"] else {}
+        rows = (limit + OVERLAP_ROWS) * sweep["times"]
+        return self.settings.request(PATH, {"limit": str(rows), **place, **remote_data})
+
+    def read(self, sweep: Sweep, response: Response) -> Page:
+        """The records, and how the pass goes on."""
+        if response.status != 200:
+            return _recovered(sweep, _message(response.body))
+        if sweep["ids"]:
+            return self._read_single(sweep, response.body)
+        try:
+            envelope = _decode_envelope(response.body)
+        except NOT_JSON as error:
+            raise Unreadable(f"not a page of fulfillments: {error}") from error
+        read = [_read_row(bytes(raw), history=sweep["first"]) for raw in envelope.data]
+        rows = [row for row in read if isinstance(row, _Row)]
+        rejected = tuple(row for row in read if isinstance(row, Rejected))
+        following = _following(sweep, rows, envelope.next_cursor)
+        if sweep["bare"] and rows:
+            # It only told the ids: the records are read one by one, remote data and all.
+            ids = [row.found.upstream_id for row in rows]
+            return Page((), rejected, {**sweep, "bare": False, "ids": ids, "then": following})
+        return _page(sweep, [row.found for row in rows], following, *rejected)
+
+    def _read_single(self, sweep: Sweep, raw: bytes) -> Page:
+        """One record of a page that could not be had whole."""
+        asked = sweep["ids"][0]
+        try:
+            body = bytes(_decode_raw(raw))
+        except NOT_JSON as error:
+            raise Unreadable(f"not a fulfillment: {error}") from error
+        row = _read_row(body, history=sweep["first"])
+        if isinstance(row, Rejected):
+            rejected = Rejected(asked, row.path, row.reason, body)
+            return _page(sweep, (), _after_single(sweep), rejected)
+        if row.found.upstream_id != asked:
+            raise Unreadable(f"fulfillment {asked} was asked for, {row.found.upstream_id} came")
+        return _page(sweep, (row.found,), _after_single(sweep))
+
+
+_FROM_THE_START: Sweep = {"cursor": None, "milestone": None, "pages": 0, "times": 1, "bare": False}
+
+
+def _page(
+    sweep: Sweep, found: Sequence[Found], following: Sweep | None, *rejected: Rejected
+) -> Page:
+    position = sweep["started_at"] if following is None else None
+    return Page(tuple(found), rejected, following, position)
+
+
+def _following(sweep: Sweep, rows: list[_Row], next_cursor: str | None) -> Sweep | None:
+    """The progress after a page; None when it was the last one."""
+    if not next_cursor:
+        return None
+    place = _place(rows) if _is_an_id(next_cursor) else next_cursor
+    if place is None:
+        times = sweep["times"] * 2
+        if times <= TIMES_MAX:
+            return {**sweep, "bare": False, "times": times}
+        place = next_cursor  # what slides past this border is left to the next pass
+    if place in (sweep["cursor"], sweep["milestone"]):
+        raise Unreadable(f"the list leads back to cursor {place[:80]}: the pass would never end")
+    pages = sweep["pages"] + 1
+    # Remembered at each power of two, so a ring of any length is met again.
+    milestone = place if pages & (pages - 1) == 0 else sweep["milestone"]
+    moved = {"cursor": place, "milestone": milestone, "pages": pages}
+    return {**sweep, **_FROM_THE_START, **moved}
+
+
+def _place(rows: list[_Row]) -> str | None:
+    """The cursor of the last record before the last instant; None when that gets no further."""
+    if not rows:
+        return None
+    ends = (rows[0].stamp, rows[-1].stamp)
+    inner = next((row for row in reversed(rows) if row.stamp != ends[1]), None)
+    if inner is None or inner.stamp == ends[0]:
+        return None
+    return b64encode(inner.found.upstream_id.encode()).decode()
+
+
+def _is_an_id(cursor: str) -> bool:
+    """Whether cursors still are base64 of a record's id (public: panora code)."""
+    try:
+        UUID(b64decode(cursor, validate=True).decode())
+    except ValueError:
+        return False
+    return True
+
+
+def _recovered(sweep: Sweep, message: str) -> Page:
+    """How the pass goes on after a failure that asking again would only repeat."""
+    if PLACE_IS_GONE in message and sweep["cursor"]:
+        if sweep["restarts"] >= RESTARTS_MAX:
+            raise Unreadable("the place in the list was deleted again and again")
+        restarts = {"restarts": sweep["restarts"] + 1}
+        return Page(sweep={**sweep, **_FROM_THE_START, **restarts})
+    if RECORD_IS_GONE in message and sweep["ids"]:
+        return _page(sweep, (), _after_single(sweep))
+    if NO_REMOTE_DATA in message and not sweep["bare"]:
+        return Page(sweep={**sweep, "bare": True})
+    raise Unreadable("the upstream answered 500 with a message that does not fit the request")
+
+
+def _after_single(sweep: Sweep) -> Sweep | None:
+    """The next id, or what was to follow them."""
+    left: list[str] = sweep["ids"][1:]
+    then: Sweep | None = sweep["then"]
+    return {**sweep, "bare": False, "ids": left} if left else then
+
+
+class _Envelope(msgspec.Struct):
+    data: list[msgspec.Raw]
+    next_cursor: str | None
+
+
+class _Fulfillment(msgspec.Struct):
+    id: str
+    created_at: Any = None
+
+
+class _Error(msgspec.Struct):
+    message: str = ""
+
+
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
+_decode_fulfillment = msgspec.json.Decoder(_Fulfillment).decode
+_decode_error = msgspec.json.Decoder(_Error).decode
+
+
+def _message(body: bytes) -> str:
+    """What an error says; it may hold a credential and is shown nowhere."""
+    try:
+        return _decode_error(body).message
+    except NOT_JSON:
+        return ""
+
+
+def _read_row(body: bytes, *, history: bool) -> _Row | Rejected:
+    """The sort key may be anything: it is compared with its neighbors only."""
+    try:
+        record = _decode_fulfillment(body)
+    except NOT_JSON as error:
+        reason, _, path = str(error).partition(" - at ")
+        return Rejected("", path.strip("`") or "$", reason, body)
+    if not record.id:
+        return Rejected("", "$.id", "id is empty", body)
+    return _Row(Found(record.id, body, history=history), record.created_at)
