@@ -47,6 +47,9 @@ def run(  # noqa: PLR0917 - typer calls it by name
     report: Annotated[Path | None, typer.Option(help="write the figures as JSON")] = None,
     keep: Annotated[Path | None, typer.Option(help="keep data and logs in this folder")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="only the audit")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="print only the figures, as JSON")
+    ] = False,
 ) -> None:
     """Play one story from one seed on a real Kafka, then audit it against the world's truth."""
     kill_each = (kills or KILLS_EACH) if kill or kills else 0
@@ -54,10 +57,13 @@ def run(  # noqa: PLR0917 - typer calls it by name
     wait = deadline or (DEADLINE_UNTIL_SETTLED_SECONDS if until_settled else DEADLINE_SECONDS)
     length = duration or standard
     story = Story(seed, orders, length, copies, kill_each, restart_broker, wait + length)
-    ending = _play(story, keep, quiet=quiet)
+    ending = _play(story, keep, quiet=quiet or as_json)
     if report is not None:
         report.write_text(json.dumps(ending.as_dict(), indent=2) + "\n", encoding="utf-8")
-    print_verdict(ending)
+    if as_json:
+        typer.echo(json.dumps(ending.as_dict()))
+    else:
+        print_verdict(ending)
     raise typer.Exit(0 if ending.ok else 1)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from json import dumps
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from console.commands.options import ConfigOption, config_path, wait_for
+from console.commands.options import ConfigOption, JsonOption, config_path, wait_for
 from console.house import House
 
 NAME = "up"
@@ -28,21 +29,30 @@ CopiesOption = Annotated[int, typer.Option("--copies", min=1, max=8, help="of ea
 DataOption = Annotated[Path, typer.Option("--data", help="folder for the broker and the logs")]
 
 
-def run(config: ConfigOption = None, copies: CopiesOption = 1, data: DataOption = DATA_DIR) -> None:
+def run(
+    config: ConfigOption = None,
+    copies: CopiesOption = 1,
+    data: DataOption = DATA_DIR,
+    json: JsonOption = False,
+) -> None:
     """Run the broker (unless the configuration names one) and all three services until Ctrl-C."""
-    wait_for(_up(config_path(config), copies, data))
+    wait_for(_up(config_path(config), copies, data, as_json=json))
 
 
-async def _up(config: Path | None, copies: int, data: Path) -> None:
+async def _up(config: Path | None, copies: int, data: Path, *, as_json: bool) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     house = House(config, data, copies=copies)
     try:
         await house.start()
-        typer.echo(f"Kafka at {house.kafka.bootstrap_servers}; logs in {data}")
+        address, advice = house.kafka.bootstrap_servers, ""
         if not house.config.tables("accounts"):
-            typer.echo(ADVICE)
+            advice = ADVICE
+        if as_json:
+            typer.echo(dumps({"kafka": address, "logs": str(data), "advice": advice}))
+        else:
+            typer.echo(f"Kafka at {address}; logs in {data}\n{advice}")
         ends: list[asyncio.Future[Any]] = [asyncio.create_task(stopped.wait()), house.refused]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         if house.refused.done():

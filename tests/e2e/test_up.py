@@ -114,9 +114,12 @@ async def test_an_order_becomes_a_signed_webhook_and_the_cli_shows_its_way(tmp_p
 
 
 async def test_up_without_an_account_says_what_to_add(tmp_path: Path) -> None:
-    """It idles, and a newcomer reads the lines to write."""
-    async with running("console.cli", "up", folder=tmp_path) as process:
-        assert "[[accounts]]" in await line_with(process.stdout, "[[accounts]]")
+    """It idles, and a newcomer reads the lines to write; a program reads one JSON object."""
+    async with running("console.cli", "up", "--json", folder=tmp_path) as process:
+        told = json.loads(await line_with(process.stdout, "[[accounts]]"))
+
+    assert told["kafka"].startswith("127.0.0.1:")
+    assert "[[accounts]]" in told["advice"]
 
 
 async def test_up_ends_with_one_line_when_its_broker_is_gone(tmp_path: Path) -> None:
