@@ -13,7 +13,8 @@ class Cursor(StateRecord):
 
     `position` is in the stream's own words and null before the first poll; `sweep` is the progress
     of a pass over pages that has not ended, in the source's own JSON; `fingerprint` is the digest
-    of the settings that give `position` its meaning.
+    of the settings that give `position` its meaning.  `connected_at` is by the upstream's clock
+    where that is behind ours; `paused`: an operator wants no polls.
     """
 
     source: str
@@ -22,6 +23,7 @@ class Cursor(StateRecord):
     position: str | None = None
     sweep: dict[str, Any] | None = None
     done: bool = False
+    paused: bool = False
     connected_at: Instant
     succeeded_at: Instant | None = None
     fingerprint: str = ""
@@ -33,10 +35,10 @@ class Cursor(StateRecord):
 
 
 class Mark(StateRecord):
-    """That a record was written to raw with this content.
+    """That a record was written to raw with this content, or a parent of records was found.
 
     `content` is the digest of the whole record minus the source's volatile fields; `observed_at`
-    the start of the request that brought it; `due_at` when it is to be read again by its own id,
+    the start of the request that brought it; `due_at` when `due_stream` is to read it by its id,
     null when only lists bring it.
     """
 
@@ -47,6 +49,7 @@ class Mark(StateRecord):
     content: str
     observed_at: Instant
     due_at: Instant | None = None
+    due_stream: str | None = None
 
     @property
     def key(self) -> str:

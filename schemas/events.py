@@ -32,7 +32,8 @@ class EventData(Message):
     """The JSON value of an event.
 
     `provisional`: the source says this package may still change.  `backfill`: the fact is older
-    than the connection to the account.
+    than the connection to the account.  `echo`: it was read while a request of our own about it
+    was open.
     """
 
     fulfillment: FulfillmentHeader
@@ -40,6 +41,7 @@ class EventData(Message):
     changes: tuple[Change, ...] = ()
     provisional: bool = False
     backfill: bool = False
+    echo: bool = False
 
 
 class FulfillmentEvent(Message):
@@ -133,6 +135,18 @@ class FulfillmentItemsCanceled(FulfillmentEvent):
     type: ClassVar[str] = "fulfillment.items_canceled"
 
 
+class FulfillmentCanceled(FulfillmentEvent):
+    """All of it was called off; what has left before is told no different."""
+
+    type: ClassVar[str] = "fulfillment.canceled"
+
+
+class FulfillmentReopened(FulfillmentEvent):
+    """What was canceled, or an order that had been shipped whole, is open again."""
+
+    type: ClassVar[str] = "fulfillment.reopened"
+
+
 class FulfillmentPartiallyShipped(FulfillmentEvent):
     """Some of the fulfillment has left, some has not."""
 
@@ -152,6 +166,8 @@ EVENT_CLASSES: tuple[type[FulfillmentEvent], ...] = (
     PackageContentsChanged,
     PackageRemoved,
     FulfillmentItemsCanceled,
+    FulfillmentCanceled,
+    FulfillmentReopened,
     FulfillmentPartiallyShipped,
     FulfillmentShipped,
 )

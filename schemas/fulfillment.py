@@ -28,7 +28,10 @@ class OrderRef(Message):
 
 
 class LineItem(Message):
-    """So many of one product.  `quantity` is a decimal string, in `unit` where one was told."""
+    """So many of one product.  `quantity` is a decimal string, in `unit` where one was told.
+
+    `echo`: a request of our own about it is open, so what is shown of it is from before.
+    """
 
     sku: str | None = None
     line_id: str | None = None
@@ -36,6 +39,7 @@ class LineItem(Message):
     quantity: Quantity
     unit: str | None = None
     description: str | None = None
+    echo: bool = False
 
 
 class Carrier(Message):
@@ -85,7 +89,10 @@ class RawRef(Message):
 
 
 class FulfillmentHeader(StateRecord):
-    """A fulfillment without its packages and line items: what every event carries."""
+    """A fulfillment without its packages and line items: what every event carries.
+
+    `echo`: some of it is shown as it was before an open request of our own.
+    """
 
     key: str
     source: str
@@ -97,6 +104,7 @@ class FulfillmentHeader(StateRecord):
     status: FulfillmentStatus
     status_raw: str | None = None
     final: bool
+    echo: bool = False
     created_at: Instant | None = None
     updated_at: Instant | None = None
     observed_at: Instant

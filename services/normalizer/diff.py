@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel
@@ -16,9 +17,11 @@ from pydantic import BaseModel
 from schemas.events import (
     Change,
     EventData,
+    FulfillmentCanceled,
     FulfillmentEvent,
     FulfillmentItemsCanceled,
     FulfillmentPartiallyShipped,
+    FulfillmentReopened,
     FulfillmentShipped,
     PackageContentsChanged,
     PackageCreated,
@@ -55,8 +58,12 @@ def diff(
     time: datetime,
     provisional: bool,
     backfill: bool,
+    lines: frozenset[str] | None = None,
 ) -> tuple[FulfillmentEvent, ...]:
-    """The events of one accepted change; `time` is when it was observed."""
+    """The events of one accepted change; `time` is when it was observed.
+
+    Of changes to quantities only those of `lines` are told; None: of all.
+    """
     header = after.header()
     return tuple(
         cls.of(
@@ -66,24 +73,31 @@ def diff(
                 changes=changes,
                 provisional=provisional,
                 backfill=backfill,
+                echo=after.echo,
             ),
             discriminator=discriminator,
             index=index,
             time=time,
         )
-        for index, (cls, package, changes, discriminator) in enumerate(_told(before, after, header))
+        for index, (cls, package, changes, discriminator) in enumerate(
+            _told(before, after, header, lines)
+        )
     )
 
 
 def _told(
-    before: Fulfillment | None, after: Fulfillment, header: FulfillmentHeader
+    before: Fulfillment | None,
+    after: Fulfillment,
+    header: FulfillmentHeader,
+    lines: frozenset[str] | None,
 ) -> Iterator[_Told]:
     known = {package.id: package for package in before.packages} if before else {}
     changed = [package for package in after.packages if known.get(package.id) is not package]
-    for told in (_created, _tracking, _contents, _shipped, _removed):
+    contents = partial(_contents, lines=lines)
+    for told in (_created, _tracking, contents, _shipped, _removed):
         for package in changed:
             yield from told(known.get(package.id), package)
-    yield from _canceled(before, after)
+    yield from _items_canceled(before, after, lines)
     yield from _entered(before.status if before else None, header)
 
 
@@ -99,14 +113,14 @@ def _tracking(old: Package | None, new: Package) -> Iterator[_Told]:
     yield PackageTrackingChanged, new, (change,), new.revision
 
 
-def _contents(old: Package | None, new: Package) -> Iterator[_Told]:
+def _contents(old: Package | None, new: Package, lines: frozenset[str] | None) -> Iterator[_Told]:
     """Also a package that comes back: what was told last is that nothing of it is there."""
     if old is None or new.status == "removed":
         return
     changes = []
     if old.status == "removed":
         changes.append(_status_change(old, new))
-    if contents_of(old.line_items) != contents_of(new.line_items):
+    if contents_of(old.line_items, lines) != contents_of(new.line_items, lines):
         changes.append(
             _change("line_items", old, new, _list_of(lambda package: package.line_items))
         )
@@ -124,10 +138,12 @@ def _removed(old: Package | None, new: Package) -> Iterator[_Told]:
         yield PackageRemoved, new, (_status_change(old, new),), new.revision
 
 
-def _canceled(old: Fulfillment | None, new: Fulfillment) -> Iterator[_Told]:
+def _items_canceled(
+    old: Fulfillment | None, new: Fulfillment, lines: frozenset[str] | None
+) -> Iterator[_Told]:
     """Of any line more than before; less of one is no fact of its own."""
-    known = dict(contents_of(old.canceled_items) or ()) if old else {}
-    told = contents_of(new.canceled_items) or ()
+    known = dict(contents_of(old.canceled_items, lines) or ()) if old else {}
+    told = contents_of(new.canceled_items, lines) or ()
     if any(Decimal(count) > Decimal(known.get(product, "0")) for product, count in told):
         before = [item.model_dump(mode="json") for item in old.canceled_items] if old else []
         after = [item.model_dump(mode="json") for item in new.canceled_items]
@@ -139,10 +155,25 @@ def _entered(before: FulfillmentStatus | None, header: FulfillmentHeader) -> Ite
     if before == header.status:
         return
     changes = (Change(field="status", before=before, after=header.status),) if before else ()
-    if header.status == "partially_shipped":
+    if header.status == "canceled":
+        yield FulfillmentCanceled, None, changes, header.revision
+    if _reopened(before, header):
+        yield FulfillmentReopened, None, changes, header.revision
+    if header.status == "partially_shipped" and not _order_had_left(before, header):
         yield FulfillmentPartiallyShipped, None, changes, header.revision
     elif header.status == "shipped" and before not in ALL_LEFT:
         yield FulfillmentShipped, None, changes, header.revision
+
+
+def _reopened(before: FulfillmentStatus | None, header: FulfillmentHeader) -> bool:
+    """Of shipments only what was canceled: their packages tell the rest themselves."""
+    if before == "canceled":
+        return True
+    return header.status in ("open", "partially_shipped") and _order_had_left(before, header)
+
+
+def _order_had_left(before: FulfillmentStatus | None, header: FulfillmentHeader) -> bool:
+    return header.scope == "order" and before in ALL_LEFT
 
 
 def _numbers(package: Package) -> set[tuple[str | None, str | None]]:

@@ -74,14 +74,18 @@ def numbers_of(trackings: Iterable[Tracking]) -> frozenset[str]:
     return frozenset(found.number_normalized for found in trackings if found.number_normalized)
 
 
-def contents_of(items: Sequence[LineItem] | None) -> Contents:
+def contents_of(items: Sequence[LineItem] | None, lines: frozenset[str] | None = None) -> Contents:
     """Contents in one spelling: equal contents are equal whatever the order of the items.
+
+    With `lines` only items of those lines count.
 
     A product is its SKU, else its line: which line a SKU belongs to may become ambiguous later
     without anything in the box having changed.
     """
     if items is None:
         return None
+    if lines is not None:
+        items = [item for item in items if item.line_id in lines]
     if len(items) == 1 and items[0].quantity != "0":
         return ((_product(items[0]), items[0].quantity),)
     sums: dict[tuple[str, str, str], Decimal] = defaultdict(Decimal)

@@ -49,7 +49,9 @@ class Seen:
 
     `status` is shipped or delivered only with the source's evidence that the package left;
     `upstream_id` is the source's own id where it has one, `upstream_id_kind` what that id is.
-    `line_items` is None when the source does not say what is inside.
+    `line_items` is None when the source does not say what is inside.  `delivered_if_seen_left`:
+    the source's word for delivered is also used for what it has never shown as shipped, and then
+    says no more than that.
     """
 
     status: PackageStatus
@@ -62,6 +64,7 @@ class Seen:
     shipped_at: datetime | None = None
     delivered_at: datetime | None = None
     line_items: tuple[LineItem, ...] | None = None
+    delivered_if_seen_left: bool = False
 
     @property
     def left(self) -> bool:
@@ -75,7 +78,8 @@ class Snapshot:
 
     `status` None: the source has no word for it, so it follows from the packages.  `updated_at`
     is the source's own version of the record; None: the instant of observation decides.
-    `provisional`: the source says the packages may still change.
+    `provisional`: the source says the packages may still change.  `announced_lines`: line ids
+    whose changes are told, None for all; what is stored is whole either way.
     """
 
     scope: Scope
@@ -84,6 +88,8 @@ class Snapshot:
     status_raw: str | None = None
     final: bool = False
     provisional: bool = False
+    echo: bool = False
+    announced_lines: frozenset[str] | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
     line_items: tuple[LineItem, ...] = ()

@@ -19,6 +19,7 @@ from schemas.fulfillment import (
     FulfillmentStatus,
     Identity,
     Package,
+    PackageStatus,
     RawRef,
 )
 from schemas.raw import Provenance
@@ -65,6 +66,7 @@ def merge(
         status=_status(snapshot, packages),
         status_raw=snapshot.status_raw,
         final=snapshot.final,
+        echo=snapshot.echo,
         created_at=snapshot.created_at,
         updated_at=snapshot.updated_at,
         observed_at=provenance.observed_at,
@@ -80,6 +82,7 @@ def merge(
         time=provenance.observed_at,
         provisional=snapshot.provisional,
         backfill=provenance.backfill and stored is None,
+        lines=snapshot.announced_lines,
     )
     return Outcome(state, events)
 
@@ -107,6 +110,7 @@ def _same(stored: Fulfillment, snapshot: Snapshot, packages: tuple[Package, ...]
         and stored.status == _status(snapshot, packages)
         and stored.status_raw == snapshot.status_raw
         and stored.final == snapshot.final
+        and stored.echo == snapshot.echo
         and stored.scope == snapshot.scope
         and stored.orders == snapshot.orders
         and stored.created_at == snapshot.created_at
@@ -137,7 +141,7 @@ def _first_seen(key: str, seen: Seen, package_id: str, identity: Identity) -> Pa
         identity=identity,
         revision=1,
         shipped_event_id=announced,
-        **_shown(seen, seen.upstream_id),
+        **_shown(None, seen, seen.upstream_id),
     )
 
 
@@ -145,7 +149,7 @@ def _seen_again(key: str, old: Package, seen: Seen) -> Package:
     announced = old.shipped_event_id
     if announced is None and seen.left:
         announced = shipped_event_id(key, old.id)
-    shown = _shown(seen, seen.upstream_id or old.upstream_id)
+    shown = _shown(old, seen, seen.upstream_id or old.upstream_id)
     if announced == old.shipped_event_id and all(
         getattr(old, name) == value for name, value in shown.items()
     ):
@@ -160,11 +164,11 @@ def _gone(old: Package) -> Package:
     return old.model_copy(update={"status": "removed", "revision": old.revision + 1})
 
 
-def _shown(seen: Seen, upstream_id: str | None) -> dict[str, Any]:
+def _shown(old: Package | None, seen: Seen, upstream_id: str | None) -> dict[str, Any]:
     """The fields of a package that follow the source."""
     return {
         "upstream_id": upstream_id,
-        "status": seen.status,
+        "status": _package_status(old, seen),
         "status_raw": seen.status_raw,
         "carrier": seen.carrier,
         "service_level": seen.service_level,
@@ -173,6 +177,15 @@ def _shown(seen: Seen, upstream_id: str | None) -> dict[str, Any]:
         "delivered_at": seen.delivered_at,
         "line_items": seen.line_items,
     }
+
+
+def _package_status(old: Package | None, seen: Seen) -> PackageStatus:
+    """The source's word; one for delivered that may mean less needs another one before it."""
+    if seen.status != "delivered" or not seen.delivered_if_seen_left:
+        return seen.status
+    known = old is not None and old.status in LEFT and old.status_raw != seen.status_raw
+    again = old is not None and old.status == "delivered"
+    return "delivered" if known or again else "shipped"
 
 
 def _status(snapshot: Snapshot, packages: Sequence[Package]) -> FulfillmentStatus:

@@ -12,6 +12,7 @@ from bus.settings import KafkaSettings
 from bus.table import Table
 from bus.telemetry import RECORDS, REQUESTS, SEEN_UNCHANGED, SET_ASIDE
 from bus.transaction import Transaction
+from schemas.cursor import Cursor
 from schemas.topics import RAW
 from services.poller.answers import Answer
 from services.poller.breaker import Breaker
@@ -19,8 +20,18 @@ from services.poller.budget import Budget
 from services.poller.composing import Composed, Reading, compose
 from services.poller.http import Http
 from services.poller.marks import Marks
+from services.poller.session import Session
 from services.poller.settings import PollerSettings
-from services.poller.source import AccountSettings, Facts, Failure, Rate, Request, Response
+from services.poller.source import (
+    AccountSettings,
+    Facts,
+    Failure,
+    Login,
+    Rate,
+    Request,
+    Response,
+)
+from services.poller.upstream_clock import UpstreamClock
 
 
 class Sink(Protocol):
@@ -47,17 +58,25 @@ class Account:
     record by a mark that another is about to replace.
     """
 
-    def __init__(self, around: Surroundings, settings: AccountSettings, rate: Rate) -> None:
+    def __init__(
+        self,
+        around: Surroundings,
+        settings: AccountSettings,
+        rate: Rate,
+        login: Login | None = None,
+    ) -> None:
         self.settings = settings
         self.around = around
         self.unmarked = 0
+        self.upstream = UpstreamClock()
         self.budget = around.budgets.setdefault(
             settings.source if rate.shared else settings.label,
             Budget(rate, around.clock.monotonic()),
         )
         self.breaker = Breaker()
-        self._http = Http(around.clock, around.poller.request_timeout_seconds)
+        self._session = Session(Http(around.clock, around.poller.request_timeout_seconds), login)
         self._marks: dict[str, Marks] = {}
+        self._woken: dict[str, asyncio.Event] = {}
         self._writing = asyncio.Lock()
 
     def marks(self, resource: str) -> Marks:
@@ -88,7 +107,10 @@ class Account:
                 await clock.sleep(wait)
         finally:
             self.budget.leave(name)
-        outcome = await self._http.get(request)
+        outcome = await self._session.send(request)
+        if isinstance(outcome, Response):
+            self.upstream.heard(outcome.headers, clock.now())
+            self.budget.told(outcome.headers, clock.monotonic())
         status = str(outcome.status) if isinstance(outcome, Response) else outcome.kind
         REQUESTS.labels(self.settings.source, self.settings.name, status).inc()
         return outcome
@@ -105,23 +127,55 @@ class Account:
 
     async def write(self, reading: Reading) -> Composed | None:
         """Commit a page and take it in; None when it must be asked for again."""
-        around, marks = self.around, self.marks(reading.facts.resource)
+        around, facts = self.around, reading.facts
+        marks = self.marks(facts.resource)
+        parents = self.marks(facts.parents) if facts.parents else None
         async with self._writing:
-            composed = compose(reading, marks, around.table, around.kafka)
+            composed = compose(reading, marks, around.table, around.kafka, parents)
             if composed is None:
                 return None
             await around.sink.commit(composed.transaction)
             around.table.apply(composed.transaction.records)
             marks.committed(composed.marks.values(), composed.tombstones)
-            marks.touch(composed.read, reading.requested_at)
-            for upstream_id, due_at in composed.postponed.items():
-                marks.postpone([upstream_id], due_at)
+            if parents is not None:
+                parents.committed(composed.parents.values(), composed.tombstones)
+            for one in (marks,) if parents is None else (marks, parents):
+                one.touch(composed.read, reading.requested_at)
+                for upstream_id, due_at in composed.postponed.items():
+                    one.postpone([upstream_id], due_at)
+        for mark in (*composed.marks.values(), *composed.parents.values()):
+            self._wake(mark.due_stream)
         self.unmarked += composed.unmarked
         SEEN_UNCHANGED.labels(self.settings.source).inc(composed.unchanged)
         RECORDS.labels("poller", RAW.name).inc(len(composed.raw))
         SET_ASIDE.labels("poller", self.settings.source).inc(len(composed.letters))
         return composed
 
+    async def keep(self, cursor: Cursor) -> None:
+        """Write a cursor as it is: whoever has lost the slot to another learns of it so."""
+        record = self.around.table.put(cursor.key, cursor.to_json())
+        await self.around.sink.commit(Transaction([record]))
+        self.around.table.apply([record])
+
+    async def marked(self, stream: str, seconds: float) -> bool:
+        """Wait, at most so long, until something is marked for a stream to read."""
+        event = self._woken.setdefault(stream, asyncio.Event())
+        event.clear()
+        waits = (
+            asyncio.create_task(self.around.clock.sleep(seconds)),
+            asyncio.create_task(event.wait()),
+        )
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        return event.is_set()
+
+    def _wake(self, stream: str | None) -> None:
+        if stream in self._woken:
+            self._woken[stream].set()
+
     async def close(self) -> None:
         """Close its connections."""
-        await self._http.close()
+        await self._session.close()

@@ -63,6 +63,8 @@ def answer_to(
 
 def answer_to_failure(failure: Failure, *, limit: int, attempt: int, chance: float) -> Answer:
     """The row for no usable answer.  `limit` is how many records were asked for."""
+    if failure.kind == "login":
+        return Answer("stop", failure.detail)
     if failure.kind != "too_large":
         wait = jittered_seconds(attempt, chance)
         return Answer("retry", f"{failure.kind}: {failure.detail}", wait)

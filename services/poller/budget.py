@@ -5,9 +5,12 @@ Pure: time comes as an argument, in seconds of a monotonic clock.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from services.poller.source import Rate
 
 WAIT_SECONDS_MIN = 0.01
+RESET_SECONDS_MAX = 3600.0  # a longer silence than an hour is no rate limit but a mistake
 
 
 class Budget:
@@ -49,6 +52,18 @@ class Budget:
         self._parked_until = max(self._parked_until, until)
         self._tokens = min(self._tokens, 1.0)
 
+    def told(self, headers: Mapping[str, str], now: float) -> None:
+        """Count by what the upstream says is left, where its source names the headers."""
+        left, reset = (
+            _seconds(headers.get(name)) for name in (self._rate.remaining, self._rate.reset)
+        )
+        if left is None:
+            return
+        self._fill(now)
+        self._tokens = min(self._tokens, left)
+        if left < 1 and reset is not None:
+            self._parked_until = max(self._parked_until, now + min(reset, RESET_SECONDS_MAX))
+
     def parked_seconds(self, now: float) -> float:
         """How long nothing will be granted."""
         return max(0.0, self._parked_until - now)
@@ -57,3 +72,8 @@ class Budget:
         earned = (now - max(self._counted_at, self._parked_until)) * self._rate.per_second
         self._tokens = min(self._rate.burst, self._tokens + max(0.0, earned))
         self._counted_at = now
+
+
+def _seconds(text: str | None) -> float | None:
+    """A header that is a plain number."""
+    return float(text) if text is not None and text.strip().isdecimal() else None

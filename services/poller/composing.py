@@ -18,6 +18,7 @@ from schemas.message import iso
 from schemas.raw import Provenance
 from schemas.topics import RAW, RECORD_BYTES_MAX
 from services.poller.marks import Marks, content_digest
+from services.poller.parents import due_instant, marked, stays
 from services.poller.source import Facts, Found, Page, Rejected
 
 OBSERVED_STEP = timedelta(milliseconds=1)
@@ -38,13 +39,15 @@ class Reading:
 class Composed:
     """What to write, and what to remember once it is written.
 
-    `postponed` are ids still open and unchanged, with the instant they are due again.
+    `postponed` are ids still open and unchanged, with the instant they are due again; `parents`
+    are the marks of another resource, by whose ids records are read.
     """
 
     cursor: Cursor
     raw: list[Record] = field(default_factory=list)
     letters: list[Record] = field(default_factory=list)
     marks: dict[str, Mark] = field(default_factory=dict)
+    parents: dict[str, Mark] = field(default_factory=dict)
     tombstones: list[Record] = field(default_factory=list)
     state: list[Record] = field(default_factory=list)
     read: list[str] = field(default_factory=list)
@@ -53,14 +56,23 @@ class Composed:
     unmarked: int = 0
 
     @property
+    def brought(self) -> bool:
+        """Whether there was anything new."""
+        return bool(self.raw or self.letters or self.parents)
+
+    @property
     def transaction(self) -> Transaction:
         """All of it, or nothing."""
         return Transaction([*self.raw, *self.letters, *self.state, *self.tombstones])
 
 
-def compose(reading: Reading, marks: Marks, table: Table, kafka: KafkaSettings) -> Composed | None:
+def compose(
+    reading: Reading, marks: Marks, table: Table, kafka: KafkaSettings, parents: Marks | None = None
+) -> Composed | None:
     """None: the response is older than something already known of a record in it and must be
     asked for again, or a slower clock would lose the change (design 4, seen mark).
+
+    `parents` are the marks of `reading.facts.parents`, where the stream has them.
     """
     page, cursor = reading.page, reading.cursor
     composed = Composed(
@@ -79,9 +91,30 @@ def compose(reading: Reading, marks: Marks, table: Table, kafka: KafkaSettings) 
     for rejected in page.rejected:
         _reject(composed, reading, rejected, marks, kafka)
     composed.state = [marks.put(mark) for mark in composed.marks.values()]
+    if parents is not None:
+        _mark_parents(composed, reading, parents)
+        composed.state += [parents.put(mark) for mark in composed.parents.values()]
     composed.state.append(table.put(composed.cursor.key, composed.cursor.to_json()))
     composed.tombstones = marks.expired(reading.requested_at, set(composed.read))
+    if parents is not None:
+        composed.tombstones += parents.expired(reading.requested_at, set(composed.read))
     return composed
+
+
+def _mark_parents(composed: Composed, reading: Reading, parents: Marks) -> None:
+    """Never left out for want of room: what is found here is read nowhere else."""
+    resource, requested_at = reading.facts.parents, reading.requested_at
+    for parent in reading.page.parents:
+        known = composed.parents.get(parent.id) or parents.get(parent.id)
+        mark = marked(parent, known, reading.cursor, resource, requested_at)
+        composed.read.append(parent.id)
+        if mark is None or (known is None and mark.due_at is None):
+            continue
+        if known and known.content == mark.content and stays(known, mark.due_at, mark.due_stream):
+            if mark.due_at is not None:
+                composed.postponed[parent.id] = mark.due_at
+        else:
+            composed.parents[parent.id] = mark
 
 
 def _judge(
@@ -91,14 +124,14 @@ def _judge(
     upstream_id, requested_at = found.upstream_id, reading.requested_at
     mark = composed.marks.get(upstream_id) or marks.get(upstream_id)
     content = content_digest(found.body, reading.facts.volatile)
-    due_at = None
-    if found.due_in_seconds is not None:
-        due_at = requested_at + timedelta(seconds=found.due_in_seconds)
+    due_at = due_instant(found.due, requested_at)
+    due_stream = found.due.stream if found.due else None
     composed.read.append(upstream_id)
     if mark is not None and mark.content == content:
         composed.unchanged += 1
-        if (mark.due_at is None) != (due_at is None):
-            composed.marks[upstream_id] = mark.model_copy(update={"due_at": due_at})
+        if not stays(mark, due_at, due_stream):
+            due = {"due_at": due_at, "due_stream": due_stream}
+            composed.marks[upstream_id] = mark.model_copy(update=due)
         elif due_at is not None:
             composed.postponed[upstream_id] = due_at
         return True
@@ -120,6 +153,7 @@ def _judge(
             content=content,
             observed_at=observed_at,
             due_at=due_at,
+            due_stream=due_stream,
         ),
         wanted=due_at is not None or _readable_again(found, requested_at, marks),
     )
@@ -155,7 +189,7 @@ def _emit(
         backfill=found.history
         or (found.updated_at is not None and found.updated_at < cursor.connected_at),
         traceparent=traceparent(key, observed_at),
-        options=facts.options,
+        options=facts.options | found.options,
     )
     partition = partition_of(key, kafka.partition_count(RAW))
     record = Record(kafka.topic(RAW), partition, key, found.body, provenance.headers())
@@ -174,7 +208,9 @@ def _reject(
     cursor, content = reading.cursor, content_digest(rejected.body, reading.facts.volatile)
     known = marks.get(rejected.upstream_id) if rejected.upstream_id else None
     if known is not None and known.due_at is not None:
-        composed.marks[rejected.upstream_id] = known.model_copy(update={"due_at": None})
+        composed.marks[rejected.upstream_id] = known.model_copy(
+            update={"due_at": None, "due_stream": None}
+        )
     sighting = f"!{rejected.upstream_id or content}"  # beside the record's own mark, if any
     composed.read.append(sighting)
     mark = composed.marks.get(sighting) or marks.get(sighting)
@@ -203,9 +239,8 @@ def _letter(reading: Reading, rejected: Rejected, kafka: KafkaSettings) -> Recor
         account=cursor.account,
         at=reading.requested_at,
     )
-    key = fulfillment_key(
-        cursor.source, cursor.account, reading.facts.resource, rejected.upstream_id
-    )
+    resource = rejected.resource or reading.facts.resource
+    key = fulfillment_key(cursor.source, cursor.account, resource, rejected.upstream_id)
     return set_aside(kafka, letter, key, rejected.body)
 
 

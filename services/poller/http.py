@@ -44,7 +44,7 @@ class Http:
             headers={"User-Agent": "shipfeed", "Accept-Encoding": "gzip"},
         )
 
-    async def get(self, request: Request) -> Response | Failure:
+    async def send(self, request: Request) -> Response | Failure:
         """Never raises for what an upstream or the network does."""
         requested_at = self._clock.now()
         try:
@@ -70,7 +70,11 @@ class Http:
         headers = dict(request.headers)
         params = dict(request.params) or None  # {} would cut the query off a whole URL
         async with self._client.stream(
-            "GET", request.url, params=params, headers=headers
+            request.method,
+            request.url,
+            params=params,
+            headers=headers,
+            content=request.body or None,
         ) as answer:
             encoding = answer.headers.get("content-encoding", "identity").lower()
             body = await read_body(answer.aiter_raw(), encoding)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
+from heapq import nsmallest
 
 import msgspec
 
@@ -41,14 +42,13 @@ class Marks:
         self._table = table
         self._place = (source, account, resource)
         self._touched: dict[str, datetime] = {}  # by key, longest untouched first
-        self._due: dict[str, datetime] = {}  # by upstream id
+        self._due: dict[str, dict[str, datetime]] = {}  # by stream, then by upstream id
         prefix = mark_key(*self._place, "")
         for key, value in table.items():
             if key.startswith(prefix):
                 mark = Mark.model_validate_json(value)
                 self._touched[key] = now
-                if mark.due_at is not None:
-                    self._due[mark.upstream_id] = mark.due_at
+                self._await(mark)
 
     def __len__(self) -> int:
         return len(self._touched)
@@ -76,16 +76,13 @@ class Marks:
         for count, (key, touched_at) in enumerate(self._touched.items()):
             if touched_at + self.keep >= now or count >= EXPIRED_PER_COMMIT_MAX:
                 return
-            if split(key)[-1] not in self._due:
+            if not any(split(key)[-1] in due for due in self._due.values()):
                 yield key
 
     def committed(self, marks: Iterable[Mark], tombstones: Iterable[Record]) -> None:
         """Take in what was written; the table itself is told by the slot's stream."""
         for mark in marks:
-            if mark.due_at is None:
-                self._due.pop(mark.upstream_id, None)
-            else:
-                self._due[mark.upstream_id] = mark.due_at
+            self._await(mark)
         for record in tombstones:
             self._touched.pop(record.key, None)
 
@@ -97,22 +94,34 @@ class Marks:
                 self._touched.pop(key, None)
                 self._touched[key] = now
 
-    def due(self, now: datetime, ids_max: int, slack: timedelta = timedelta(0)) -> list[str]:
-        """Ids to be read now, longest due first; once any is, those due within `slack` too."""
-        soon = sorted((at, one) for one, at in self._due.items() if at <= now + slack)
-        if not soon or soon[0][0] > now:
-            return []
-        return [upstream_id for _, upstream_id in soon[:ids_max]]
+    def due(
+        self, stream: str, now: datetime, ids_max: int, slack: timedelta = timedelta(0)
+    ) -> list[str]:
+        """What a stream is to read now, longest due first; once any is, those within `slack`."""
+        until, waiting = now + slack, self._due.get(stream, {})
+        soon = nsmallest(ids_max, ((at, one) for one, at in waiting.items() if at <= until))
+        return [one for _, one in soon] if soon and soon[0][0] <= now else []
 
-    def next_due(self) -> datetime | None:
-        """When the next record is to be read by its id."""
-        return min(self._due.values(), default=None)
+    def next_due(self, stream: str) -> datetime | None:
+        """When a stream is to read its next record by id."""
+        return min(self._due.get(stream, {}).values(), default=None)
+
+    def due_count(self, now: datetime) -> int:
+        """How many are due, whichever stream reads them."""
+        return sum(at <= now for waiting in self._due.values() for at in waiting.values())
 
     def postpone(self, upstream_ids: Iterable[str], until: datetime) -> None:
         """Not before `until`: kept in memory only, so a restart reads them at once."""
         for upstream_id in upstream_ids:
-            if upstream_id in self._due:
-                self._due[upstream_id] = until
+            for waiting in self._due.values():
+                if upstream_id in waiting:
+                    waiting[upstream_id] = until
+
+    def _await(self, mark: Mark) -> None:
+        for waiting in self._due.values():
+            waiting.pop(mark.upstream_id, None)
+        if mark.due_at is not None and mark.due_stream is not None:
+            self._due.setdefault(mark.due_stream, {})[mark.upstream_id] = mark.due_at
 
 
 def content_digest(body: bytes, volatile: frozenset[str]) -> str:

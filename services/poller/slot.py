@@ -58,7 +58,8 @@ class Slot:
         self._committer = Committer(self._writer, self._broken)
         around = Surroundings(self._kafka, self._poller, self._clock, self._table, self._committer)
         for settings in self._settings:
-            self._accounts.append(Account(around, settings, sources()[settings.source].rate))
+            source = sources()[settings.source]
+            self._accounts.append(Account(around, settings, source.rate, source.login(settings)))
             self.streams += stream_tasks(self._accounts[-1])
         await self._keep_new_cursors(self._committer)
         for stream in self.streams:

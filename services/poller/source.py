@@ -1,9 +1,10 @@
 """THE CONTRACT between the loop and a source: data and pure answers, no waiting, no Kafka.
 
 A source is a module in `sources/`; its file name is its id.  It has `Settings` (its keys of an
-`[[accounts]]` table), `RATE` and `streams(settings)`.  It answers only: given cursor and now,
-which request is next, which records are in this response, which cursor follows.  HTTP policy,
-schedule, budget and writing belong to the loop.
+`[[accounts]]` table), `RATE` and `streams(settings)`; where there is a login `login(settings)`;
+where one record can be read `by_id(settings, resource)`, a stream that reads by id, or by parent.
+It answers only: given cursor and now, which request is next, which records are in this response,
+which cursor follows.  HTTP policy, schedule, budget and writing belong to the loop.
 """
 
 from __future__ import annotations
@@ -49,7 +50,12 @@ class AccountSettings(Settings):
     name: Name = Field(description="our name of the account, part of every key")
     base_url: str = Field(pattern=r"^https?://[^/?#@]+[^?#]*$", description="of the vendor's API")
     start_from: Instant | None = Field(None, description="read history from here; none: from now")
-    poll_interval_seconds: float = Field(120, ge=0.2, le=900)
+    poll_interval_seconds: float = Field(
+        120, ge=0.2, le=900, description="between two polls that bring something"
+    )
+    poll_interval_seconds_max: float = Field(
+        300, ge=0.2, le=900, description="what the interval grows to while nothing changes"
+    )
     lookback_seconds: float = Field(60, ge=0, le=86_400, description="overlap of two polls")
     settle_interval_seconds: float = Field(3600, ge=0.2, le=86_400)
     settle_horizon_hours: float = Field(48, ge=0, le=24 * 30)
@@ -66,11 +72,16 @@ class AccountSettings(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A GET.  Headers carry the credential and are never shown."""
+    """What is asked: a GET, or a POST of a JSON `body` that changes nothing.
+
+    Headers carry the credential and are never shown.
+    """
 
     url: str
     params: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    method: Literal["GET", "POST"] = "GET"
+    body: bytes = b""
 
     @property
     def origin(self) -> str:
@@ -89,37 +100,93 @@ class Response:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """No usable answer."""
+class Token:
+    """What a login gave; kept in memory only."""
 
-    kind: Literal["timeout", "connection", "unreadable", "too_large"]
+    access: str = field(repr=False)
+    refresh: str = field(default="", repr=False)
+
+
+class Login(Protocol):
+    """How a credential is exchanged for a token that runs out.
+
+    The streams' requests go without one; the loop signs them and renews it once after a 401.
+    """
+
+    def log_in(self) -> Request:
+        """The exchange."""
+
+    def refresh(self, token: Token) -> Request | None:
+        """A new token for an old one; None where only a login gives one."""
+
+    def token(self, response: Response) -> Token:
+        """What an answer of either that means 200 gave.  Raises Unreadable, Refused."""
+
+    def signed(self, request: Request, token: Token) -> Request:
+        """The request with its credential."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """No usable answer; `login`: the credential was not exchanged for a token."""
+
+    kind: Literal["timeout", "connection", "unreadable", "too_large", "login"]
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """When to read something by its id, and which stream does."""
+
+    stream: str
+    in_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """One record, `body` its bytes as they stood in the page.
 
-    `updated_at` is the source's own version, where it has one; `due_in_seconds` when it is to be
-    read again by its id, None when lists bring its changes.  `history`: it was there before the
-    account was connected, where `updated_at` cannot tell.
+    `updated_at` is the source's own version, where it has one; `due` when it is to be read again
+    by its id, None when lists bring its changes.  `history`: it was there before the account was
+    connected, where `updated_at` cannot tell.  `options` go with it to its mapper, beside those of
+    its stream.
     """
 
     upstream_id: str
     body: bytes = field(repr=False)
     updated_at: datetime | None = None
-    due_in_seconds: float | None = None
+    due: Due | None = None
     history: bool = False
+    options: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """What records are read by where no list brings them: an order, for its fulfillments.
+
+    A list that finds it gives its `body`: one that is new or changed becomes due.  The stream that
+    has read its records gives `read_at`, the `requested_at` of its first answer, and when it is
+    due again; what a list found touched since then stays due.
+    """
+
+    id: str
+    due: Due | None = None
+    body: bytes | None = field(default=None, repr=False)
+    read_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """One record that cannot be read; `upstream_id` is "" when it has none."""
+    """One record that cannot be read; `upstream_id` is "" when it has none.
+
+    `resource` "": the stream's own.
+    """
 
     upstream_id: str
     path: str
     reason: str
     body: bytes = field(repr=False)
+    resource: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +202,7 @@ class Page:
     sweep: Sweep | None = None
     position: str | None = None
     done: bool = False
+    parents: tuple[Parent, ...] = ()
 
 
 def status_of(response: Response) -> int:
@@ -146,11 +214,13 @@ def status_of(response: Response) -> int:
 class Facts:
     """What the loop has to know about a stream.
 
-    `ids_max` 0: a list; else it reads marked records by id, so many a request.  `fingerprint`
-    covers the settings that give the position its meaning.  `volatile` names top-level fields
-    that change without a fact.  `meaning` is the status an answer should have had: some upstreams
-    say 500 to everything; 200 leaves the answer to `read`.  `options` are the account's settings
-    that its mapper has to know.
+    `ids_max` 0: a list; else it reads what is due for it by id, so many a request.  `parents`
+    names the resource of the parents it finds or reads by, if any.  `interval_seconds` grows to
+    `interval_seconds_max` while nothing changes.  `fingerprint` covers the settings that give the
+    position its meaning.  `rewinds`: its position is an instant as schemas.message.iso writes it,
+    so an operator may set it.  `volatile` names top-level fields that change without a fact.
+    `meaning` is the status an answer should have had: some upstreams say 500 to everything; 200
+    leaves the answer to `read`.  `options` are the account's settings that its mapper has to know.
     """
 
     name: str
@@ -160,6 +230,9 @@ class Facts:
     fingerprint: str
     page_size: int = 100
     ids_max: int = 0
+    interval_seconds_max: float = 0.0
+    parents: str = ""
+    rewinds: bool = False
     volatile: frozenset[str] = frozenset()
     meaning: Callable[[Response], int] = status_of
     options: frozenset[str] = frozenset()
@@ -173,7 +246,10 @@ class Stream(Protocol):
         """Fixed for the life of the stream."""
 
     def begin(self, cursor: Cursor, now: datetime, ids: Sequence[str]) -> Sweep:
-        """A new pass, or `cursor.sweep` taken up again; `ids` are the records now due."""
+        """A new pass, or `cursor.sweep` taken up again; `ids` are the records now due.
+
+        `now` is by the upstream's own clock, as far as its answers have told it.
+        """
 
     def request(self, sweep: Sweep, limit: int) -> Request:
         """The next request of the pass, for at most `limit` records."""
@@ -184,21 +260,16 @@ class Stream(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """What an upstream allows one credential; `shared`: all accounts of the source together."""
+    """What an upstream allows one credential; `shared`: all accounts of the source together.
+
+    `remaining` and `reset` are headers that tell what is left, and for how many seconds from now.
+    """
 
     per_second: float
     burst: float
     shared: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A discovered source module."""
-
-    name: str
-    settings: type[AccountSettings]
-    rate: Rate
-    streams: Callable[[Any], Sequence[Stream]]
+    remaining: str = ""
+    reset: str = ""
 
 
 def pinned(url: str, base_url: str) -> str:
@@ -218,4 +289,4 @@ def pinned(url: str, base_url: str) -> str:
 
 
 def _port(port: int | None, scheme: str) -> int:
-    return port if port is not None else {"https": 443}.get(scheme, 80)
+    return (443 if scheme == "https" else 80) if port is None else port

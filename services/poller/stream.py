@@ -5,7 +5,6 @@ It carries out what the source, `answers` and `composing` decide, and shows its 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -15,23 +14,31 @@ from bus.errors import RetryLater
 from bus.telemetry import POLLS, STREAM_STATE
 from schemas.cursor import Cursor
 from services.poller.account import Account
-from services.poller.answers import DEGRADED_ATTEMPTS, Answer, answer_to, answer_to_failure
+from services.poller.answers import DEGRADED_ATTEMPTS, Answer
 from services.poller.composing import Reading
-from services.poller.schedule import next_due
+from services.poller.marks import Marks
+from services.poller.outcome import Asked, understood
+from services.poller.parents import UNREAD_MAX
+from services.poller.schedule import adapted_seconds, next_due
 from services.poller.source import (
     Failure,
     Page,
-    Refused,
-    Rejected,
     Request,
     Response,
     Stream,
     Sweep,
-    Unreadable,
 )
 
-State = Literal["starting", "running", "degraded", "stopped", "done"]
-UP: dict[State, float] = {"starting": 1, "running": 1, "degraded": 0.5, "stopped": 0, "done": 1}
+State = Literal["starting", "running", "degraded", "paused", "stopped", "done"]
+UP: dict[State, float] = {
+    "starting": 1,
+    "running": 1,
+    "degraded": 0.5,
+    "paused": 0,
+    "stopped": 0,
+    "done": 1,
+}
+UNREAD_SECONDS = 1.0  # between two looks at how many parents are still to be read
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +57,8 @@ class StreamTask:
         self._clock = account.around.clock
         self._limit = self.facts.page_size
         self._failures = 0
+        self._quiet = 0  # polls in a row that brought nothing
+        self._brought = False
 
     def health(self) -> dict[str, object]:
         """For people: state, why, last success and next time."""
@@ -73,16 +82,25 @@ class StreamTask:
             self._show("stopped", complaint)
             return
         try:
+            while self.cursor.paused:
+                await self._stand_by()
             while not self.cursor.done:
-                await self._sleep_until(self.due_at)
+                await self._until_due()
                 await self._poll()
         except RetryLater as error:
             log.info("poller.stream_left", reason=str(error), **self._names())  # the slot rebuilds
             return
         self._show("done", "")
 
+    async def _stand_by(self) -> None:
+        """Paused: nothing is asked; the cursor is kept, or nobody would notice a `resume`."""
+        self._show("paused", "by an operator; shipfeed cursors resume lets it go on")
+        await self._clock.sleep(self.facts.interval_seconds)
+        await self._account.keep(self.cursor)
+
     async def _poll(self) -> None:
         started_at = self._clock.now()
+        self._brought = False
         ids = self._ids(started_at)
         if ids is None:
             self.due_at = self._next_due(started_at)
@@ -103,15 +121,23 @@ class StreamTask:
             recheck = timedelta(seconds=self._account.around.poller.recheck_seconds)
             self.due_at = self._clock.now() + recheck
         else:
+            self._quiet = 0 if self._brought else self._quiet + 1
             self.due_at = self._next_due(started_at)
 
     async def _sweep(self, ids: list[str]) -> str:
         """A pass to its end: "", or the reason it stopped."""
         sweep = self._begin(ids)
         while True:
+            await self._until_parents_are_read()
             request = self._stream.request(sweep, self._limit)
+            told = self._account.upstream.skew
             outcome = await self._account.ask(self.facts, request)
-            page, answer = self._decide(sweep, outcome, ids)
+            if self._behind(told):
+                sweep = self._begin(ids)
+                continue
+            asked = Asked(sweep, ids, self._limit, self._failures)
+            now, chance = self._clock.now(), self._clock.chance()
+            page, answer = understood(self._stream, asked, outcome, chance=chance, now=now)
             self._account.heard(answer)
             if page is not None and isinstance(outcome, Response):
                 if await self._write(page, request, outcome):
@@ -120,11 +146,11 @@ class StreamTask:
                     sweep = page.sweep
                     continue
                 older = Failure("unreadable", "requested before what is known was observed")
-                answer = self._answer_to_failure(older, ids)
+                answer = asked.answer_to_failure(older, chance)
             if answer.action == "stop":
                 return answer.reason
             if answer.action == "halve":
-                self._limit = self._asked(ids) // 2
+                self._limit = asked.count // 2
                 ids = ids[: self._limit]  # the others stay due
                 log.warning("poller.page_halved", limit=self._limit, **self._names())
                 sweep = self._begin(ids)
@@ -136,46 +162,30 @@ class StreamTask:
                 sweep = self._begin(ids)  # so that the pass begins with its first request
 
     def _begin(self, ids: list[str]) -> Sweep:
-        return self._stream.begin(self.cursor, self._clock.now(), ids)
+        now = self._account.upstream.now(self._clock.now())
+        return self._stream.begin(self.cursor, now, ids)
 
-    def _decide(
-        self, sweep: Sweep, outcome: Response | Failure, ids: list[str]
-    ) -> tuple[Page | None, Answer]:
-        """The page to write, if any, and what the answer means."""
-        if isinstance(outcome, Failure):
-            return None, self._answer_to_failure(outcome, ids)
-        meant = self.facts.meaning(outcome)
-        answer = answer_to(
-            meant,
-            outcome.headers,
-            child=bool(self.facts.ids_max),
-            attempt=self._failures,
-            chance=self._clock.chance(),
-            now=self._clock.now(),
-        )
-        if meant != outcome.status:
-            answer = replace(answer, reason=f"{answer.reason} (said as {outcome.status})")
-        if answer.action == "set_aside" and len(ids) > 1:
-            return None, Answer("halve", answer.reason)  # one of them is wrong, not all
-        if answer.action == "set_aside":
-            rejected = (Rejected(one, "", answer.reason, outcome.body) for one in ids)
-            return Page(rejected=tuple(rejected)), answer
-        if answer.action != "read":
-            return None, answer
-        try:
-            return self._stream.read(sweep, outcome), answer
-        except Unreadable as error:
-            return None, self._answer_to_failure(Failure("unreadable", str(error)), ids)
-        except Refused as error:
-            return None, Answer("stop", str(error))
+    def _behind(self, told: timedelta | None) -> bool:
+        """Whether the upstream's clock has turned out to be behind ours by this answer.
 
-    def _answer_to_failure(self, failure: Failure, ids: list[str]) -> Answer:
-        chance, limit = self._clock.chance(), self._asked(ids)
-        return answer_to_failure(failure, limit=limit, attempt=self._failures, chance=chance)
+        Then a pass begun by ours would pass over what is written there in between, and count it
+        as history.
+        """
+        upstream = self._account.upstream
+        there = upstream.now(self._clock.now())
+        if told is not None or not upstream.behind:
+            return False
+        if self.cursor.succeeded_at is None and there < self.cursor.connected_at:
+            self.cursor = self.cursor.model_copy(update={"connected_at": there})
+        return True
 
-    def _asked(self, ids: list[str]) -> int:
-        """For how many records the request is."""
-        return len(ids) or self._limit
+    async def _until_parents_are_read(self) -> None:
+        """A list that finds parents waits for those it has found: so many, and no more."""
+        if not self.facts.parents or self.facts.ids_max:
+            return
+        parents = self._account.marks(self.facts.parents)
+        while parents.due_count(self._clock.now()) >= UNREAD_MAX:
+            await self._clock.sleep(UNREAD_SECONDS)
 
     async def _write(self, page: Page, request: Request, response: Response) -> bool:
         """Whether it is on Kafka; False: it must be asked for again."""
@@ -185,6 +195,7 @@ class StreamTask:
             return False
         self.cursor = composed.cursor
         self._failures = 0
+        self._brought = self._brought or composed.brought
         if page.sweep is None:
             self._limit = self.facts.page_size
         self._show("running", "")
@@ -211,7 +222,7 @@ class StreamTask:
             self._show("degraded", answer.reason)
         until = self._clock.now() + timedelta(seconds=answer.wait_seconds)
         if ids:
-            self._account.marks(self.facts.resource).postpone(ids, until)
+            self._due_marks.postpone(ids, until)
         await self._sleep_until(until)
 
     def _ids(self, now: datetime) -> list[str] | None:
@@ -220,14 +231,34 @@ class StreamTask:
             return []
         # Records first seen a moment apart would else be asked for one by one ever after.
         slack = timedelta(seconds=self.facts.interval_seconds / 2)
-        marks = self._account.marks(self.facts.resource)
-        return marks.due(now, self.facts.ids_max, slack) or None
+        return self._due_marks.due(self.facts.name, now, self.facts.ids_max, slack) or None
+
+    @property
+    def _due_marks(self) -> Marks:
+        """Where a stream that reads by id finds what is due."""
+        return self._account.marks(self.facts.parents or self.facts.resource)
 
     def _next_due(self, started_at: datetime) -> datetime:
-        regular = next_due(started_at, self.facts.interval_seconds, self._clock.chance())
-        if not self.facts.ids_max:
+        facts = self.facts
+        interval = adapted_seconds(facts.interval_seconds, facts.interval_seconds_max, self._quiet)
+        regular = next_due(started_at, interval, self._clock.chance())
+        if not facts.ids_max:
             return regular
-        return min(regular, self._account.marks(self.facts.resource).next_due() or regular)
+        return min(regular, self._due_marks.next_due(facts.name) or regular)
+
+    async def _until_due(self) -> None:
+        """Sleep; what is marked for this stream to read meanwhile wakes it."""
+        while True:
+            if self.facts.ids_max and self.state != "stopped":
+                self.due_at = min(
+                    self.due_at, self._due_marks.next_due(self.facts.name) or self.due_at
+                )
+            seconds = (self.due_at - self._clock.now()).total_seconds()
+            if not self.facts.ids_max:
+                await self._clock.sleep(max(0.0, seconds))
+                return
+            if seconds <= 0 or not await self._account.marked(self.facts.name, seconds):
+                return
 
     def _fingerprint_complaint(self) -> str:
         if self.cursor.fingerprint == self.facts.fingerprint:

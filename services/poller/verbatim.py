@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from schemas.message import without_lone_surrogates
+from services.poller.source import Rejected
 
 NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 NESTING_MAX = 100  # levels a copy keeps; the parser itself gives up near 1,000
 
 _BRACKETS_AND_STRINGS = re.compile(rb'[\[\]{}]|"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+
+_decode_any = msgspec.json.Decoder(Any).decode
 
 T = TypeVar("T")
 
@@ -49,6 +52,12 @@ def slices(pieces: Iterable[msgspec.Raw], copy: bytes, body: bytes) -> Iterator[
         yield body[start:end]
 
 
+def unreadable(body: bytes, error: Exception, id_field: str) -> Rejected:
+    """A record that is none, under its id where that at least can be read."""
+    reason, _, path = str(error).partition(" - at ")
+    return Rejected(_id_at_any_price(body, id_field), path.strip("`") or "$", reason, body)
+
+
 def flattened(body: bytes) -> bytes:
     """Every array and object below NESTING_MAX levels replaced by a zero and blanks."""
     copy = bytearray(body)
@@ -64,3 +73,12 @@ def flattened(body: bytes) -> bytes:
                 copy[start : token.end()] = b"0".ljust(token.end() - start)
             depth -= 1
     return bytes(copy)
+
+
+def _id_at_any_price(body: bytes, id_field: str) -> str:
+    try:
+        value, _ = legible(_decode_any, body)
+    except NOT_JSON:
+        return ""  # its bytes are all there is
+    found = value.get(id_field) if isinstance(value, dict) else None
+    return str(found) if isinstance(found, int | str) and not isinstance(found, bool) else ""

@@ -69,6 +69,7 @@ class Bench:
         poller = {key: keys.pop(key) for key in list(keys) if key in PollerSettings.model_fields}
         found = sources()[source]
         self._rate: Rate = keys.pop("rate", found.rate)
+        self._found = found
         fields = found.settings.model_fields.items()
         secrets = [key for key, field in fields if field.annotation is SecretStr]
         table = {
@@ -77,6 +78,7 @@ class Bench:
             "base_url": base_url,
             **dict.fromkeys(secrets, "env:SYSTEMS_TEST_TOKEN"),
             "poll_interval_seconds": 0.2,
+            "poll_interval_seconds_max": 0.2,
             **keys,
         }
         self.settings = checked(found.settings, table, "[[accounts]]")
@@ -92,7 +94,7 @@ class Bench:
         for transaction in self.sink.transactions:
             table.apply(transaction.records)
         around = Surroundings(KAFKA, self.poller, EagerClock(), table, self.sink)
-        self._account = Account(around, self.settings, self._rate)
+        self._account = Account(around, self.settings, self._rate, self._found.login(self.settings))
         self.streams = {task.facts.name: task for task in stream_tasks(self._account)}
         self._tasks = [
             asyncio.create_task(task.run())

@@ -26,6 +26,7 @@ from services.poller.source import (
     SETTLE_WEIGHT,
     WATCH_WEIGHT,
     AccountSettings,
+    Due,
     Facts,
     Found,
     Page,
@@ -38,6 +39,7 @@ from services.poller.source import (
     Sweep,
     Unreadable,
 )
+from services.poller.verbatim import unreadable
 
 RATE = Rate(per_second=20, burst=20)  # a test key is allowed 25 a second, a live one ten times that
 RESOURCE = "fulfillments"
@@ -115,6 +117,8 @@ class Listing:
             self.weight,
             self.interval_seconds,
             digest([settings.base_url, settings.start_from if self.once else None]),
+            interval_seconds_max=settings.poll_interval_seconds_max,
+            rewinds=not self.once,
             options=settings.options,
         )
 
@@ -252,25 +256,24 @@ def _read(body: bytes, now: datetime, settings: Settings) -> Found | Rejected:
         record = _decode_fulfillment(body)
         created_at = _instant(record.created_time)
     except NOT_JSON as error:
-        reason, _, path = str(error).partition(" - at ")
-        return Rejected(_id_at_any_price(body), path.strip("`") or "$", reason, body)
+        return unreadable(body, error, "id")
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
         return Rejected(record.id, "$.createdTime", f"not an instant: {error}", body)
     if not record.id:
         return Rejected("", "$.id", "id is empty", body)
-    return Found(record.id, body, created_at, _due_in_seconds(body, now - created_at, settings))
+    return Found(record.id, body, created_at, _due(body, now - created_at, settings))
 
 
-def _due_in_seconds(body: bytes, age: timedelta, settings: Settings) -> float | None:
+def _due(body: bytes, age: timedelta, settings: Settings) -> Due | None:
     """When a fulfillment is read again by its id (design 4, watch mark)."""
     seconds, poll_seconds = age.total_seconds(), settings.poll_interval_seconds
     if seconds >= settings.watch_days * DAY_SECONDS:
         return None
     if _awaits_tracking(body):
-        return poll_seconds
+        return Due("watch", poll_seconds)
     ahead = [step - seconds for step in settings.watch_after_seconds if step > seconds]
     longest = max(settings.watch_after_seconds)
-    return max(poll_seconds, min(ahead, default=longest - seconds % longest))
+    return Due("watch", max(poll_seconds, min(ahead, default=longest - seconds % longest)))
 
 
 def _awaits_tracking(body: bytes) -> bool:
@@ -288,13 +291,3 @@ def _instant(value: str | dict[str, Any]) -> datetime:
         return parse_instant(value)
     local = parse_instant(JAVA_TIME.format_map({"nano": 0, **value}))
     return local - timedelta(seconds=value.get("offset", {}).get("totalSeconds", 0))
-
-
-def _id_at_any_price(body: bytes) -> str:
-    """The id of a record that is wrong elsewhere, else ""."""
-    try:
-        value = msgspec.json.decode(body)
-    except NOT_JSON:
-        return ""  # its bytes are all there is
-    found = isinstance(value, dict) and value.get("id")
-    return found if isinstance(found, str) else ""

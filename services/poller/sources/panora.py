@@ -6,19 +6,18 @@ marks tell what is new.  A page that Panora cannot put together is read one reco
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
-from uuid import UUID
 
 import msgspec
 from pydantic import Field
 
 from schemas.cursor import Cursor
 from schemas.message import digest, iso
+from services.poller.scanning import FROM_THE_START, Row, following
 from services.poller.source import (
     HEAD_WEIGHT,
     AccountSettings,
@@ -34,13 +33,15 @@ from services.poller.source import (
     Sweep,
     Unreadable,
 )
+from services.poller.verbatim import unreadable
 
-RATE = Rate(per_second=1.5, burst=10, shared=True)  # 100 in 60 s for each address, any key
+RATE = Rate(  # 100 in 60 s for each address, any key
+    1.5, 10, shared=True, remaining="x-ratelimit-remaining", reset="x-ratelimit-reset"
+)
 RESOURCE = "fulfillments"
 PATH = "/ecommerce/fulfillments"
 PAGE_SIZE = 100
 OVERLAP_ROWS = 2  # asked for on top: what two neighboring pages share when no instant is shared
-TIMES_MAX = 16  # how much wider a page is made that one instant fills
 RESTARTS_MAX = 3  # of one pass whose place in the list was deleted
 VOLATILE = frozenset({"modified_at"})  # moves at every sync, changed or not
 
@@ -91,19 +92,10 @@ def meaning(response: Response) -> int:
     return 200 if any(text in message for text in GOES_ON) else 500
 
 
-class _Row(NamedTuple):
-    """A readable record and the instant that the list is sorted by, as it was written."""
-
-    found: Found
-    stamp: object
-
-
 @dataclass(frozen=True)
 class Scan:
     """A pass over `GET /ecommerce/fulfillments`, oldest record first (public: panora code).
 
-    Records of one instant come in any order, another one in each answer.  So the next page begins
-    at the last record that is older than this page's last: all that may still hide is younger.
     A sweep with `ids` reads those by `GET /ecommerce/fulfillments/{id}` (panora seed) and goes on
     with `then`.
     """
@@ -121,6 +113,7 @@ class Scan:
             settings.poll_interval_seconds,
             digest([settings.base_url, settings.remote_data]),
             PAGE_SIZE,
+            interval_seconds_max=settings.poll_interval_seconds_max,
             volatile=VOLATILE,
             meaning=meaning,
         )
@@ -135,7 +128,7 @@ class Scan:
         return {
             "started_at": None if ids else iso(now),
             "first": cursor.position is None,
-            **_FROM_THE_START,
+            **FROM_THE_START,
             "restarts": 0,
             "ids": list(ids),
             "then": None,
@@ -165,14 +158,14 @@ class Scan:
         except NOT_JSON as error:
             raise Unreadable(f"not a page of fulfillments: {error}") from error
         read = [_read_row(bytes(raw), history=sweep["first"]) for raw in envelope.data]
-        rows = [row for row in read if isinstance(row, _Row)]
+        rows = [row for row in read if isinstance(row, Row)]
         rejected = tuple(row for row in read if isinstance(row, Rejected))
-        following = _following(sweep, rows, envelope.next_cursor)
+        onward = following(sweep, rows, envelope.next_cursor)
         if sweep["bare"] and rows:
             # It only told the ids: the records are read one by one, remote data and all.
             ids = [row.found.upstream_id for row in rows]
-            return Page((), rejected, {**sweep, "bare": False, "ids": ids, "then": following})
-        return _page(sweep, [row.found for row in rows], following, *rejected)
+            return Page((), rejected, {**sweep, "bare": False, "ids": ids, "then": onward})
+        return _page(sweep, [row.found for row in rows], onward, *rejected)
 
     def _read_single(self, sweep: Sweep, raw: bytes) -> Page:
         """One record of a page that could not be had whole."""
@@ -190,53 +183,11 @@ class Scan:
         return _page(sweep, (row.found,), _after_single(sweep))
 
 
-_FROM_THE_START: Sweep = {"cursor": None, "milestone": None, "pages": 0, "times": 1, "bare": False}
-
-
 def _page(
     sweep: Sweep, found: Sequence[Found], following: Sweep | None, *rejected: Rejected
 ) -> Page:
     position = sweep["started_at"] if following is None else None
     return Page(tuple(found), rejected, following, position)
-
-
-def _following(sweep: Sweep, rows: list[_Row], next_cursor: str | None) -> Sweep | None:
-    """The progress after a page; None when it was the last one."""
-    if not next_cursor:
-        return None
-    place = _place(rows) if _is_an_id(next_cursor) else next_cursor
-    if place is None:
-        times = sweep["times"] * 2
-        if times <= TIMES_MAX:
-            return {**sweep, "bare": False, "times": times}
-        place = next_cursor  # what slides past this border is left to the next pass
-    if place in (sweep["cursor"], sweep["milestone"]):
-        raise Unreadable(f"the list leads back to cursor {place[:80]}: the pass would never end")
-    pages = sweep["pages"] + 1
-    # Remembered at each power of two, so a ring of any length is met again.
-    milestone = place if pages & (pages - 1) == 0 else sweep["milestone"]
-    moved = {"cursor": place, "milestone": milestone, "pages": pages}
-    return {**sweep, **_FROM_THE_START, **moved}
-
-
-def _place(rows: list[_Row]) -> str | None:
-    """The cursor of the last record before the last instant; None when that gets no further."""
-    if not rows:
-        return None
-    ends = (rows[0].stamp, rows[-1].stamp)
-    inner = next((row for row in reversed(rows) if row.stamp != ends[1]), None)
-    if inner is None or inner.stamp == ends[0]:
-        return None
-    return b64encode(inner.found.upstream_id.encode()).decode()
-
-
-def _is_an_id(cursor: str) -> bool:
-    """Whether cursors still are base64 of a record's id (public: panora code)."""
-    try:
-        UUID(b64decode(cursor, validate=True).decode())
-    except ValueError:
-        return False
-    return True
 
 
 def _recovered(sweep: Sweep, message: str) -> Page:
@@ -245,7 +196,7 @@ def _recovered(sweep: Sweep, message: str) -> Page:
         if sweep["restarts"] >= RESTARTS_MAX:
             raise Unreadable("the place in the list was deleted again and again")
         restarts = {"restarts": sweep["restarts"] + 1}
-        return Page(sweep={**sweep, **_FROM_THE_START, **restarts})
+        return Page(sweep={**sweep, **FROM_THE_START, **restarts})
     if RECORD_IS_GONE in message and sweep["ids"]:
         return _page(sweep, (), _after_single(sweep))
     if NO_REMOTE_DATA in message and not sweep["bare"]:
@@ -288,13 +239,12 @@ def _message(body: bytes) -> str:
         return ""
 
 
-def _read_row(body: bytes, *, history: bool) -> _Row | Rejected:
+def _read_row(body: bytes, *, history: bool) -> Row | Rejected:
     """The sort key may be anything: it is compared with its neighbors only."""
     try:
         record = _decode_fulfillment(body)
     except NOT_JSON as error:
-        reason, _, path = str(error).partition(" - at ")
-        return Rejected("", path.strip("`") or "$", reason, body)
+        return unreadable(body, error, "id")
     if not record.id:
         return Rejected("", "$.id", "id is empty", body)
-    return _Row(Found(record.id, body, history=history), record.created_at)
+    return Row(Found(record.id, body, history=history), record.created_at)

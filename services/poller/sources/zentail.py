@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 from urllib.parse import quote
 
 import msgspec
@@ -26,6 +26,7 @@ from services.poller.source import (
     SETTLE_WEIGHT,
     WATCH_WEIGHT,
     AccountSettings,
+    Due,
     Facts,
     Found,
     Page,
@@ -39,7 +40,7 @@ from services.poller.source import (
     Unreadable,
     pinned,
 )
-from services.poller.verbatim import NOT_JSON, legible, slices
+from services.poller.verbatim import NOT_JSON, legible, slices, unreadable
 
 RATE = Rate(per_second=9, burst=9)  # the vendor drains 10 a second; one is left to others
 RESOURCE = "orders"
@@ -106,7 +107,14 @@ class Listing:
         start_from = self.settings.start_from if self.once else None
         fingerprint = digest([self.settings.base_url, self.statuses, start_from])
         return Facts(
-            self.name, RESOURCE, self.weight, self.interval_seconds, fingerprint, PAGE_SIZE
+            self.name,
+            RESOURCE,
+            self.weight,
+            self.interval_seconds,
+            fingerprint,
+            PAGE_SIZE,
+            interval_seconds_max=self.settings.poll_interval_seconds_max,
+            rewinds=not self.once,
         )
 
     def begin(self, cursor: Cursor, now: datetime, ids: Sequence[str]) -> Sweep:
@@ -231,15 +239,13 @@ _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
 _decode_order = msgspec.json.Decoder(_Order).decode
 _decode_status = msgspec.json.Decoder(_Status).decode
-_decode_any = msgspec.json.Decoder(Any).decode
 
 
 def _read_order(body: bytes, settings: Settings) -> Row | Rejected:
     try:
         order, copy = legible(_decode_order, body)
     except NOT_JSON as error:
-        reason, _, path = str(error).partition(" - at ")
-        return Rejected(_id_at_any_price(body), path.strip("`") or "$", reason, body)
+        return unreadable(body, error, "orderNumber")
     upstream_id = str(order.orderNumber)
     try:
         updated_at = parse_instant(order.lastUpdatedTs)
@@ -249,21 +255,11 @@ def _read_order(body: bytes, settings: Settings) -> Row | Rejected:
         return Rejected("", "$.orderNumber", "orderNumber is empty", body)
     if copy is not body and "\ufffd" in upstream_id:  # others may differ in what is unreadable
         return Rejected("", "$.orderNumber", "orderNumber is not valid Unicode", body)
-    found = Found(upstream_id, body, updated_at, _due_in_seconds(copy, settings))
+    found = Found(upstream_id, body, updated_at, _due(copy, settings))
     return Row(found, order.lastUpdatedTs, updated_at)
 
 
-def _id_at_any_price(body: bytes) -> str:
-    """The order number of a record that is wrong elsewhere, else ""."""
-    try:
-        value, _ = legible(_decode_any, body)
-    except NOT_JSON:
-        return ""  # its bytes are all there is
-    number = value.get("orderNumber") if isinstance(value, dict) else None
-    return str(number) if isinstance(number, int | str) and not isinstance(number, bool) else ""
-
-
-def _due_in_seconds(body: bytes, settings: Settings) -> float | None:
+def _due(body: bytes, settings: Settings) -> Due | None:
     """When an order is read again by its id: until its status says that no package will come."""
     if settings.mode == "list":
         return None
@@ -271,4 +267,4 @@ def _due_in_seconds(body: bytes, settings: Settings) -> float | None:
         status = _decode_status(body).status
     except NOT_JSON:
         status = None  # a status we cannot read is not a closed one
-    return None if status in CLOSED else settings.poll_interval_seconds
+    return None if status in CLOSED else Due("orders", settings.poll_interval_seconds)

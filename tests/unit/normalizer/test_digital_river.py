@@ -182,9 +182,10 @@ def test_more_canceled_is_told_and_less_is_not() -> None:
         for change in event.data.changes
     ]
     assert figures == [[[], ["2"]], [["1"], ["3"]]]
-    assert [event.type for event in events][-2:] == [
+    assert [event.type for event in events][-3:] == [
         "package.removed",
         "fulfillment.items_canceled",
+        "fulfillment.canceled",
     ]
     assert len({event.id for event in events}) == len(events)
 
@@ -192,12 +193,19 @@ def test_more_canceled_is_told_and_less_is_not() -> None:
 def test_a_cancellation_seen_in_the_same_instant_is_told_too() -> None:
     """Equal but different: the later record wins, also when only the canceled part differs."""
     events = told(record(item(0, 1)), record(item(0, 2)), apart_seconds=0)
-    assert [event.type for event in events] == ["fulfillment.items_canceled"] * 2
+    assert [event.type for event in events] == [
+        "fulfillment.items_canceled",
+        "fulfillment.canceled",
+        "fulfillment.items_canceled",
+    ]
 
 
 def test_a_pure_cancellation_is_told_at_first_sight() -> None:
     """Nothing else ever shows it."""
-    assert [event.type for event in told(record(item(0, 3)))] == ["fulfillment.items_canceled"]
+    assert [event.type for event in told(record(item(0, 3)))] == [
+        "fulfillment.items_canceled",
+        "fulfillment.canceled",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -80,8 +80,14 @@ def told(*orders: dict[str, Any]) -> list[list[str]]:
         pytest.param(
             order(box(A), status="PENDING"),
             order(status="CANCELLED", updated=1),
-            ["package.removed"],
+            ["package.removed", "fulfillment.canceled"],
             id="canceled",
+        ),
+        pytest.param(
+            order(status="CANCELLED"),
+            order(SHIPPED, status="SHIPPED", updated=1),
+            ["package.created", "package.shipped", "fulfillment.reopened", "fulfillment.shipped"],
+            id="a cancellation taken back",
         ),
         pytest.param(
             order(box(A, tracking="T1"), box({"CUP": 3}), box({"PAN": 1}), status="PENDING"),

@@ -64,3 +64,27 @@ def test_a_stream_that_left_holds_up_nobody() -> None:
     assert budget.claim("head", 8, 1.0) > 0.0
     budget.leave("gone")
     assert budget.claim("head", 8, 1.0) == 0.0
+
+
+TOLD = Rate(2, 10, remaining="x-left", reset="x-reset")
+
+
+def test_what_the_upstream_says_is_left_counts() -> None:
+    """Others use the same address; with nothing left it waits until the reset."""
+    budget = Budget(TOLD, 0)
+    budget.told({"x-left": "1", "x-reset": "30"}, 0)
+    assert budget.claim("a", 8, 0) == 0
+    assert budget.claim("a", 8, 0) > 0
+    budget.told({"x-left": "0", "x-reset": "30"}, 1)
+    assert budget.claim("a", 8, 1) == 30
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"x-left": "many"}, {"x-left": "-1"}, {"x-reset": "5"}, {"x-left": "500"}]
+)
+def test_headers_that_tell_nothing_change_nothing(headers: dict[str, str]) -> None:
+    """Nor does more than the burst."""
+    budget = Budget(TOLD, 0)
+    budget.told(headers, 0)
+    assert [budget.claim("a", 8, 0) for _ in range(10)] == [0.0] * 10
+    assert budget.claim("a", 8, 0) > 0

@@ -13,7 +13,7 @@ from schemas.raw import Provenance
 from schemas.topics import CURSORS, RAW
 from services.poller.composing import Composed, Reading, compose
 from services.poller.marks import Marks, content_digest
-from services.poller.source import Facts, Found, Page, Rejected
+from services.poller.source import Due, Facts, Found, Page, Rejected
 
 KAFKA = KafkaSettings(prefix="t")
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -57,7 +57,8 @@ class State:
 
 
 def found(number: int, text: str = "a", *, at: datetime = NOW, due: float | None = None) -> Found:
-    return Found(str(number), json.dumps({"n": number, "t": text}).encode(), at, due)
+    body = json.dumps({"n": number, "t": text}).encode()
+    return Found(str(number), body, at, None if due is None else Due("orders", due))
 
 
 def observed(composed: Composed) -> list[datetime]:
@@ -184,16 +185,16 @@ def test_watched_records_are_due_by_their_marks() -> None:
     """Unchanged and still open costs no record; closed ones are not read again."""
     state = State()
     state.write(Page((found(1, due=60.0), found(2, due=30.0), found(3))))
-    assert state.marks.due(NOW, 5) == []
-    assert state.marks.next_due() == NOW + timedelta(seconds=30)
-    assert state.marks.due(NOW + timedelta(seconds=60), 5) == ["2", "1"]
+    assert state.marks.due("orders", NOW, 5) == []
+    assert state.marks.next_due("orders") == NOW + timedelta(seconds=30)
+    assert state.marks.due("orders", NOW + timedelta(seconds=60), 5) == ["2", "1"]
     composed = state.write(Page((found(2, due=30.0),)), NOW + timedelta(seconds=60))
     assert (composed.marks, composed.unchanged) == ({}, 1)
-    assert state.marks.due(NOW + timedelta(seconds=60), 5) == ["1"]
+    assert state.marks.due("orders", NOW + timedelta(seconds=60), 5) == ["1"]
     state.write(Page((found(1),)), NOW + timedelta(seconds=60))
-    assert state.marks.due(NOW + timedelta(days=1), 5) == ["2"]
+    assert state.marks.due("orders", NOW + timedelta(days=1), 5) == ["2"]
     state.restore(NOW)
-    assert state.marks.due(NOW + timedelta(days=1), 5) == ["2"]
+    assert state.marks.due("orders", NOW + timedelta(days=1), 5) == ["2"]
 
 
 def test_a_record_due_soon_goes_along_with_one_that_is_due_now() -> None:
@@ -201,9 +202,9 @@ def test_a_record_due_soon_goes_along_with_one_that_is_due_now() -> None:
     state = State()
     state.write(Page((found(1, due=60.0), found(2, due=70.0), found(3, due=90.0))))
     slack = timedelta(seconds=20)
-    assert state.marks.due(NOW + timedelta(seconds=59), 5, slack) == []
-    assert state.marks.due(NOW + timedelta(seconds=60), 5, slack) == ["1", "2"]
-    assert state.marks.due(NOW + timedelta(seconds=60), 1, slack) == ["1"]
+    assert state.marks.due("orders", NOW + timedelta(seconds=59), 5, slack) == []
+    assert state.marks.due("orders", NOW + timedelta(seconds=60), 5, slack) == ["1", "2"]
+    assert state.marks.due("orders", NOW + timedelta(seconds=60), 1, slack) == ["1"]
 
 
 def test_a_rejected_record_is_set_aside_once() -> None:
@@ -220,9 +221,9 @@ def test_a_watched_record_that_is_rejected_is_not_asked_for_again() -> None:
     """An absent child: dead letter, go on."""
     state = State()
     state.write(Page((found(1, due=0.0),)))
-    assert state.marks.due(NOW, 1) == ["1"]
+    assert state.marks.due("orders", NOW, 1) == ["1"]
     state.write(Page(rejected=(Rejected("1", "", "404", b"gone"),)))
-    assert state.marks.due(NOW + timedelta(days=9), 1) == []
+    assert state.marks.due("orders", NOW + timedelta(days=9), 1) == []
     assert state.marks.get("1") is not None
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from bus.settings import checked
 from schemas.cursor import Cursor
-from services.poller.source import Page, Request, Response, Stream, Unreadable
+from services.poller.source import Due, Page, Request, Response, Stream, Unreadable
 from services.poller.sources import digital_river
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -94,7 +94,7 @@ def test_without_watch_days_nothing_is_read_again_by_its_id() -> None:
     """No stream for it, no mark that is due."""
     with pytest.raises(KeyError):
         stream("watch", watch_days=0)
-    assert read([record()], watch_days=0).found[0].due_in_seconds is None
+    assert read([record()], watch_days=0).found[0].due is None
 
 
 def test_the_key_goes_out_as_bearer_with_the_pinned_version() -> None:
@@ -134,7 +134,7 @@ def test_young_fulfillments_are_read_again_by_age(
 ) -> None:
     """Without a number at each poll, with one at 1 h, 6 h, then daily, for 30 days."""
     (found,) = read([record(age_seconds=age, trackingNumber=number)]).found
-    assert found.due_in_seconds == due
+    assert found.due == (None if due is None else Due("watch", due))
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_young_fulfillments_are_read_again_by_age(
 )
 def test_a_cancellation_waits_for_no_number(items: Any, due: float) -> None:
     """Only what was fulfilled does; what cannot be read may yet be corrected."""
-    assert read([record(items=items)]).found[0].due_in_seconds == due
+    assert read([record(items=items)]).found[0].due == Due("watch", due)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_both_forms_of_a_time_are_read(created: Any, expected: datetime) -> None
     [
         ("no object", "", "$"),
         ({"id": "a"}, "a", "$"),
-        ({"id": 7, "createdTime": "2026-02-28T12:00:00Z"}, "", "$.id"),
+        ({"id": 7, "createdTime": "2026-02-28T12:00:00Z"}, "7", "$.id"),
         ({"id": "", "createdTime": "2026-02-28T12:00:00Z"}, "", "$.id"),
         ({"id": "a", "createdTime": None}, "a", "$.createdTime"),
         ({"id": "a", "createdTime": "soon"}, "a", "$.createdTime"),

@@ -60,7 +60,7 @@ async def test_a_credential_that_no_header_can_carry_is_not_shown(token: str) ->
     http = Http(SystemClock(), 5)
     try:
         url = f"http://127.0.0.1:{port}/"
-        outcome = await http.get(Request(url, headers={"Authorization": token}))
+        outcome = await http.send(Request(url, headers={"Authorization": token}))
     finally:
         await http.close()
         server.close()

@@ -20,6 +20,7 @@ from bus.transaction import Transaction
 from schemas.cursor import Cursor
 from schemas.topics import CURSORS
 from services.poller.account import Account, Surroundings
+from services.poller.scanning import TIMES_MAX
 from services.poller.settings import PollerSettings
 from services.poller.slot import home_of
 from services.poller.source import Page, Response, Sweep, Unreadable
@@ -167,7 +168,7 @@ def followed(bodies: Iterable[bytes]) -> None:
     """Read pages one after the other, as wide as they get."""
     sweep = begun()
     for body in bodies:
-        sweep = read(body, {**sweep, "times": panora.TIMES_MAX}).sweep or begun()
+        sweep = read(body, {**sweep, "times": TIMES_MAX}).sweep or begun()
 
 
 @pytest.mark.parametrize(

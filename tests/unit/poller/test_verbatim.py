@@ -59,7 +59,7 @@ def test_an_order_asked_for_by_its_id_may_have_an_odd_field(value: bytes) -> Non
     (found,) = one.read(sweep, Response(200, {}, b"\n " + body + b"\n", NOW)).found
 
     assert found.body == body
-    assert found.due_in_seconds is None
+    assert found.due is None
 
 
 def test_a_number_that_is_no_unicode_is_nobodys_id() -> None:

@@ -1,0 +1,76 @@
+"""What came of a request: a page to write, or what is to happen instead.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from services.poller.answers import Answer, answer_to, answer_to_failure
+from services.poller.source import (
+    Failure,
+    Page,
+    Parent,
+    Refused,
+    Rejected,
+    Response,
+    Stream,
+    Sweep,
+    Unreadable,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that was made: where in a pass, for which ids or for how many records.
+
+    `attempt` counts the failures in a row before it.
+    """
+
+    sweep: Sweep
+    ids: Sequence[str]
+    limit: int
+    attempt: int
+
+    @property
+    def count(self) -> int:
+        """For how many records it was."""
+        return len(self.ids) or self.limit
+
+    def answer_to_failure(self, failure: Failure, chance: float) -> Answer:
+        """The row for no usable answer."""
+        return answer_to_failure(failure, limit=self.count, attempt=self.attempt, chance=chance)
+
+
+def understood(
+    stream: Stream, asked: Asked, outcome: Response | Failure, *, chance: float, now: datetime
+) -> tuple[Page | None, Answer]:
+    """The page to write, if any, and what the answer means."""
+    if isinstance(outcome, Failure):
+        return None, asked.answer_to_failure(outcome, chance)
+    facts, meant = stream.facts, stream.facts.meaning(outcome)
+    child = bool(facts.ids_max)
+    answer = answer_to(
+        meant, outcome.headers, child=child, attempt=asked.attempt, chance=chance, now=now
+    )
+    if meant != outcome.status:
+        answer = replace(answer, reason=f"{answer.reason} (said as {outcome.status})")
+    if answer.action == "set_aside" and len(asked.ids) > 1:
+        return None, Answer("halve", answer.reason)  # one of them is wrong, not all
+    if answer.action == "set_aside":
+        return _set_aside(asked.ids, facts.parents, answer, outcome), answer
+    if answer.action != "read":
+        return None, answer
+    try:
+        return stream.read(asked.sweep, outcome), answer
+    except Unreadable as error:
+        return None, asked.answer_to_failure(Failure("unreadable", str(error)), chance)
+    except Refused as error:
+        return None, Answer("stop", str(error))
+
+
+def _set_aside(ids: Sequence[str], parents: str, answer: Answer, response: Response) -> Page:
+    """What was asked for by its id is not to be had; it is not asked for again."""
+    rejected = (Rejected(one, "", answer.reason, response.body, parents) for one in ids)
+    read = (Parent(one, read_at=response.requested_at) for one in ids if parents)
+    return Page(rejected=tuple(rejected), parents=tuple(read))
