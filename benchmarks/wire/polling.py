@@ -1,0 +1,110 @@
+"""Polling measured where it happens: real HTTP, real transactions, one slot's writer.
+
+No rate of an upstream holds it back here; all else is as a slot runs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import httpx2
+
+from bus.clock import Clock, SystemClock
+from bus.committer import Committer
+from bus.errors import RetryLater
+from bus.settings import KafkaSettings, checked
+from bus.table import Table
+from bus.transaction import Writer
+from schemas.message import iso
+from schemas.topics import CURSORS
+from services.poller.account import Account, Surroundings
+from services.poller.settings import PollerSettings
+from services.poller.slot import stream_tasks
+from services.poller.source import AccountSettings, Rate
+from services.poller.sources import zentail
+
+UNLIMITED = Rate(per_second=1e9, burst=1e9)
+TOKEN = "SHIPFEED_BENCH_TOKEN"  # noqa: S105 - the name of a variable
+WAIT_SECONDS = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """So many accounts at once, each reading the same pages from `base_url`."""
+
+    base_url: str
+    began_at: datetime
+    starts: Sequence[str]
+    accounts: int
+
+    @property
+    def pages(self) -> int:
+        """How many are fetched in a pass of all accounts."""
+        return self.accounts * len(self.starts)
+
+    def settings(self, number: int) -> AccountSettings:
+        """An account that reads everything from the first page on, in every pass."""
+        os.environ[TOKEN] = "bench"
+        table = {
+            "source": "zentail",
+            "name": f"account-{number}",
+            "base_url": self.base_url,
+            "token": f"env:{TOKEN}",
+            "start_from": iso(self.began_at),
+            "settle_interval_seconds": 0.2,
+        }
+        return checked(zentail.Settings, table, "bench")
+
+
+async def bare_seconds(work: Workload, clock: Clock) -> float:
+    """How long it takes to only fetch every page, as many at once."""
+    began = clock.monotonic()
+    await asyncio.gather(*(_fetched(work) for _ in range(work.accounts)))
+    return clock.monotonic() - began
+
+
+async def _fetched(work: Workload) -> None:
+    async with httpx2.AsyncClient(trust_env=False) as client:
+        for start in work.starts:
+            params = {"lastUpdatedTs": start, "limit": "100"}
+            (await client.get(f"{work.base_url}/salesOrder", params=params)).raise_for_status()
+
+
+async def polled_seconds(work: Workload, kafka: KafkaSettings, slot: int) -> tuple[float, float]:
+    """The same fetched and committed: when all of it is new, and when nothing has changed."""
+    writer = Writer(kafka, f"{kafka.prefix}.poll.{slot}")
+    await writer.start()
+    table = Table(kafka, CURSORS, slot)
+    await table.restore()
+    committer = Committer(writer, _lost)
+    around = Surroundings(kafka, PollerSettings(), SystemClock(), table, committer)
+    accounts = [Account(around, work.settings(n), UNLIMITED) for n in range(work.accounts)]
+    try:
+        return await _pass(accounts, "backfill"), await _pass(accounts, "settle")
+    finally:
+        await asyncio.gather(*(account.close() for account in accounts))
+        await committer.close()
+
+
+async def _pass(accounts: Sequence[Account], stream: str) -> float:
+    """Until each account's stream has committed the end of its first pass."""
+    clock = accounts[0].around.clock
+    tasks = [task for one in accounts for task in stream_tasks(one) if task.facts.name == stream]
+    began = clock.monotonic()
+    running = [asyncio.create_task(task.run()) for task in tasks]
+    try:
+        while not all(task.cursor.position for task in tasks):
+            await clock.sleep(WAIT_SECONDS)
+        return clock.monotonic() - began
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+def _lost(error: RetryLater) -> None:
+    raise error
