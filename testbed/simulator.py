@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from testbed.faults import WIRE_FAULTS, Faults, misshape
 from testbed.http import Request, Response, json_response, serving
@@ -24,6 +24,14 @@ from testbed.throttle import LeakyBucket
 from testbed.world import World
 
 REQUESTS_KEPT_MAX = 20_000
+
+
+class Shown(NamedTuple):
+    """One upstream record as a poll sees it: of which resource, its id, its JSON."""
+
+    resource: str
+    upstream_id: str
+    body: dict[str, Any]
 
 
 def system_clock() -> datetime:
@@ -46,6 +54,7 @@ class Simulator(ABC):
     ) -> None:
         self.faults = Faults()
         self.requests: deque[dict[str, Any]] = deque(maxlen=REQUESTS_KEPT_MAX)
+        self.log: list[Shown] = []  # every version of every record, as it was written
         self.clock = clock
         self._world = world
         self._rows = Rows()
@@ -54,6 +63,14 @@ class Simulator(ABC):
     @abstractmethod
     def row(self, order: Order) -> Row:
         """An order of the world in this upstream's own shape."""
+
+    @abstractmethod
+    def shown(self, row: Row) -> list[Shown]:
+        """The upstream's records that a row stands for, without what moves by itself."""
+
+    @abstractmethod
+    def touched(self, row: Row, at: datetime) -> Row:
+        """The row with nothing changed but its last update, where this upstream shows one."""
 
     @abstractmethod
     def answer(self, request: Request, now: datetime) -> Response:
@@ -93,6 +110,13 @@ class Simulator(ABC):
         """Write a record; a `late_write` fault (match: its key) may hide it for a while."""
         fault = self.faults.take({"late_write"}, str(row.key))
         self._rows.put(row, late_seconds=fault.seconds if fault else 0.0)
+        self.log += self.shown(row)
+
+    def touch(self, key: int) -> None:
+        """Write a record again as it is, last updated now."""
+        row = next((row for row in self.visible(self.clock()) if row.key == key), None)
+        assert row is not None, f"no record {key} to touch"
+        self.write(self.touched(row, self.clock()))
 
     def visible(self, now: datetime) -> list[Row]:
         """The records readers see, oldest update first, ties by key."""
@@ -101,6 +125,20 @@ class Simulator(ABC):
     def finished(self, now: datetime) -> bool:
         """Nothing will change any more by itself."""
         return self._rows.settled(now) and (self._world is None or self._world.finished(now))
+
+    def shift(self, request: Request, key: int) -> None:
+        """A `shifting_page` fault touches a record of the page just read: the rest moves up."""
+        if self.faults.take({"shifting_page"}, request.target):
+            self.touch(key)
+
+    def with_bad_record(self, request: Request, page: list[Any], **wrong: Any) -> list[Any]:
+        """A `bad_record` fault adds its `record`, else a copy of one with fields that are wrong."""
+        fault = self.faults.take({"bad_record"}, request.target) if page else None
+        if fault is None:
+            return page
+        middle = len(page) // 2
+        record = {**page[middle], **wrong} if fault.record is None else fault.record
+        return [*page[:middle], record, *page[middle:]]
 
     def _live(self, now: datetime) -> None:
         for order in self._world.advance(now) if self._world else ():

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import pkgutil
 from datetime import datetime
-from importlib import import_module
 
-import testbed.simulators
 from testbed.process import run_until_stopped
 from testbed.simulator import system_clock
+from testbed.simulators import simulators
 from testbed.world import DURATION_SECONDS_DEFAULT, ORDERS_DEFAULT, World
 
 # Far above what a demo asks: its world lasts seconds, throttling would only slow it.
@@ -29,7 +27,7 @@ def main() -> None:
         account=arguments.account,
         package_ids=arguments.package_ids,
     )
-    simulator = import_module(f"testbed.simulators.{arguments.source}").simulate(
+    simulator = simulators()[arguments.source].simulate(
         world,
         token=arguments.token,
         requests_per_second=arguments.requests_per_second,
@@ -39,11 +37,14 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    modules = pkgutil.iter_modules(testbed.simulators.__path__)
-    sources = sorted(module.name for module in modules if not module.name.startswith("_"))
     parser = argparse.ArgumentParser(prog="python -m testbed.simulators", description=__doc__)
     add = parser.add_argument
-    add("--source", choices=sources, default="zentail", help="which upstream to stand in for")
+    add(
+        "--source",
+        choices=sorted(simulators()),
+        default="zentail",
+        help="which upstream to stand in for",
+    )
     add("--account", default="acme", help="account name the truth is kept under")
     add("--seed", type=int, default=7, help="fixes everything that happens")
     add("--orders", type=int, default=ORDERS_DEFAULT)

@@ -19,7 +19,7 @@ from uuid import NAMESPACE_OID, uuid5
 from testbed.http import Request, Response, json_response
 from testbed.orders import Line, Order, Package
 from testbed.rows import Row
-from testbed.simulator import Simulator, system_clock
+from testbed.simulator import Shown, Simulator, system_clock
 from testbed.world import World
 
 PAGE_SIZE_DEFAULT = 10
@@ -48,6 +48,8 @@ PAGING = {"limit", "startingAfter", "endingBefore", "ids"}
 KNOWN = {"skuId", *PAGING, *EXACT, *TIMES}
 
 Body = dict[str, Any]
+
+ACCOUNT: dict[str, Any] = {}
 
 
 class DigitalRiverSimulator(Simulator):
@@ -100,6 +102,14 @@ class DigitalRiverSimulator(Simulator):
             self._serial(body["id"])
             body["createdTime"] = self._created.setdefault(body["id"], _stamp(order.updated_at))
         return Row(order.number, order.updated_at, {"fulfillments": bodies})
+
+    def shown(self, row: Row) -> list[Shown]:
+        """Each fulfillment of the order."""
+        return [Shown("fulfillments", body["id"], body) for body in row.body["fulfillments"]]
+
+    def touched(self, row: Row, at: datetime) -> Row:
+        """Nothing shows it: a fulfillment has no time of update."""
+        return Row(row.key, at, row.body)
 
     def refusal(self, status: int, message: str, parameter: str = "") -> Response:
         """An error in the shape of this API."""
@@ -160,17 +170,8 @@ class DigitalRiverSimulator(Simulator):
         else:
             start = 0 if at is None else at + 1
             page, more = wanted[start : start + page_size], start + page_size < len(wanted)
-        return json_response(200, {"hasMore": more, "data": self._with_bad_record(request, page)})
-
-    def _with_bad_record(self, request: Request, page: list[Any]) -> list[Any]:
-        """A `bad_record` fault adds its `record`, else one whose items are no array."""
-        fault = self.faults.take({"bad_record"}, request.target) if page else None
-        if fault is None:
-            return page
-        middle = len(page) // 2
-        bad = {**page[middle], "id": "ful_bad", "items": "none"}
-        record = bad if fault.record is None else fault.record
-        return [*page[:middle], record, *page[middle:]]
+        data = self.with_bad_record(request, page, id="ful_bad", items="none")
+        return json_response(200, {"hasMore": more, "data": data})
 
 
 def simulate(

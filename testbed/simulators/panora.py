@@ -18,7 +18,7 @@ from uuid import UUID, uuid5
 from testbed.http import Request, Response, json_response
 from testbed.orders import Order, Package, is_shipped
 from testbed.rows import Row
-from testbed.simulator import Simulator, system_clock
+from testbed.simulator import Shown, Simulator, system_clock
 from testbed.world import World
 
 LIMIT_DEFAULT = 50
@@ -30,6 +30,8 @@ SPACE = UUID("801f9ede-c698-4e66-a7fc-48d19eebaa4f")
 PATH = "/ecommerce/fulfillments"
 
 Fulfillment = dict[str, Any]
+
+ACCOUNT: dict[str, Any] = {}
 
 
 class PanoraSimulator(Simulator):
@@ -93,6 +95,14 @@ class PanoraSimulator(Simulator):
         self._target = request.target
         return super().handle(request)
 
+    def shown(self, row: Row) -> list[Shown]:
+        """Each fulfillment of the order; modified_at moves at every sync."""
+        return [Shown("fulfillments", one["id"], one) for one in row.body["fulfillments"]]
+
+    def touched(self, row: Row, at: datetime) -> Row:
+        """A sync moves every modified_at anyway."""
+        return Row(row.key, at, row.body)
+
     def refusal(self, status: int, message: str) -> Response:
         """An error in the shape of this API."""
         headers = {"Retry-After": "1"} if status == 429 else {}
@@ -155,7 +165,7 @@ class PanoraSimulator(Simulator):
         except LookupError as error:
             return self.refusal(500, str(error.args[0]))
         following = base64.b64encode(beyond[0]["id"].encode()).decode() if beyond else None
-        data = self._with_bad_record(request, shown)
+        data = self.with_bad_record(request, shown, id=None)
         return json_response(200, {"prev_cursor": cursor, "next_cursor": following, "data": data})
 
     def _retrieve(self, asked: str, request: Request, now: datetime) -> Response:
@@ -175,16 +185,6 @@ class PanoraSimulator(Simulator):
         if self._shuffled or self.faults.take({"shifting_page"}, request.target):
             self._chance.shuffle(rows)
         return sorted(rows, key=lambda row: (row["created_at"] is None, row["created_at"] or ""))
-
-    def _with_bad_record(self, request: Request, results: list[Any]) -> list[Any]:
-        """A `bad_record` fault adds its `record`, else one without an id."""
-        fault = self.faults.take({"bad_record"}, request.target) if results else None
-        if fault is None:
-            return results
-        middle = len(results) // 2
-        bad = {**results[middle], "id": None}
-        record = bad if fault.record is None else fault.record
-        return [*results[:middle], record, *results[middle:]]
 
     def _world_now(self, now: datetime) -> dict[str, Any]:
         """The truth, its orders under the ids that this upstream gives them."""

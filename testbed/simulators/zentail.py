@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from testbed.http import Request, Response, json_response
 from testbed.orders import Line, Order, OrderStatus, Package
 from testbed.rows import Row
-from testbed.simulator import Simulator, system_clock
+from testbed.simulator import Shown, Simulator, system_clock
 from testbed.world import World
 
 PAGE_SIZE_DEFAULT = 25
@@ -41,6 +41,8 @@ KNOWN_STATUSES = frozenset(STATUS_NAMES.values()) | {
     "CANCELED",
     "PARTIALLY_CANCELLED",
 }
+
+ACCOUNT: dict[str, Any] = {}
 
 
 class ZentailSimulator(Simulator):
@@ -73,15 +75,17 @@ class ZentailSimulator(Simulator):
         updated_at = datetime.fromisoformat(order["lastUpdatedTs"])
         self.write(Row(int(order["orderNumber"]), updated_at, order))
 
-    def touch(self, number: int) -> None:
-        """Move an order to the end of the listing: only its lastUpdatedTs changes, to now."""
-        row = self._row(number)
-        assert row is not None, f"no order {number} to touch"
-        self.put({**row.body, "lastUpdatedTs": _stamp(self.clock())})
-
     def row(self, order: Order) -> Row:
         """The order in its listing, as Zentail spells it."""
         return Row(order.number, order.updated_at, _order(order, package_ids=self._package_ids))
+
+    def shown(self, row: Row) -> list[Shown]:
+        """An order is one record."""
+        return [Shown("orders", str(row.key), row.body)]
+
+    def touched(self, row: Row, at: datetime) -> Row:
+        """Its lastUpdatedTs moves it to the end of the listing."""
+        return Row(row.key, at, {**row.body, "lastUpdatedTs": _stamp(at)})
 
     def refusal(self, status: int, message: str) -> Response:
         """An error in the shape of this API."""
@@ -123,9 +127,9 @@ class ZentailSimulator(Simulator):
         pagination: dict[str, Any] = {"hasNext": more, "nextToken": None}
         if more:
             pagination["nextToken"] = self._next_url(request, offset + size, query)
-            if self.faults.take({"shifting_page"}, request.target):
-                self.touch(page[0].key)
-        results = self._with_bad_record(request, [row.body for row in page])
+            self.shift(request, page[0].key)
+        bodies = [row.body for row in page]
+        results = self.with_bad_record(request, bodies, orderNumber=1, packages="none")
         return json_response(200, {"results": results, "pagination": pagination})
 
     def _next_url(self, request: Request, offset: int, query: dict[str, str]) -> str:
@@ -134,16 +138,6 @@ class ZentailSimulator(Simulator):
         origin = fault.host if fault else f"http://{request.headers.get('host', '127.0.0.1')}"
         token = base64.urlsafe_b64encode(json.dumps({"o": offset, "q": query}).encode()).decode()
         return f"{origin}{urlsplit(request.target).path}?nextToken={token.rstrip('=')}"
-
-    def _with_bad_record(self, request: Request, results: list[Any]) -> list[Any]:
-        """A `bad_record` fault adds its `record`, else one whose packages are no array."""
-        fault = self.faults.take({"bad_record"}, request.target) if results else None
-        if fault is None:
-            return results
-        middle = len(results) // 2
-        bad = {**results[middle], "orderNumber": 1, "packages": "none"}
-        record = bad if fault.record is None else fault.record
-        return [*results[:middle], record, *results[middle:]]
 
 
 def simulate(
