@@ -71,6 +71,13 @@ def numbers(bench: Bench) -> list[int]:
     return sorted(int(one.removeprefix("ful-")) for one in bench.ids)
 
 
+def due(bench: Bench) -> set[int]:
+    """The numbers of the orders that a list has found and nothing has read."""
+    marks, soon = bench.account.marks("orders"), ago(-60)
+    found = [one for stream in ("touched", "history") for one in marks.due(stream, soon, 10_000)]
+    return {int(one.removeprefix("633130-")) for one in found}
+
+
 def unthrottled(**keys: Any) -> ShoplazzaSimulator:
     """A simulator that never throttles."""
     rates = {"requests_per_second": 10_000, "burst": 10_000}
