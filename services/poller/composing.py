@@ -162,7 +162,7 @@ def _judge(
 
 def _readable_again(found: Found, requested_at: datetime, marks: Marks) -> bool:
     """Whether a list can bring it again: history beyond the settle horizon is read once."""
-    return found.updated_at is None or found.updated_at >= requested_at - marks.keep
+    return found.again or found.updated_at is None or found.updated_at >= requested_at - marks.keep
 
 
 def _remember(composed: Composed, marks: Marks, mark: Mark, *, wanted: bool) -> None:
