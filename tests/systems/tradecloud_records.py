@@ -10,8 +10,9 @@ from schemas.events import FulfillmentEvent
 from schemas.fulfillment import Fulfillment, RawRef
 from services.normalizer.mappers.tradecloud import map as map_record
 from services.normalizer.merge import merge
+from services.poller.source import Rate
 from testbed.simulators.tradecloud import TradecloudSimulator
-from tests.systems.bench import TOKEN, Bench
+from tests.systems.bench import TOKEN, Bench, running
 
 KEYS: dict[str, Any] = {
     "source": "tradecloud",
@@ -19,6 +20,14 @@ KEYS: dict[str, Any] = {
     "role": "buyer",
 }
 HISTORY: dict[str, Any] = {**KEYS, "start_from": "2026-01-01T00:00:00Z"}
+
+
+UNBOUNDED = 1000.0
+QUICK: dict[str, Any] = {"rate": Rate(per_second=UNBOUNDED, burst=UNBOUNDED, in_turn=True)}
+TIE = "2026-01-05T10:00:00.120Z"
+
+Cloud = tuple[TradecloudSimulator, str]
+"""A simulator and its URL."""
 
 
 def stamp(*, ago_seconds: float = 0.0) -> str:
@@ -101,6 +110,21 @@ def polled_after(simulator: TradecloudSimulator, resource: str) -> list[str]:
     ]
 
 
+def paths(simulator: TradecloudSimulator) -> list[str]:
+    """What was asked, in order, below the base path."""
+    return [one["path"].removeprefix(simulator.base_path) for one in simulator.requests]
+
+
+def given(simulator: TradecloudSimulator, count: int, *, tie: bool = False) -> list[str]:
+    """So many shipments of January, a minute apart or all at one instant; their ids."""
+    found = []
+    for number in range(count):
+        at = TIE if tie else f"2026-01-05T{10 + number // 60:02d}:{number % 60:02d}:00.120Z"
+        found.append(shipment(number, at=at))
+        simulator.put("shipments", found[-1])
+    return [one["id"] for one in found]
+
+
 async def whole_polls(bench: Bench, stream: str, count: int) -> None:
     """Wait for so many more complete passes of a stream."""
 
@@ -149,3 +173,13 @@ class Told:
     def fulfillments(self) -> list[dict[str, Any]]:
         """What is stored at last."""
         return [json.loads(state.to_json()) for state in self.stored.values()]
+
+
+async def told(cloud: Cloud, resource: str, *versions: dict[str, Any], **keys: Any) -> Told:
+    """What is told of a record that is polled in each of these versions."""
+    simulator, url = cloud
+    async with running(url, only=(resource,), **{**HISTORY, **QUICK, **keys}) as bench:
+        for count, version in enumerate(versions, start=1):
+            simulator.put(resource, version)
+            await bench.until(lambda count=count: len(bench.raw) == count, f"version {count}")  # type: ignore[misc]
+        return Told(bench)
