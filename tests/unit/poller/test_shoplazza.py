@@ -223,6 +223,21 @@ def test_a_fulfillment_that_cannot_be_read_is_set_aside() -> None:
     assert found.body == json.dumps(record("a")).encode()
 
 
+def test_half_an_emoji_or_a_hundred_brackets_are_passed_on_as_they_came() -> None:
+    """No strict parser takes them; an id that two records may share is none."""
+    stamps = b'"updated_at":"2026-03-01T12:00:00Z"'
+    odd = b'{"id":"a",%b,"note":"\\ud83d","properties":%b}' % (stamps, b"[" * 5000 + b"]" * 5000)
+    nameless = b'{"id":"\\ud83d",%b}' % stamps
+    one = stream("touched")
+    body = b'{"fulfillments":[%b, %b]}' % (odd, nameless)
+    page = one.read(one.begin(cursor("touched"), NOW, ["o"]), response(body))
+    assert [(found.upstream_id, found.body) for found in page.found] == [("a", odd)]
+    assert [(one.upstream_id, one.body) for one in page.rejected] == [("", nameless)]
+    orders = listed(b'{"orders":[%b, %b]}' % (odd, nameless))
+    assert [(order.id, order.body) for order in orders.parents] == [("a", odd)]
+    assert [one.reason for one in orders.rejected] == ["id is empty or not valid Unicode"]
+
+
 @pytest.mark.parametrize(
     ("status", "body", "meant"),
     [
