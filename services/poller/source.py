@@ -273,18 +273,23 @@ class Rate:
 
 
 def pinned(url: str, base_url: str) -> str:
-    """`url` when it leads where the account's credential may go.  Raises Refused."""
+    """`url` when it leads where the account's credential may go.  Raises Refused.
+
+    Of another URL only the host is told: the rest may repeat the credential.
+    """
+    host: str | None = None
     try:
         there, here = urlsplit(url), urlsplit(base_url)
-        same = (there.scheme, there.hostname, _port(there.port, there.scheme)) == (
+        host = there.hostname
+        same = there.username is None and (there.scheme, host, _port(there.port, there.scheme)) == (
             here.scheme,
             here.hostname,
             _port(here.port, here.scheme),
         )
     except ValueError:
         same = False
-    if not same or there.username is not None:
-        raise Refused(f"the upstream points to another host: {url[:200]!r}, not {base_url}")
+    if not same:
+        raise Refused(f"the upstream points to another host: {host!r}, not {base_url}")
     return url
 
 
