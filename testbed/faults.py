@@ -1,27 +1,104 @@
 """Named misbehavior, scripted while a simulator or receiver runs.
 
 A script is a JSON list of faults, each for the next `count` requests whose target begins with
-`match`, after the first `skip` of them went well. Which request meets which fault is decided
-here; faults that need to know the upstream's shape are carried out by its simulator.
+`match`, after the first `skip` of them went well; a count of null strikes until cleared. Which
+request meets which fault is decided here; what a fault does to a good answer is in
+`testbed/wire.py`, and faults that need to know the upstream's shape are carried out by its
+simulator. What there is: the catalogue below.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
 
-from testbed.http import Response
-
-OVERSIZED_BYTES = 17 * 1024 * 1024
+OVERSIZED_BYTES = 20_000_000
+BOMB_BYTES = 64 * 1024 * 1024
 OTHER_HOST = "http://other.invalid"
+TIED_RECORDS = 350
+FOREVER_SECONDS = 3600.0
+
+Place = Literal["wire", "listing", "records", "clock"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One entry of the catalogue: its name, what it does in one sentence, who carries it out.
+
+    wire: any server; records, clock: any simulator; listing: a simulator that names it in its
+    `listing_faults`. `acts` is the fault that it is a case of, with the fields of `preset`.
+    """
+
+    name: str
+    place: Place
+    about: str
+    acts: str = ""
+    preset: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _answered(name: str, about: str, status: int, **preset: Any) -> Kind:
+    return Kind(name, "wire", about, "status", {"status": status, **preset})
+
+
+CATALOGUE: tuple[Kind, ...] = (
+    Kind("status", "wire", "The answer is a `status` with `headers` and `body`; 500 if not told."),
+    _answered(
+        "rate_limited",
+        "429 that says with Retry-After how long.",
+        429,
+        headers={"Retry-After": "1"},
+    ),
+    _answered("rate_limited_untold", "429 that does not say how long.", 429),
+    _answered("rate_limit_storm", "429 to everything, until cleared.", 429, count=None),
+    _answered("server_error", "500.", 500),
+    _answered("bad_gateway", "502 with a page of HTML.", 502, body="<h1>502 Bad Gateway</h1>"),
+    _answered("unavailable", "503.", 503),
+    _answered(
+        "unauthorized", "401 in mid-sweep: one page is given, the next refused.", 401, skip=1
+    ),
+    Kind("stall", "wire", "The answer is right, but comes `seconds` late."),
+    Kind("hang", "wire", "No answer ever comes.", "stall", {"seconds": FOREVER_SECONDS}),
+    Kind("reset", "wire", "The connection is reset before the answer."),
+    Kind("reset_body", "wire", "Half the body, then the connection is reset."),
+    Kind("cut_body", "wire", "Half the body, then the connection is closed in order."),
+    Kind("broken_json", "wire", "The JSON ends after two thirds, in a body of the length told."),
+    Kind("html_200", "wire", "A page for people, with status 200."),
+    Kind("oversized", "wire", "White space before the document makes a body of `bytes` more."),
+    Kind(
+        "gzip_bomb",
+        "wire",
+        "The same as a small gzip that unfolds to `bytes` more.",
+        preset={"bytes": BOMB_BYTES},
+    ),
+    Kind("redirect", "wire", "A redirect to another `host`."),
+    Kind("duplicate_page", "records", "The answer is the one before it on the same path."),
+    Kind(
+        "late_write",
+        "records",
+        "A record written becomes visible `seconds` after its own stamp; `match` is its key.",
+    ),
+    Kind("tie_flood", "records", "The last `records` records are rewritten with one equal stamp."),
+    Kind(
+        "clock_skew",
+        "clock",
+        "The upstream's clock, with Date, stamps and filters, is `seconds` ahead until cleared.",
+        preset={"seconds": 300.0},
+    ),
+    Kind("bad_record", "listing", "`record`, or a wrong copy, stands among a page's good records."),
+    Kind("null_record", "listing", "A record whose every field is null stands among good ones."),
+    Kind("mistyped_record", "listing", "So does one whose every field is of another type."),
+    Kind("shifting_page", "listing", "A record of the page just read moves: the rest shifts up."),
+    Kind("next_token_host", "listing", "The link to the next page leads to another `host`."),
+    Kind("shrinking_total", "listing", "The total told gets smaller while the list is paged."),
+)
+KINDS: Mapping[str, Kind] = {kind.name: kind for kind in CATALOGUE}
 
 # Faults of the wire, in any server; every fault may also wait `seconds` before it answers.
-WIRE_FAULTS = frozenset(
-    {"status", "html_200", "broken_json", "cut_body", "reset", "stall", "oversized", "redirect"}
-)
+WIRE_FAULTS = frozenset(kind.name for kind in CATALOGUE if kind.place == "wire")
 # Faults of a listing, carried out by the simulator that knows its shape.
-LISTING_FAULTS = frozenset({"next_token_host", "bad_record", "shifting_page", "late_write"})
+LISTING_FAULTS = frozenset(kind.name for kind in CATALOGUE if kind.place == "listing")
 
 
 @dataclass
@@ -29,7 +106,7 @@ class Fault:
     """One scripted fault; fields beyond name, count, match and skip belong to some names only."""
 
     name: str
-    count: int = 1
+    count: int | None = 1
     match: str = ""
     skip: int = 0
     status: int = 500
@@ -37,14 +114,21 @@ class Fault:
     body: str = '{"errors":[{"message":"scripted fault"}]}'
     seconds: float = 0.0
     bytes: int = OVERSIZED_BYTES
+    records: int = TIED_RECORDS
     host: str = OTHER_HOST
     record: Any = None
 
+    @property
+    def acts(self) -> str:
+        """The fault that this one is a case of, or itself."""
+        return KINDS[self.name].acts or self.name
+
 
 class Faults:
-    """The faults still to come, in the order they were scripted."""
+    """The faults still to come, in the order they were scripted; `struck` counts turns by name."""
 
     def __init__(self) -> None:
+        self.struck: Counter[str] = Counter()
         self._waiting: list[Fault] = []
 
     def add(self, script: Any) -> None:
@@ -52,12 +136,12 @@ class Faults:
         known = {f.name for f in fields(Fault)}
         added = []
         for entry in script if isinstance(script, list) else [script]:
-            if not isinstance(entry, dict) or entry.get("name") not in WIRE_FAULTS | LISTING_FAULTS:
-                names = ", ".join(sorted(WIRE_FAULTS | LISTING_FAULTS))
+            if not isinstance(entry, dict) or entry.get("name") not in KINDS:
+                names = ", ".join(sorted(KINDS))
                 raise ValueError(f"no such fault: {entry!r}; known names are {names}")
             if unknown := set(entry) - known:
                 raise ValueError(f"fault {entry['name']} has no field {min(unknown)!r}")
-            added.append(Fault(**entry))
+            added.append(Fault(**{**KINDS[entry["name"]].preset, **entry}))
         self._waiting += added
 
     def clear(self) -> None:
@@ -72,33 +156,15 @@ class Faults:
             if fault.skip > 0:
                 fault.skip -= 1
                 continue
-            fault.count -= 1
-            if fault.count <= 0:
-                self._waiting.remove(fault)
+            if fault.count is not None:
+                fault.count -= 1
+                if fault.count <= 0:
+                    self._waiting.remove(fault)
+            self.struck[fault.name] += 1
             return fault
         return None
 
-
-def misshape(fault: Fault, response: Response) -> Response:
-    """The answer a fault of the wire makes of a good one."""
-    late = replace(response, delay_seconds=response.delay_seconds + fault.seconds)
-    match fault.name:
-        case "status":
-            headers = {"Content-Type": "application/json", **fault.headers}
-            return replace(late, status=fault.status, headers=headers, body=fault.body.encode())
-        case "html_200":
-            page = b"<!doctype html><title>Maintenance</title><p>Back soon."
-            return replace(late, status=200, headers={"Content-Type": "text/html"}, body=page)
-        case "broken_json":
-            return replace(late, body=late.body[: max(1, len(late.body) * 2 // 3)])
-        case "oversized":
-            # White space before a document is legal JSON: only its size is wrong.
-            return replace(late, body=b" " * fault.bytes + late.body)
-        case "redirect":
-            return replace(late, status=302, headers={"Location": fault.host + "/"}, body=b"")
-        case "cut_body":
-            return replace(late, cut=True)
-        case "reset":
-            return replace(late, reset=True)
-        case _:  # stall: the answer is right, only late
-            return late
+    @property
+    def skew_seconds(self) -> float:
+        """How far the clock is ahead now, by every fault that moves it."""
+        return sum(fault.seconds for fault in self._waiting if fault.name == "clock_skew")

@@ -50,7 +50,9 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """`delay_seconds` pass before it is sent; `cut` sends half the body, `reset` nothing."""
+    """`delay_seconds` pass before it is sent; `cut` sends half the body, `reset` nothing, both
+    send half the body and reset.
+    """
 
     status: int = 200
     body: bytes = b""
@@ -112,11 +114,12 @@ async def _converse(
         while (request := await asyncio.wait_for(_read(reader), IDLE_SECONDS_MAX)) is not None:
             response = handler(request)
             await asyncio.sleep(response.delay_seconds)
+            if response.cut or not response.reset:
+                writer.write(_encode(response))
+                await writer.drain()
             if response.reset:
                 _reset(writer)
                 return
-            writer.write(_encode(response))
-            await writer.drain()
             if response.cut or request.headers.get("connection", "").lower() == "close":
                 return
 

@@ -19,9 +19,10 @@ from typing import Any
 
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from testbed.faults import WIRE_FAULTS, Faults, misshape
+from testbed.faults import WIRE_FAULTS, Faults
 from testbed.http import Request, Response, json_response, serving
 from testbed.process import run_until_stopped
+from testbed.wire import misshape
 
 RECORDS_PER_ANSWER_MAX = 1000
 

@@ -12,18 +12,21 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any, ClassVar, NamedTuple
 
-from testbed.faults import WIRE_FAULTS, Faults, misshape
+from testbed.faults import WIRE_FAULTS, Faults
 from testbed.http import Request, Response, json_response, serving
 from testbed.orders import Order
 from testbed.rows import Row, Rows
 from testbed.throttle import LeakyBucket
+from testbed.wire import misshape
 from testbed.world import World
 
 REQUESTS_KEPT_MAX = 20_000
+ANSWERS_KEPT_MAX = 200  # one for each path
+BAD_RECORDS = frozenset({"bad_record", "null_record", "mistyped_record"})
 
 
 class Shown(NamedTuple):
@@ -43,6 +46,8 @@ class Simulator(ABC):
     """One upstream over HTTP on loopback; `async with simulator.serve() as base_url`."""
 
     base_path: ClassVar[str]
+    # What its listings can do wrong, of testbed.faults.LISTING_FAULTS.
+    listing_faults: ClassVar[frozenset[str]] = BAD_RECORDS
 
     def __init__(
         self,
@@ -55,8 +60,10 @@ class Simulator(ABC):
         self.faults = Faults()
         self.requests: deque[dict[str, Any]] = deque(maxlen=REQUESTS_KEPT_MAX)
         self.log: list[Shown] = []  # every version of every record, as it was written
-        self.clock = clock
+        self.planted: list[Any] = []  # bad records shown among good ones
+        self.right_clock = clock
         self._world = world
+        self._answered: dict[tuple[str, str], Response] = {}
         self._rows = Rows()
         self._bucket = LeakyBucket(requests_per_second, burst)
 
@@ -86,13 +93,18 @@ class Simulator(ABC):
         async with serving(self.handle, host=host, port=port) as url:
             yield url + self.base_path
 
+    def clock(self) -> datetime:
+        """The present instant at this upstream, which a `clock_skew` fault moves."""
+        return self.right_clock() + timedelta(seconds=self.faults.skew_seconds)
+
     def handle(self, request: Request) -> Response:
         """One request from arrival to answer."""
         now = self.clock()
         self._live(now)
         if request.path.startswith("/control/"):
             return self._control(request, now)
-        response = self._misbehave(request, self._admit(request, now))
+        self._flood(request, now)
+        response = self._misbehave(request, self._repeated(request, self._admit(request, now)))
         self.requests.append(
             {
                 "at": now.isoformat(),
@@ -132,17 +144,45 @@ class Simulator(ABC):
             self.touch(key)
 
     def with_bad_record(self, request: Request, page: list[Any], **wrong: Any) -> list[Any]:
-        """A `bad_record` fault adds its `record`, else a copy of one with fields that are wrong."""
-        fault = self.faults.take({"bad_record"}, request.target) if page else None
+        """A `bad_record` fault adds its `record`, else a copy of one with fields that are wrong;
+        `null_record` and `mistyped_record` add one that has no right field at all.
+        """
+        fault = self.faults.take(BAD_RECORDS, request.target) if page else None
         if fault is None:
             return page
         middle = len(page) // 2
-        record = {**page[middle], **wrong} if fault.record is None else fault.record
+        record = fault.record
+        if fault.name == "null_record":
+            record = dict.fromkeys(page[middle])
+        elif fault.name == "mistyped_record":
+            record = {name: _mistyped(value) for name, value in page[middle].items()}
+        elif record is None:
+            record = {**page[middle], **wrong}
+        self.planted.append(record)
         return [*page[:middle], record, *page[middle:]]
 
     def _live(self, now: datetime) -> None:
         for order in self._world.advance(now) if self._world else ():
             self.write(self.row(order))
+
+    def _flood(self, request: Request, now: datetime) -> None:
+        """A `tie_flood` fault rewrites what was updated last with one equal stamp."""
+        if fault := self.faults.take({"tie_flood"}, request.target):
+            for row in self.visible(now)[-fault.records :]:
+                self.write(self.touched(row, now))
+
+    def _repeated(self, request: Request, response: Response) -> Response:
+        """With a `duplicate_page` fault the good answer before this one on the same path."""
+        if response.status != 200:
+            return response
+        place = (request.method, request.path)
+        before = self._answered.get(place)
+        if before is not None and self.faults.take({"duplicate_page"}, request.target):
+            return before
+        self._answered[place] = response
+        if len(self._answered) > ANSWERS_KEPT_MAX:
+            del self._answered[next(iter(self._answered))]
+        return response
 
     def _admit(self, request: Request, now: datetime) -> Response:
         if not request.path.startswith(self.base_path + "/"):
@@ -181,3 +221,8 @@ class Simulator(ABC):
             "orders": len(self.visible(now)),
             "truth": world.truth(now) if world else None,
         }
+
+
+def _mistyped(value: Any) -> Any:
+    """A value of a type that this one is never of; equal types give equal values."""
+    return {"wrong": [None]} if isinstance(value, str | int | float) else "wrong"
