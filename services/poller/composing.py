@@ -155,14 +155,18 @@ def _judge(
             due_at=due_at,
             due_stream=due_stream,
         ),
-        wanted=due_at is not None or _readable_again(found, requested_at, marks),
+        wanted=due_at is not None or _readable_again(found, reading, marks),
     )
     return True
 
 
-def _readable_again(found: Found, requested_at: datetime, marks: Marks) -> bool:
-    """Whether a list can bring it again: history beyond the settle horizon is read once."""
-    return found.updated_at is None or found.updated_at >= requested_at - marks.keep
+def _readable_again(found: Found, reading: Reading, marks: Marks) -> bool:
+    """Whether a list or a parent can bring it again: else history beyond the settle horizon is
+    read once.
+    """
+    if reading.facts.parents or found.updated_at is None:
+        return True
+    return found.updated_at >= reading.requested_at - marks.keep
 
 
 def _remember(composed: Composed, marks: Marks, mark: Mark, *, wanted: bool) -> None:

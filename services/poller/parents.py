@@ -12,7 +12,7 @@ from schemas.cursor import Cursor, Mark
 from services.poller.marks import content_digest
 from services.poller.source import Due, Parent
 
-UNREAD_MAX = 1000  # parents due; above, no list of the account finds any more
+UNREAD_MAX = 1000  # parents due for a stream; above, no list that feeds it finds any more
 
 # A due time that moves by less is not written: a restart then reads a little early.
 MOVE_WRITTEN = timedelta(hours=1)
