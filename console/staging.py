@@ -12,13 +12,8 @@ from services.poller.sources import sources
 from testbed.simulators import simulators
 
 ACCOUNT = "acme"
-# A world lives for seconds: what takes hours in life is seconds here, where a source has the key.
-QUICK: dict[str, Any] = {
-    "poll_interval_seconds": 1,
-    "poll_interval_seconds_max": 1,
-    "settle_interval_seconds": 3,
-    "watch_after_seconds": [2],
-}
+POLL_SECONDS_MIN = 1.0
+POLL_REQUESTS = 4  # that a rate must allow between two polls: lists are not all that is read
 HEAD = """\
 [kafka]
 session_timeout_ms = 1500
@@ -69,8 +64,19 @@ def account(source: str, base_url: str, *, token: str, start_from: str) -> dict[
         "base_url": base_url,
         "start_from": start_from,
         **dict.fromkeys(secrets, token),
-        **{name: value for name, value in QUICK.items() if name in fields},
+        **{name: value for name, value in _quick(source).items() if name in fields},
         **simulators()[source].ACCOUNT,
+    }
+
+
+def _quick(source: str) -> dict[str, Any]:
+    """A world lives for seconds: what takes hours in life takes as long as some polls here."""
+    poll_seconds = max(POLL_SECONDS_MIN, POLL_REQUESTS / sources()[source].rate.per_second)
+    return {
+        "poll_interval_seconds": poll_seconds,
+        "poll_interval_seconds_max": poll_seconds,
+        "settle_interval_seconds": 3 * poll_seconds,
+        "watch_after_seconds": [5 * poll_seconds],
     }
 
 

@@ -152,8 +152,8 @@ class Found:
 
     `updated_at` is the source's own version, where it has one; `due` when it is to be read again
     by its id, None when lists bring its changes.  `history`: it was there before the account was
-    connected, where `updated_at` cannot tell.  `options` go with it to its mapper, beside those of
-    its stream.
+    connected, where `updated_at` cannot tell.  `again`: lists may bring it again however old it is,
+    so it is remembered.  `options` go with it to its mapper, beside those of its stream.
     """
 
     upstream_id: str
@@ -161,6 +161,7 @@ class Found:
     updated_at: datetime | None = None
     due: Due | None = None
     history: bool = False
+    again: bool = False
     options: frozenset[str] = frozenset()
 
 
@@ -268,12 +269,14 @@ class Stream(Protocol):
 class Rate:
     """What an upstream allows one credential; `shared`: all accounts of the source together.
 
+    `in_turn`: an account's requests go out one after another, each when the one before is answered.
     `remaining` and `reset` are headers that tell what is left, and for how many seconds from now.
     """
 
     per_second: float
     burst: float
     shared: bool = False
+    in_turn: bool = False
     remaining: str = ""
     reset: str = ""
 
