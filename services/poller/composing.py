@@ -26,13 +26,17 @@ OBSERVED_STEP = timedelta(milliseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A page and where it came from; `origin` is the request's URL without its query."""
+    """A page and where it came from; `origin` is the request's URL without its query.
+
+    `received_at`: when the answer was there, by the same clock as `requested_at`; None: at once.
+    """
 
     page: Page
     facts: Facts
     cursor: Cursor
     origin: str
     requested_at: datetime
+    received_at: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -103,10 +107,10 @@ def compose(
 
 def _mark_parents(composed: Composed, reading: Reading, parents: Marks) -> None:
     """Never left out for want of room: what is found here is read nowhere else."""
-    resource, requested_at = reading.facts.parents, reading.requested_at
+    received_at = reading.received_at or reading.requested_at
     for parent in reading.page.parents:
         known = composed.parents.get(parent.id) or parents.get(parent.id)
-        mark = marked(parent, known, reading.cursor, resource, requested_at)
+        mark = marked(parent, known, reading.cursor, reading.facts.parents, received_at)
         composed.read.append(parent.id)
         if mark is None or (known is None and mark.due_at is None):
             continue

@@ -190,7 +190,8 @@ class StreamTask:
 
     async def _write(self, page: Page, request: Request, response: Response) -> bool:
         """Whether it is on Kafka; False: it must be asked for again."""
-        reading = Reading(page, self.facts, self.cursor, request.origin, response.requested_at)
+        asked_at, now = response.requested_at, self._clock.now()
+        reading = Reading(page, self.facts, self.cursor, request.origin, asked_at, now)
         composed = await self._account.write(reading)
         if composed is None:
             return False

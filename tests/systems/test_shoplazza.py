@@ -70,7 +70,7 @@ async def test_a_poll_without_changes_is_one_request(shop: Shop) -> None:
         before = len(bench.cursors("head"))
         await bench.polls("head", before + 4)
     assert len(readings(simulator)) == 0
-    assert 4 <= len(simulator.requests) <= 5  # the last one may not be written yet
+    assert 3 <= len(simulator.requests) <= 5  # one at either end may not be written yet
 
 
 async def test_neighboring_polls_share_a_second(shop: Shop) -> None:

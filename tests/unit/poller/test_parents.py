@@ -43,10 +43,16 @@ class State:
         )
 
     def write(
-        self, facts: Facts, *parents: Parent, at: datetime = NOW, found: tuple[Found, ...] = ()
+        self,
+        facts: Facts,
+        *parents: Parent,
+        at: datetime = NOW,
+        received_at: datetime | None = None,
+        found: tuple[Found, ...] = (),
     ) -> Composed:
         cursor = Cursor(source="acme", account="a", stream=facts.name, connected_at=NOW)
-        reading = Reading(Page(found, parents=parents), facts, cursor, "https://up.example", at)
+        page = Page(found, parents=parents)
+        reading = Reading(page, facts, cursor, "https://up.example", at, received_at)
         composed = compose(reading, self.marks, self.table, KAFKA, self.parents)
         assert composed is not None
         self.table.apply(composed.transaction.records)
@@ -86,6 +92,17 @@ def test_an_order_touched_while_it_is_read_stays_due() -> None:
     state.write(READ, Parent("1", WATCH, read_at=NOW + 4 * SECOND), at=NOW + 5 * SECOND)
     assert state.due("touched", NOW + 9 * SECOND) == []
     assert state.due("watch", NOW + 2 * timedelta(hours=1)) == ["1"]
+
+
+def test_an_order_read_while_a_slow_list_is_on_its_way_stays_due() -> None:
+    """The list may have been answered after the reading, though it was asked for before."""
+    state = State()
+    state.write(LIST, Parent("1", TOUCHED, b"a"))
+    state.write(LIST, Parent("1", TOUCHED, b"b"), at=NOW + SECOND, received_at=NOW + 4 * SECOND)
+    state.write(READ, Parent("1", WATCH, read_at=NOW + 2 * SECOND), at=NOW + 5 * SECOND)
+    assert state.due("touched", NOW + 5 * SECOND) == ["1"]
+    state.write(READ, Parent("1", WATCH, read_at=NOW + 5 * SECOND), at=NOW + 6 * SECOND)
+    assert state.due("touched", NOW + 6 * SECOND) == []
 
 
 def test_what_is_due_survives_a_restart_and_stands_in_the_lists_own_transaction() -> None:
