@@ -13,11 +13,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import pairwise
 
 from schemas.message import digest, iso, parse_instant
-from services.poller.keyset import Row
-from services.poller.source import Page, Rejected, Response, Sweep, Unreadable
+from services.poller.keyset import Row, refuse_disorder
+from services.poller.source import Page, Rejected, Response, Sweep
 from services.poller.upstream_clock import date_of
 
 PASSES_MAX = 10  # over rows by offset; what slides past all of them is the settle sweep's
@@ -92,7 +91,7 @@ def _told(sweep: Sweep, listed: Listed) -> bool:
 
 def _onward(sweep: Sweep, listed: Listed, rows: list[Row]) -> Sweep:
     """From the newest instant that is surely read whole, else by offset."""
-    _refuse_disorder(rows)
+    refuse_disorder(rows)
     count = len(listed.entries)
     full = count if _told(sweep, listed) else sweep["full"]
     read = list(dict.fromkeys([*sweep["read"], *(row.token for row in rows)]))[-READ_MAX:]
@@ -133,12 +132,3 @@ def _token(entry: Row | Rejected) -> str:
 
 def _stamped_at(token: str) -> datetime:
     return parse_instant(token.partition("/")[0])
-
-
-def _refuse_disorder(rows: list[Row]) -> None:
-    for before, after in pairwise(rows):
-        if after.updated_at < before.updated_at:
-            raise Unreadable(
-                f"rows are not in ascending order of their last update: {after.stamp} after "
-                f"{before.stamp}; paging on would lose some"
-            )

@@ -253,9 +253,8 @@ class Stream(Protocol):
         """Fixed for the life of the stream."""
 
     def begin(self, cursor: Cursor, now: datetime, ids: Sequence[str]) -> Sweep:
-        """A new pass, or `cursor.sweep` taken up again; `ids` are the records now due.
-
-        `now` is by the upstream's own clock, as far as its answers have told it.
+        """A new pass, or `cursor.sweep` taken up again; `ids` are the records now due, `now` is by
+        the upstream's own clock, as far as its answers have told it.
         """
 
     def request(self, sweep: Sweep, limit: int) -> Request:
@@ -269,8 +268,8 @@ class Stream(Protocol):
 class Rate:
     """What an upstream allows one credential; `shared`: all accounts of the source together.
 
-    `in_turn`: an account's requests go out one after another, each when the one before is answered.
-    `remaining` and `reset` are headers that tell what is left, and for how many seconds from now.
+    `in_turn`: each request only once the one before is answered.  `remaining` and `reset` are
+    headers that tell what is left, and for how many seconds from now.
     """
 
     per_second: float

@@ -281,10 +281,12 @@ async def test_an_open_request_of_ours_is_an_echo_and_hides_no_shipment(
 
 @pytest.mark.parametrize("inclusive", [False, True])
 async def test_a_small_world_is_told_without_a_gap(inclusive: bool) -> None:
-    """Polled, mapped and merged, judged by who knows what was true: 0 / 0 / 0."""
+    """Polled through every fault of a listing and a lost token, judged by who knows: 0 / 0 / 0."""
     world = World(5, start=datetime.now(UTC), orders=60, duration_seconds=3, source="tradecloud")
     simulator = simulate(world, token=TOKEN, requests_per_second=UNBOUNDED, page_size_max=7)
     simulator.inclusive = inclusive
+    for name in ("shifting_page", "shrinking_total", "late_write", "status"):
+        simulator.faults.add({"name": name, "count": 5, "skip": 9, "seconds": 0.5, "status": 401})
     keys = {**KEYS, **QUICK, "settle_interval_seconds": 0.5}
     async with simulator.serve() as url, running(url, only=STREAMS, **keys) as bench:
         await bench.until(lambda: simulator.finished(simulator.clock()), "its end")

@@ -134,6 +134,12 @@ def test_a_single_short_page_is_the_whole_pass() -> None:
         assert upstream.requests == 1
 
 
+def test_a_total_of_rows_that_do_not_come_ends_the_pass_at_what_came() -> None:
+    """An empty page has nothing to go on from; the next poll begins where this one began."""
+    page = paged(begun(after=BEFORE, now=NOW, page_size=4), Listed([], 7), ANSWER)
+    assert (page.sweep, page.position) == (None, None)
+
+
 def test_what_shares_the_last_instant_is_marked_to_come_again() -> None:
     """An inclusive filter shows it in every poll, however old it is."""
     sweep = begun(after=BEFORE, now=NOW, page_size=9)

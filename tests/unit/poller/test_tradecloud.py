@@ -137,9 +137,12 @@ def test_what_is_no_page_is_asked_for_again(body: bytes) -> None:
 def test_changed_lines_are_those_since_the_pass_began() -> None:
     """Not since the page began: an update before it may not have been seen either."""
     keys = {"announce_lines": ["changed", "processStatus:Confirmed"]}
-    page = read("orders", record(), position="2026-02-01T00:00:00.000Z", **keys)
+    one, start = stream("orders", **keys), "2026-02-01T00:00:00.000Z"
+    sweep = one.begin(cursor("orders", position=start), NOW, ())
+    body = json.dumps({"data": [record()]}).encode()
+    page = one.read({**sweep, "after": "2026-02-02T00:00:00.000Z"}, Response(200, {}, body, NOW))
     assert page.found[0].options == {"changed-after:2026-02-01T00:00:00Z"}
-    assert stream("orders", **keys).facts.options == {"role:buyer", "processStatus:Confirmed"}
+    assert one.facts.options == {"role:buyer", "processStatus:Confirmed"}
     assert read("orders", record()).found[0].options == frozenset()
 
 
