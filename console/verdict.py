@@ -11,7 +11,7 @@ from console.demo import Ending
 
 FINDINGS_MAX = 20
 BAD = ("missing", "duplicate", "wrong")
-BY_SOURCE = ("shipped_in_world", "shipped_events", *BAD, "delivered", "faults")
+BY_SOURCE = ("shipped_in_world", *BAD, "delivered", "faults")
 ROWS = {
     "shipped_in_world": "packages that shipped in the worlds and stayed shipped",
     "shipped_events": "package.shipped events the subscriber accepted",
@@ -50,7 +50,7 @@ def print_verdict(ending: Ending) -> None:
 
 def _by_source(found: dict[str, dict[str, Any]]) -> Table:
     table = Table(title="by system")
-    table.add_column("system")
+    table.add_column("system", no_wrap=True)
     for name in BY_SOURCE:
         table.add_column(name.replace("_", " "), justify="right")
     for source, figures in sorted(found.items()):
