@@ -21,7 +21,7 @@ from console.auditing import Outside
 from console.house import SERVICES, House
 from console.processes import Kept
 from console.settling import settled
-from console.staging import ACCOUNT, configuration
+from console.staging import ACCOUNT, Stage
 from schemas.message import iso
 from services.poller.settings import accounts
 from testbed.audit import Report
@@ -133,14 +133,15 @@ async def _write_config(
     folder: Path, outside: Outside, receiver: str, started_at: datetime
 ) -> Path:
     path = folder / "shipfeed.toml"
-    text = configuration(
+    stage = Stage(
         await outside.base_urls(),
         f"{receiver}/hooks",
+        ["127.0.0.0/8"],
         token=f"file:{folder}/token",
         secret=f"file:{folder}/secret",
         start_from=iso(started_at - timedelta(hours=1)),
     )
-    path.write_text(text, encoding="utf-8")
+    path.write_text(stage.configuration(), encoding="utf-8")
     return path
 
 

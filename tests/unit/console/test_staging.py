@@ -8,7 +8,7 @@ import pytest
 
 from bus.settings import Config
 from console.settling import list_keys
-from console.staging import ACCOUNT, configuration
+from console.staging import ACCOUNT, Stage
 from services.poller.settings import accounts
 from testbed.simulators import simulators
 
@@ -18,14 +18,15 @@ def config(tmp_path: Path) -> Config:
     """Read from the file the demo would write."""
     (tmp_path / "token").write_text("demo-token", encoding="utf-8")
     (tmp_path / "secret").write_text("whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=", "utf-8")
-    text = configuration(
+    stage = Stage(
         {source: f"http://127.0.0.1:1/{source}" for source in simulators()},
         "http://127.0.0.1:1/hooks",
+        ["127.0.0.0/8"],
         token=f"file:{tmp_path}/token",
         secret=f"file:{tmp_path}/secret",
         start_from="2026-01-01T00:00:00Z",
     )
-    (tmp_path / "shipfeed.toml").write_text(text, encoding="utf-8")
+    (tmp_path / "shipfeed.toml").write_text(stage.configuration(), encoding="utf-8")
     return Config.read(tmp_path / "shipfeed.toml", {})
 
 
