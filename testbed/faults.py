@@ -168,3 +168,9 @@ class Faults:
     def skew_seconds(self) -> float:
         """How far the clock is ahead now, by every fault that moves it."""
         return sum(fault.seconds for fault in self._waiting if fault.name == "clock_skew")
+
+
+def table() -> str:
+    """The catalogue as rows of Markdown: what docs/faults.md holds."""
+    rows = [f"| `{kind.name}` | {kind.place} | {kind.about} |" for kind in CATALOGUE]
+    return "\n".join(["| fault | carried out by | what it does |", "|---|---|---|", *rows])

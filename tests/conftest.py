@@ -16,6 +16,23 @@ import pytest
 from bus.embedded import EmbeddedKafka
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests recorded as `figures`, [title, column, row, cell] each, in tables."""
+    tables: dict[str, dict[str, dict[str, str]]] = {}
+    for report in terminalreporter.getreports(""):
+        for name, value in getattr(report, "user_properties", ()):
+            if name == "figures":
+                title, column, row, cell = value
+                tables.setdefault(title, {}).setdefault(row, {})[column] = cell
+    for title, rows in tables.items():
+        columns = sorted({column for row in rows.values() for column in row})
+        terminalreporter.section(title)
+        terminalreporter.write_line(f"{'':20}" + "".join(f"{one:26}" for one in columns))
+        for row, found in rows.items():
+            cells = "".join(f"{found.get(column, '-'):26}" for column in columns)
+            terminalreporter.write_line(f"{row:20}{cells}")
+
+
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The bootstrap address of a running Kafka, shared by the tests of one pytest worker."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 
 import httpx2
@@ -19,6 +19,8 @@ from services.poller.source import Failure, Request, Response
 CONNECT_SECONDS_MAX = 5.0
 BODY_BYTES_MAX = 16 * 1024 * 1024
 CONNECTIONS_MAX = 4
+NOT_SECRET = frozenset({"Accept", "Content-Type"})
+CREDENTIAL_LENGTH_MIN = 6
 GZIP_WINDOW = 31  # zlib's word for a gzip stream
 
 
@@ -78,8 +80,21 @@ class Http:
         ) as answer:
             encoding = answer.headers.get("content-encoding", "identity").lower()
             body = await read_body(answer.aiter_raw(), encoding)
+            if answer.status_code != 200:
+                body = redacted(body, request.headers)
             found = {name.lower(): value for name, value in answer.headers.items()}
             return Response(answer.status_code, found, body, requested_at)
+
+
+def redacted(body: bytes, sent: Mapping[str, str]) -> bytes:
+    """An error's body without what the request's headers said: some upstreams repeat it, and an
+    error may be set aside whole.
+    """
+    words = [word for name in sent.keys() - NOT_SECRET for word in sent[name].split()]
+    for word in words:
+        if len(word) >= CREDENTIAL_LENGTH_MIN:
+            body = body.replace(word.encode(errors="replace"), b"***")
+    return body
 
 
 async def read_body(chunks: AsyncIterator[bytes], encoding: str) -> bytes:

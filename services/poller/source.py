@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, Literal, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo
 
@@ -281,20 +281,20 @@ class Rate:
 
 
 def pinned(url: str, base_url: str) -> str:
-    """`url` when it leads where the account's credential may go.  Raises Refused."""
+    """`url` when it leads where the account's credential may go.  Raises Refused.
+
+    Of another one only the host is told: the rest may repeat the credential.
+    """
     try:
         there, here = urlsplit(url), urlsplit(base_url)
-        same = (there.scheme, there.hostname, _port(there.port, there.scheme)) == (
-            here.scheme,
-            here.hostname,
-            _port(here.port, here.scheme),
-        )
+        host, same = there.hostname, there.username is None and _place(there) == _place(here)
     except ValueError:
-        same = False
-    if not same or there.username is not None:
-        raise Refused(f"the upstream points to another host: {url[:200]!r}, not {base_url}")
+        host, same = None, False
+    if not same:
+        raise Refused(f"the upstream points to another host: {host!r}, not {base_url}")
     return url
 
 
-def _port(port: int | None, scheme: str) -> int:
-    return (443 if scheme == "https" else 80) if port is None else port
+def _place(url: SplitResult) -> tuple[str, str | None, int]:
+    port = (443 if url.scheme == "https" else 80) if url.port is None else url.port
+    return url.scheme, url.hostname, port

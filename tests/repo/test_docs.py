@@ -10,6 +10,7 @@ import pytest
 from console import reference, staging
 from schemas.events import EVENT_TYPES
 from schemas.topics import TOPICS
+from testbed import faults
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -28,6 +29,11 @@ def test_the_demo_under_compose_plays_every_system_there_is() -> None:
     written = (ROOT / "deploy" / "demo.toml").read_text(encoding="utf-8")
 
     assert staging.page() == written
+
+
+def test_the_page_of_faults_holds_the_catalogue() -> None:
+    """When it does not: put what testbed.faults.table gives in its place."""
+    assert faults.table() in (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("event_type", EVENT_TYPES)

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from bus.clock import SystemClock
+from bus.clock import Clock, SystemClock
 from bus.settings import KafkaSettings, checked
 from bus.table import Table
 from bus.transaction import Record, Transaction, refuse_too_large
@@ -23,7 +23,7 @@ from schemas.topics import CURSORS, DEAD_LETTERS, RAW
 from services.poller.account import Account, Surroundings
 from services.poller.settings import PollerSettings
 from services.poller.slot import stream_tasks
-from services.poller.source import Rate
+from services.poller.source import AccountSettings, Rate
 from services.poller.sources import sources
 from services.poller.stream import StreamTask
 from testbed.simulators.zentail import ZentailSimulator
@@ -41,6 +41,22 @@ class EagerClock(SystemClock):
 
     def chance(self) -> float:
         return 0.0
+
+
+def account(source: str, base_url: str, name: str = "acme", **keys: Any) -> AccountSettings:
+    """The settings of an account that polls often; every secret it has is the token."""
+    fields = sources()[source].settings.model_fields.items()
+    secrets = [key for key, field in fields if field.annotation is SecretStr]
+    table = {
+        "source": source,
+        "name": name,
+        "base_url": base_url,
+        **dict.fromkeys(secrets, "env:SYSTEMS_TEST_TOKEN"),
+        "poll_interval_seconds": 0.2,
+        "poll_interval_seconds_max": 0.2,
+        **keys,
+    }
+    return checked(sources()[source].settings, table, "[[accounts]]")
 
 
 @dataclass
@@ -64,24 +80,19 @@ class Bench:
     """One account and its streams.  `restart` throws all memory away but what was committed."""
 
     def __init__(
-        self, base_url: str, name: str = "acme", source: str = "zentail", **keys: Any
+        self,
+        base_url: str,
+        name: str = "acme",
+        source: str = "zentail",
+        clock: Clock | None = None,
+        **keys: Any,
     ) -> None:
+        self._clock = clock or EagerClock()
         poller = {key: keys.pop(key) for key in list(keys) if key in PollerSettings.model_fields}
         found = sources()[source]
         self._rate: Rate = keys.pop("rate", found.rate)
         self._found = found
-        fields = found.settings.model_fields.items()
-        secrets = [key for key, field in fields if field.annotation is SecretStr]
-        table = {
-            "source": source,
-            "name": name,
-            "base_url": base_url,
-            **dict.fromkeys(secrets, "env:SYSTEMS_TEST_TOKEN"),
-            "poll_interval_seconds": 0.2,
-            "poll_interval_seconds_max": 0.2,
-            **keys,
-        }
-        self.settings = checked(found.settings, table, "[[accounts]]")
+        self.settings = account(source, base_url, name, **keys)
         self.poller = PollerSettings(**{"recheck_seconds": 0.3, **poller})
         self.sink = MemorySink()
         self.streams: dict[str, StreamTask] = {}
@@ -93,7 +104,7 @@ class Bench:
         table = Table(KAFKA, CURSORS, 0)
         for transaction in self.sink.transactions:
             table.apply(transaction.records)
-        around = Surroundings(KAFKA, self.poller, EagerClock(), table, self.sink)
+        around = Surroundings(KAFKA, self.poller, self._clock, table, self.sink)
         self._account = Account(around, self.settings, self._rate, self._found.login(self.settings))
         self.streams = {task.facts.name: task for task in stream_tasks(self._account)}
         self._tasks = [

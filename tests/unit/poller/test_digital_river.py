@@ -12,7 +12,7 @@ import pytest
 
 from bus.settings import checked
 from schemas.cursor import Cursor
-from services.poller.source import Due, Page, Request, Response, Stream, Unreadable
+from services.poller.source import Due, Page, Request, Response, Stream, Sweep, Unreadable
 from services.poller.sources import digital_river
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -51,10 +51,18 @@ def asked(name: str, position: str | None = None, **keys: Any) -> dict[str, str]
     return query(one.request(one.begin(cursor(name, position=position), NOW, ()), 100))
 
 
-def read(records: list[Any], name: str = "head", *, more: bool = False, **keys: Any) -> Page:
+def read(
+    records: list[Any],
+    name: str = "head",
+    *,
+    more: bool = False,
+    sweep: Sweep | None = None,
+    **keys: Any,
+) -> Page:
     one = stream(name, **keys)
     body = json.dumps({"hasMore": more, "data": records}).encode()
-    return one.read(one.begin(cursor(name), NOW, ["a", "b"]), Response(200, {}, body, NOW))
+    sweep = sweep or one.begin(cursor(name), NOW, ["a", "b"])
+    return one.read(sweep, Response(200, {}, body, NOW))
 
 
 def record(upstream_id: str = "a", *, age_seconds: float = 0, **more: Any) -> dict[str, Any]:
@@ -220,10 +228,14 @@ def test_what_is_no_page_is_never_taken_for_an_empty_one(name: str, body: bytes)
         one.read(one.begin(cursor(name), NOW, ["a"]), Response(200, {}, body, NOW))
 
 
-def test_what_was_asked_for_by_its_id_and_is_missing_is_rejected() -> None:
-    """When others came; when none did, the answer is not believed."""
+def test_what_was_asked_for_by_its_id_and_is_missing_is_rejected_when_asked_for_alone() -> None:
+    """One answer without it may be another question's; one without any is not believed at all."""
     page = read([record("a")], "watch")
+    assert (page.rejected, page.sweep) == ((), {"ids": ["b"], "left": []})
+    page = read([], "watch", sweep={"ids": ["b"], "left": ["c"]})
     assert [one.upstream_id for one in page.rejected] == ["b"]
+    assert page.sweep == {"ids": ["c"], "left": []}
+    assert read([record("c")], "watch", sweep=page.sweep).sweep is None
     with pytest.raises(Unreadable, match="none came"):
         read([], "watch")
 

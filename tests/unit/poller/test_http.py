@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bus.clock import SystemClock
-from services.poller.http import BODY_BYTES_MAX, Encoded, Http, TooLarge, read_body
+from services.poller.http import BODY_BYTES_MAX, Encoded, Http, TooLarge, read_body, redacted
 from services.poller.source import Failure, Request
 
 BOMB_BYTES = 8 * BODY_BYTES_MAX
@@ -50,6 +50,13 @@ async def test_what_cannot_be_decompressed_is_refused(encoding: str) -> None:
     """An encoding nobody asked for, or a gzip that ends in the middle."""
     with pytest.raises(Encoded):
         await read_body(chunks(gzip.compress(b"abc" * 1000)[:-9]), encoding)
+
+
+def test_an_error_that_repeats_a_credential_is_read_without_it() -> None:
+    """Whatever scheme stands before it; what is no secret stays."""
+    sent = {"Authorization": "Bearer S3CRET-TOKEN", "Accept": "application/json"}
+    body = b'{"message":"no token S3CRET-TOKEN; Bearer of application/json"}'
+    assert redacted(body, sent) == b'{"message":"no token ***; *** of application/json"}'
 
 
 @pytest.mark.parametrize("token", ["S3CRET-TOKEN\n", "S3CRET\u2026TOKEN"])
