@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from bus.clock import SystemClock
+from bus.errors import BadConfig
 from bus.settings import Config, KafkaSettings
 from console.auditing import Outside
 from console.commands.options import (
@@ -38,6 +39,8 @@ def run(
     """Wait until all has arrived, then judge it against the worlds' truth."""
     settings = kafka_settings(config, kafka)
     polled = accounts(Config.read(config_path(config)))
+    if not polled:
+        raise BadConfig("whose polls? name the services' own shipfeed.toml with --config")
     ending = wait_for(_audit(settings, polled, Outside(simulators, receiver), deadline))
     print_verdict(ending)
     raise typer.Exit(0 if ending.ok else 1)

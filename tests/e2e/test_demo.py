@@ -39,9 +39,7 @@ FIGURES = (
 async def test_a_harmed_house_loses_doubles_and_invents_nothing(
     arguments: tuple[str, ...], kills: int, tmp_path: Path, *, faults: bool
 ) -> None:
-    """Real processes and every system there is, harmed at moments the seed chooses; the report
-    has every figure for each of them.
-    """
+    """Real processes, harm when the seed says so; every system has every figure in the report."""
     play = ("--orders", "17", "--duration", "12", "--deadline", "100", "--quiet", "--keep", "house")
     ended = await shipfeed(
         *("demo", *arguments, *play, "--report", "out.json"), folder=tmp_path, seconds=SECONDS_MAX
