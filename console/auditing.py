@@ -1,9 +1,10 @@
-"""Asking the simulated world and the receiver, and judging what they and Kafka say."""
+"""Asking the simulated upstreams and the receiver, and judging what they and Kafka say."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -19,10 +20,10 @@ HTTP_SECONDS_MAX = 10.0
 
 
 class Outside:
-    """The simulator and the receiver, over HTTP; an async context manager."""
+    """The simulators behind one address, and the receiver; an async context manager."""
 
-    def __init__(self, simulator: str, receiver: str) -> None:
-        self._world_url = httpx2.URL(simulator).join("/control/world")
+    def __init__(self, simulators: str, receiver: str) -> None:
+        self._simulators_url = httpx2.URL(simulators)
         self._received_url = httpx2.URL(receiver).join("/received")
         self._client = httpx2.AsyncClient(timeout=HTTP_SECONDS_MAX, trust_env=False)
 
@@ -33,9 +34,34 @@ class Outside:
         await self._client.aclose()
 
     async def world_ended(self) -> None:
-        """Returns once nothing more happens in the world."""
-        while not (await self._world())["finished"]:
+        """Returns once nothing more happens in any world."""
+        while not (await self._worlds())["finished"]:
             await asyncio.sleep(ASK_SECONDS)
+
+    async def base_urls(self) -> dict[str, str]:
+        """Where the account of each system is to be found, by source."""
+        systems = (await self._worlds())["systems"].items()
+        return {name: str(self._simulators_url.join(one["base_path"])) for name, one in systems}
+
+    async def known_faults(self) -> dict[str, list[str]]:
+        """What each simulator can be made to do wrong, by source."""
+        systems = (await self._worlds())["systems"].items()
+        return {name: one["faults"] for name, one in systems}
+
+    async def struck(self) -> dict[str, int]:
+        """How many requests and writes have met a fault, by source."""
+        systems = (await self._worlds())["systems"].items()
+        return {name: sum(one["struck"].values()) for name, one in systems}
+
+    async def strike(self, source: str, fault: Mapping[str, Any]) -> None:
+        """Let a simulator misbehave."""
+        answer = await self._client.post(self._control(f"{source}/faults"), json=dict(fault))
+        answer.raise_for_status()
+
+    async def clear_faults(self) -> None:
+        """No simulator misbehaves any more."""
+        for source in (await self._worlds())["systems"]:
+            (await self._client.delete(self._control(f"{source}/faults"))).raise_for_status()
 
     async def received(self, after: int = 0) -> list[dict[str, Any]]:
         """The receiver's records from index `after` on."""
@@ -50,21 +76,26 @@ class Outside:
     async def audit(self, kafka: KafkaSettings) -> Report:
         """Truth against what was received and what is stored."""
         state = await reading.table(kafka, FULFILLMENTS)
-        truth = (await self._world())["truth"]
+        truth = (await self._worlds())["truth"]
         fulfillments = [json.loads(value) for value in state.values()]
         return audit(truth, await self.received(), fulfillments)
 
-    async def _world(self) -> dict[str, Any]:
-        found: dict[str, Any] = (await self._client.get(self._world_url)).json()
+    async def _worlds(self) -> dict[str, Any]:
+        found: dict[str, Any] = (await self._client.get(self._control("world"))).json()
         return found
+
+    def _control(self, path: str) -> httpx2.URL:
+        return self._simulators_url.join(f"/control/{path}")
 
 
 def event_line(record: dict[str, Any], began_at: datetime) -> str:
     """One received event as a line for a person."""
     event, data = record["event"], record["event"]["data"]
     after = (datetime.fromisoformat(record["received_at"]) - began_at).total_seconds()
-    orders = ", ".join(order["number"] or order["id"] for order in data["fulfillment"]["orders"])
-    return f"{after:6.1f} s  {event['type']:<30} order {orders}  {_package_words(data['package'])}"
+    source, orders = data["fulfillment"]["source"], data["fulfillment"]["orders"]
+    numbers = ", ".join(order["number"] or order["id"] for order in orders)
+    what = f"{source:<13} {event['type']:<30} order {numbers}"
+    return f"{after:6.1f} s  {what}  {_package_words(data['package'])}".rstrip()
 
 
 def _package_words(package: dict[str, Any] | None) -> str:

@@ -1,14 +1,14 @@
-"""One story from one seed: a simulated upstream, all three services, a receiver, an audit.
+"""One story from one seed: every simulated upstream, all three services, a receiver, an audit.
 
-The broker, the simulator, the receiver and each copy of each service are processes of their own;
-with `kills`, services are killed while they work.
+The broker, the simulators, the receiver and each copy of each service are processes; services are
+killed and upstreams misbehave while they work, when the story says so.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -21,68 +21,49 @@ from console.auditing import Outside
 from console.house import SERVICES, House
 from console.processes import Kept
 from console.settling import settled
+from console.staging import ACCOUNT, Stage
 from schemas.message import iso
+from services.poller.settings import accounts
 from testbed.audit import Report
-from testbed.mayhem import kills
+from testbed.mayhem import kills, strikes
 
 FOLLOW_SECONDS = 0.2
 PAGE_SIZE = 25  # small, so that ties and drift cross page borders
-MARGIN_SECONDS = 4.0
 QUIET_SECONDS = 2.0
-TOKEN = "demo-token"  # noqa: S105 - for the simulator on this machine only
-
-CONFIG = """\
-[kafka]
-session_timeout_ms = 1500
-transaction_timeout_ms = 3000
-
-[poller]
-recheck_seconds = 2
-
-[notifier]
-allow_networks = ["127.0.0.0/8"]
-retry_schedule_seconds = [0.2, 0.5, 1, 2, 2, 5, 5, 5, 10, 10]
-
-[[accounts]]
-source = "zentail"
-name = "acme"
-base_url = "{simulator}"
-token = "file:{folder}/token"
-start_from = "{start_from}"
-poll_interval_seconds = 1
-settle_interval_seconds = 3
-
-[[subscriptions]]
-name = "demo"
-types = ["*"]
-start_from = "earliest"
-backfill = true
-channel = {{ type = "webhook", url = "{receiver}/hooks", secret = "file:{folder}/secret" }}
-"""
+HARM_BEGINS_SECONDS = 2.0
+TOKEN = "demo-token"  # noqa: S105 - for the simulators on this machine only
 
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """What is played.  Durations in seconds; `kill_each` SIGKILLs of every service."""
+    """What is played.  Durations in seconds; `orders` of every system.
+
+    `kill_each` SIGKILLs of every service, `fault_each` faults of every simulator.
+    """
 
     seed: int
     orders: int
     duration: float
     copies: int
     kill_each: int
+    fault_each: int
     restart_broker: bool
     deadline: float
 
 
 @dataclass(slots=True)
 class Ending:
-    """How it ended; `disturbed`: something was killed or restarted, so a repeat is excused."""
+    """How it ended; `disturbed`: something was killed or restarted, so a repeat is excused.
+
+    `struck` counts by source the requests and writes that met a fault.
+    """
 
     report: Report
     kills: int
     seconds: float
     unsettled: list[str] = field(default_factory=list)
     disturbed: bool = False
+    struck: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -93,10 +74,14 @@ class Ending:
     def as_dict(self) -> dict[str, Any]:
         """The figures, in all and by source."""
         extra = {"kills": self.kills, "seconds": round(self.seconds, 1)}
-        found = {**self.report.as_dict(), **extra, "unsettled": self.unsettled}
-        sources = self.report.by_source.items()
-        found["by_source"] = {name: {**asdict(figures), **extra} for name, figures in sources}
-        return found
+        figures = {name: asdict(one) for name, one in self.report.by_source.items()}
+        by_source = {
+            name: {**one, "faults": self.struck.get(name, 0), **extra}
+            for name, one in figures.items()
+        }
+        faults = sum(self.struck.values())
+        whole = {**self.report.as_dict(), "faults": faults, **extra, "unsettled": self.unsettled}
+        return {**whole, "by_source": by_source}
 
 
 Tell = Callable[[dict[str, Any]], None]
@@ -106,37 +91,37 @@ async def play(story: Story, folder: Path, clock: Clock, tell: Tell) -> Ending:
     """Play it in `folder`.  `tell` gets each received event's record.  Raises Stop."""
     began = clock.monotonic()
     async with AsyncExitStack() as stack:
-        simulator, receiver = await _start_outside(story, folder, stack)
-        outside = await stack.enter_async_context(Outside(simulator, receiver))
-        config = _write_config(folder, simulator, receiver, clock.now())
+        simulators, receiver = await _start_outside(story, folder, stack)
+        outside = await stack.enter_async_context(Outside(simulators, receiver))
+        config = await _write_config(folder, outside, receiver, clock.now())
         house = House(config, folder / "shipfeed", copies=story.copies)
         stack.push_async_callback(house.stop)
         await house.start()
         following = asyncio.create_task(_follow(outside, tell))
         stack.callback(following.cancel)
-        harm = asyncio.create_task(_harm(story, house, clock))
+        harm = asyncio.create_task(_harm(story, house, outside, clock))
         stack.callback(harm.cancel)
         unsettled = await _settle(story, house, outside, clock, harm)
         await clock.sleep(QUIET_SECONDS)
-        report = await outside.audit(house.kafka)
+        report, struck = await outside.audit(house.kafka), await outside.struck()
         count = sum(child.kills for child in house.children)
     disturbed = story.kill_each > 0 or story.restart_broker
-    return Ending(report, count, clock.monotonic() - began, unsettled, disturbed)
+    return Ending(report, count, clock.monotonic() - began, unsettled, disturbed, struck)
 
 
 async def _start_outside(story: Story, folder: Path, stack: AsyncExitStack) -> tuple[str, str]:
-    """The simulator's and the receiver's addresses, both running."""
+    """The simulators' and the receiver's addresses, both running."""
     secret = "whsec_" + base64.b64encode(sha256(f"demo {story.seed}".encode()).digest()).decode()
     (folder / "token").write_text(TOKEN, encoding="utf-8")
     (folder / "secret").write_text(secret, encoding="utf-8")
-    world = ["--seed", str(story.seed), "--orders", str(story.orders)]
+    world = ["--seed", str(story.seed), "--orders", str(story.orders), "--account", ACCOUNT]
     world += ["--duration", str(story.duration), "--token", TOKEN]
     world += ["--page-size-max", str(PAGE_SIZE)]
     journal = ["--secret", secret, "--journal", str(folder / "received.jsonl")]
     addresses = []
     for name, module, arguments in (
         ("receiver", "testbed.receiver", journal),
-        ("simulator", "testbed.simulators", world),
+        ("simulators", "testbed.simulators", world),
     ):
         child = Kept(name, module, arguments, folder / f"{name}.log")
         stack.push_async_callback(child.stop)
@@ -144,13 +129,19 @@ async def _start_outside(story: Story, folder: Path, stack: AsyncExitStack) -> t
     return addresses[1], addresses[0]
 
 
-def _write_config(folder: Path, simulator: str, receiver: str, started_at: datetime) -> Path:
+async def _write_config(
+    folder: Path, outside: Outside, receiver: str, started_at: datetime
+) -> Path:
     path = folder / "shipfeed.toml"
-    start_from = iso(started_at - timedelta(hours=1))
-    text = CONFIG.format(
-        simulator=simulator, receiver=receiver, folder=folder, start_from=start_from
+    stage = Stage(
+        await outside.base_urls(),
+        f"{receiver}/hooks",
+        ["127.0.0.0/8"],
+        token=f"file:{folder}/token",
+        secret=f"file:{folder}/secret",
+        start_from=iso(started_at - timedelta(hours=1)),
     )
-    path.write_text(text, encoding="utf-8")
+    path.write_text(stage.configuration(), encoding="utf-8")
     return path
 
 
@@ -164,22 +155,31 @@ async def _follow(outside: Outside, tell: Tell) -> None:
         await asyncio.sleep(FOLLOW_SECONDS)
 
 
-async def _harm(story: Story, house: House, clock: Clock) -> None:
-    """Kill what the story says, when it says so; the house starts it again."""
-    began = clock.monotonic()
-    plan = kills(
-        story.seed,
-        SERVICES,
-        each=story.kill_each,
-        copies=story.copies,
-        begin=2.0,
-        end=max(story.duration, 6.0),
-    )
-    restarting = asyncio.create_task(_restart_broker(story, house, clock))
-    for kill in plan:
-        await clock.sleep(max(0.0, began + kill.at_seconds - clock.monotonic()))
-        await house.of(kill.service)[kill.copy].kill()
-    await restarting
+async def _harm(story: Story, house: House, outside: Outside, clock: Clock) -> None:
+    """All that the story says is to go wrong; nothing does any more when this returns."""
+    began, end = clock.monotonic(), max(story.duration, HARM_BEGINS_SECONDS + 4)
+    span = {"begin": HARM_BEGINS_SECONDS, "end": end}
+    killed = kills(story.seed, SERVICES, each=story.kill_each, copies=story.copies, **span)
+    struck = strikes(story.seed, await outside.known_faults(), each=story.fault_each, **span)
+
+    async def until(at_seconds: float) -> None:
+        await clock.sleep(max(0.0, began + at_seconds - clock.monotonic()))
+
+    async def kill() -> None:
+        for one in killed:
+            await until(one.at_seconds)
+            await house.of(one.service)[one.copy].kill()
+
+    async def strike() -> None:
+        for one in struck:
+            await until(one.at_seconds)
+            await outside.strike(one.source, one.fault)
+        await until(end if struck else 0)
+        await outside.clear_faults()
+
+    async with asyncio.TaskGroup() as group:
+        for harm in (kill(), strike(), _restart_broker(story, house, clock)):
+            group.create_task(harm)
 
 
 async def _restart_broker(story: Story, house: House, clock: Clock) -> None:
@@ -195,10 +195,9 @@ async def _settle(
     still = ["the story has not ended"]
 
     async def settle() -> None:
-        await outside.world_ended()
-        ended_at = clock.now()
         await harm
-        await settled(house.kafka, ended_at, MARGIN_SECONDS, still)
+        await outside.world_ended()
+        await settled(house.kafka, accounts(house.config), clock.now(), still)
 
     settling = asyncio.ensure_future(settle())
     ends = [settling, house.refused]

@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timedelta
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
 
 from aiokafka.errors import KafkaError
 
 from bus.settings import KafkaSettings
 from console import reading
-from schemas.cursor import Cursor
+from schemas.cursor import Cursor, Mark, cursor_key
 from schemas.topics import CURSORS, DELIVERIES, EVENTS, RAW
+from services.poller.source import AccountSettings
+from services.poller.sources import sources
 
 CHECK_SECONDS = 0.5
 
 
 async def settled(
-    kafka: KafkaSettings, ended_at: datetime, margin_seconds: float, still: list[str]
+    kafka: KafkaSettings,
+    accounts: Sequence[AccountSettings],
+    ended_at: datetime,
+    still: list[str],
 ) -> None:
     """Returns once nothing is on its way; until then `still` says what is, in words.
 
     The caller has the deadline.
-    Settled: every stream has ended a poll at least `margin_seconds` after the world stood still,
-    no group has unread records and no delivery is pending.
+    Settled: every list has been read from its beginning to its end since the world stood still,
+    what those passes found to be read by its id has been read, no group has unread records and
+    no delivery is pending.
     """
-    since = ended_at + timedelta(seconds=margin_seconds)
+    lists = list_keys(accounts)
     while True:
         try:
-            found = await _unsettled(kafka, since)
+            found = await _unsettled(kafka, lists, ended_at)
         except (KafkaError, TimeoutError) as error:
             found = [f"Kafka: {error!r}"]
         still[:] = found
@@ -36,14 +43,57 @@ async def settled(
         await asyncio.sleep(CHECK_SECONDS)
 
 
-async def _unsettled(kafka: KafkaSettings, since: datetime) -> list[str]:
-    cursors = await _cursors(kafka)
-    found = [] if cursors else ["the first poll"]
-    found += [
-        f"a poll of {cursor.account}/{cursor.stream}"
-        for cursor in cursors
-        if not cursor.done and (cursor.succeeded_at is None or cursor.succeeded_at < since)
+def list_keys(accounts: Iterable[AccountSettings]) -> list[str]:
+    """The cursor keys of the streams that read lists."""
+    return [
+        cursor_key(account.source, account.name, stream.facts.name)
+        for account in accounts
+        for stream in sources()[account.source].streams(account)
+        if not stream.facts.ids_max
     ]
+
+
+def unread_lists(
+    lists: Collection[str], cursors: Iterable[Cursor], ended_at: datetime
+) -> list[str]:
+    """The lists of which no pass is known that began after `ended_at` and is complete.
+
+    `cursors` are all that were ever stored, oldest first. A pass that ended at `ended_at` or later
+    may have begun before; the one after it did not. One that is `done` has nothing to do.
+    """
+    ends: dict[str, set[datetime]] = {key: set() for key in lists}
+    done = set()
+    for cursor in cursors:
+        if cursor.done:
+            done.add(cursor.key)
+        if cursor.sweep is None and cursor.succeeded_at and cursor.succeeded_at >= ended_at:
+            ends.setdefault(cursor.key, set()).add(cursor.succeeded_at)
+    return [key for key in lists if key not in done and len(ends[key]) < 2]
+
+
+def unread_records(marks: Iterable[Mark]) -> int:
+    """How many records or parents a list has found that were not read by their id since.
+
+    Such a mark is due at the instant of its observation; reading it moves that later. What is read
+    again for its age alone is not counted: the lists have shown it too.
+    """
+    return sum(mark.due_at is not None and mark.due_at <= mark.observed_at for mark in marks)
+
+
+async def _unsettled(kafka: KafkaSettings, lists: list[str], ended_at: datetime) -> list[str]:
+    cursors: list[Cursor] = []
+    marks: dict[str, Mark] = {}
+    for record in await reading.records(kafka, CURSORS, {}):
+        key = (record.key or b"").decode()
+        if record.value is None:
+            marks.pop(key, None)
+        elif key.startswith("cursor/"):
+            cursors.append(Cursor.model_validate_json(record.value))
+        else:
+            marks[key] = Mark.model_validate_json(record.value)
+    found = [f"a whole pass of {key}" for key in unread_lists(lists, cursors, ended_at)]
+    due = unread_records(marks.values())
+    found += [f"{due} records to read by their id"] if due else []
     for topic, service in ((RAW, "normalizer"), (EVENTS, "notifier")):
         count = await reading.unread(kafka, topic, f"{kafka.prefix}.{service}")
         found += [f"{count} records for the {service}"] if count else []
@@ -51,12 +101,3 @@ async def _unsettled(kafka: KafkaSettings, since: datetime) -> list[str]:
     pending = sum(not key.endswith("/position") for key in deliveries)
     found += [f"{pending} deliveries"] if pending else []
     return found
-
-
-async def _cursors(kafka: KafkaSettings) -> list[Cursor]:
-    values = await reading.table(kafka, CURSORS)
-    return [
-        Cursor.model_validate_json(value)
-        for key, value in values.items()
-        if key.startswith("cursor/")
-    ]

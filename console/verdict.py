@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.console import Console
 from rich.table import Table
 
 from console.demo import Ending
 
 FINDINGS_MAX = 20
+BAD = ("missing", "duplicate", "wrong")
+BY_SOURCE = ("shipped_in_world", *BAD, "delivered", "faults")
 ROWS = {
-    "shipped_in_world": "packages that shipped in the world and stayed shipped",
+    "shipped_in_world": "packages that shipped in the worlds and stayed shipped",
     "shipped_events": "package.shipped events the subscriber accepted",
     "missing": "of those packages, never announced",
     "duplicate": "announced under a second event id",
@@ -18,6 +22,7 @@ ROWS = {
     "delivered": "events the subscriber accepted",
     "redelivered": "the same webhook-id sent again",
     "verified": "requests whose signature the standardwebhooks library verified",
+    "faults": "requests or writes that a simulator answered wrongly on purpose",
     "kills": "processes killed while they worked",
     "seconds": "the whole run",
 }
@@ -26,12 +31,14 @@ ROWS = {
 def print_verdict(ending: Ending) -> None:
     """The figures, what was found, and one last line that says it all."""
     console = Console(highlight=False)
-    found, table = ending.as_dict(), Table(title="audit")
+    found = ending.as_dict()
+    console.print(_by_source(found["by_source"]))
+    table = Table(title="audit")
     table.add_column("figure")
     table.add_column("count", justify="right")
     table.add_column("what it counts")
     for name, meaning in ROWS.items():
-        bad = name in ("missing", "duplicate", "wrong") and found[name]
+        bad = name in BAD and found[name]
         table.add_row(name, str(found[name]), meaning, style="bold red" if bad else None)
     console.print(table)
     for line in [*ending.unsettled, *ending.report.findings][:FINDINGS_MAX]:
@@ -39,3 +46,15 @@ def print_verdict(ending: Ending) -> None:
     report = ending.report
     counts = f"{report.missing} missing / {report.duplicate} duplicate / {report.wrong} wrong"
     console.print(counts, style="bold green" if ending.ok else "bold red")
+
+
+def _by_source(found: dict[str, dict[str, Any]]) -> Table:
+    table = Table(title="by system")
+    table.add_column("system", no_wrap=True)
+    for name in BY_SOURCE:
+        table.add_column(name.replace("_", " "), justify="right")
+    for source, figures in sorted(found.items()):
+        bad = any(figures[name] for name in BAD)
+        row = (str(figures[name]) for name in BY_SOURCE)
+        table.add_row(source, *row, style="bold red" if bad else None)
+    return table

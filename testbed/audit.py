@@ -168,11 +168,13 @@ class _Judge:
                 ids = parcel.announced_by
                 if not ids:
                     figures.missing += 1
-                    self._findings.append(f"package {parcel.name} of {ref} was never announced")
+                    self._findings.append(
+                        f"{ref.source}: package {parcel.name} of {ref} was never announced"
+                    )
                 if len(ids) > 1:
                     figures.duplicate += 1
                     text = f"package {parcel.name} of {ref} was announced by {', '.join(ids)}"
-                    self._findings.append(text)
+                    self._findings.append(f"{ref.source}: {text}")
 
     def _check_final(self, fulfillments: list[dict[str, Any]]) -> None:
         stored: dict[OrderRef, list[Sighting]] = defaultdict(list)
@@ -190,7 +192,7 @@ class _Judge:
 
     def _wrong(self, source: str, finding: str) -> None:
         self._figures[source].wrong += 1
-        self._findings.append(finding)
+        self._findings.append(f"{source}: {finding}")
 
     def _report(self) -> Report:
         report = Report(findings=self._findings, by_source=dict(self._figures))

@@ -1,4 +1,4 @@
-"""`shipfeed demo`: packages ship in a simulated upstream and arrive as signed webhooks."""
+"""`shipfeed demo`: packages ship in every simulated upstream and arrive as signed webhooks."""
 
 from __future__ import annotations
 
@@ -22,19 +22,23 @@ DURATION_WITH_KILLS_SECONDS = 40.0
 DEADLINE_SECONDS = 60.0
 DEADLINE_UNTIL_SETTLED_SECONDS = 300.0
 KILLS_EACH = 5
+FAULTS_EACH = 8
 
 
 def run(  # noqa: PLR0917 - typer calls it by name
-    seed: Annotated[int, typer.Option(help="fixes everything that happens in the world")] = 7,
-    orders: Annotated[int, typer.Option(min=1, max=100_000)] = 60,
+    seed: Annotated[int, typer.Option(help="fixes everything that happens in the worlds")] = 7,
+    orders: Annotated[int, typer.Option(min=1, max=100_000, help="of each system")] = 20,
     duration: Annotated[
-        float | None, typer.Option(min=1, help="seconds the world goes on; 20, with --kill 40")
+        float | None, typer.Option(min=1, help="seconds the worlds go on; 20, with --kill 40")
     ] = None,
     copies: Annotated[int, typer.Option(min=1, max=8, help="of each service")] = 1,
     kill: Annotated[
         bool, typer.Option("--kill", help="SIGKILL each service 5 times while it works")
     ] = False,
     kills: Annotated[int | None, typer.Option(min=1, help="so many kills instead of 5")] = None,
+    faults: Annotated[
+        bool, typer.Option("--faults", help="each simulator meets 8 faults while it works")
+    ] = False,
     restart_broker: Annotated[
         bool, typer.Option("--restart-broker", help="restart Kafka half-way")
     ] = False,
@@ -51,12 +55,15 @@ def run(  # noqa: PLR0917 - typer calls it by name
         bool, typer.Option("--json", help="print only the figures, as JSON")
     ] = False,
 ) -> None:
-    """Play one story from one seed on a real Kafka, then audit it against the world's truth."""
+    """Play one story from one seed on a real Kafka, then audit it against the worlds' truth."""
     kill_each = (kills or KILLS_EACH) if kill or kills else 0
     standard = DURATION_WITH_KILLS_SECONDS if kill_each else DURATION_SECONDS
     wait = deadline or (DEADLINE_UNTIL_SETTLED_SECONDS if until_settled else DEADLINE_SECONDS)
     length = duration or standard
-    story = Story(seed, orders, length, copies, kill_each, restart_broker, wait + length)
+    fault_each = FAULTS_EACH if faults else 0
+    story = Story(
+        seed, orders, length, copies, kill_each, fault_each, restart_broker, wait + length
+    )
     ending = _play(story, keep, quiet=quiet or as_json)
     if report is not None:
         report.write_text(json.dumps(ending.as_dict(), indent=2) + "\n", encoding="utf-8")

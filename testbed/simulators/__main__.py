@@ -1,4 +1,4 @@
-"""`python -m testbed.simulators --seed 7`: one simulated upstream living through one world."""
+"""`python -m testbed.simulators --seed 7`: simulated upstreams, each living through a world."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import asyncio
 from datetime import datetime
 
 from testbed.process import run_until_stopped
-from testbed.simulator import system_clock
+from testbed.simulator import Simulator, system_clock
 from testbed.simulators import simulators
-from testbed.world import DURATION_SECONDS_DEFAULT, ORDERS_DEFAULT, World
+from testbed.upstreams import Upstreams, seed_of
+from testbed.world import DURATION_SECONDS_DEFAULT, World
 
+ORDERS_DEFAULT = 17  # of each system: each story is told
 # Far above what a demo asks: its world lasts seconds, throttling would only slow it.
 REQUESTS_PER_SECOND_DEFAULT = 1000.0
 
@@ -18,22 +20,29 @@ REQUESTS_PER_SECOND_DEFAULT = 1000.0
 def main() -> None:
     """Run as a process until told to stop."""
     arguments = _arguments()
+    start = arguments.start or system_clock()
+    sources = arguments.source or simulators()
+    upstreams = Upstreams({source: _simulator(source, start, arguments) for source in sources})
+    asyncio.run(run_until_stopped(upstreams.serve(host=arguments.host, port=arguments.port)))
+
+
+def _simulator(source: str, start: datetime, arguments: argparse.Namespace) -> Simulator:
     world = World(
-        arguments.seed,
-        start=arguments.start or system_clock(),
+        seed_of(arguments.seed, source),
+        start=start,
         orders=arguments.orders,
         duration_seconds=arguments.duration,
-        source=arguments.source,
+        source=source,
         account=arguments.account,
         package_ids=arguments.package_ids,
     )
-    simulator = simulators()[arguments.source].simulate(
+    simulator: Simulator = simulators()[source].simulate(
         world,
         token=arguments.token,
         requests_per_second=arguments.requests_per_second,
         page_size_max=arguments.page_size_max,
     )
-    asyncio.run(run_until_stopped(simulator.serve(host=arguments.host, port=arguments.port)))
+    return simulator
 
 
 def _arguments() -> argparse.Namespace:
@@ -41,18 +50,18 @@ def _arguments() -> argparse.Namespace:
     add = parser.add_argument
     add(
         "--source",
+        action="append",
         choices=sorted(simulators()),
-        default="zentail",
-        help="which upstream to stand in for",
+        help="which upstream to stand in for, may repeat; left out: all of them",
     )
     add("--account", default="acme", help="account name the truth is kept under")
     add("--seed", type=int, default=7, help="fixes everything that happens")
-    add("--orders", type=int, default=ORDERS_DEFAULT)
+    add("--orders", type=int, default=ORDERS_DEFAULT, help="of each system")
     add("--duration", type=float, default=DURATION_SECONDS_DEFAULT, help="seconds it goes on")
     add("--start", type=datetime.fromisoformat, help="instant it begins (ISO-8601); left out: now")
     add("--host", default="127.0.0.1")
     add("--port", type=int, default=0, help="0 takes a free one")
-    add("--token", required=True, help="what requests must carry")
+    add("--token", required=True, help="every secret that requests must carry")
     add("--package-ids", action=argparse.BooleanOptionalAction, default=False)
     add("--requests-per-second", type=float, default=REQUESTS_PER_SECOND_DEFAULT)
     add("--page-size-max", type=int, default=100, help="what a larger limit is cut down to")

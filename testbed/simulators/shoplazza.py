@@ -16,7 +16,7 @@ from uuid import NAMESPACE_OID, uuid5
 from testbed.http import Request, Response
 from testbed.orders import Order, Package, is_shipped
 from testbed.rows import Row
-from testbed.simulator import Shown, Simulator
+from testbed.simulator import BAD_RECORDS, Shown, Simulator
 from testbed.world import World
 
 ORDERS_DEFAULT, FULFILLMENTS_DEFAULT, LIMIT_MAX = 10, 50, 250  # to a page
@@ -27,7 +27,6 @@ NOT_FOUND = "Record not found"
 NO_RESOURCE = "Unable to find resource"
 # The order's own word where it is another than the world's.
 AGGREGATES = {"placed": "waiting", "refunded": "returned", "canceled": "cancelled"}
-
 Body = dict[str, Any]
 
 ACCOUNT: dict[str, Any] = {"shop": "acme"}
@@ -42,6 +41,7 @@ class ShoplazzaSimulator(Simulator):
     """
 
     base_path = "/shoplazza/openapi"
+    listing_faults = BAD_RECORDS | {"shifting_page"}
 
     def __init__(
         self,

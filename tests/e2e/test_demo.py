@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from testbed.simulators import simulators
 from tests.e2e.running import shipfeed
 
 SECONDS_MAX = 170.0
@@ -20,6 +21,7 @@ FIGURES = (
     "delivered",
     "redelivered",
     "verified",
+    "faults",
     "kills",
     "seconds",
 )
@@ -27,27 +29,29 @@ FIGURES = (
 
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize(
-    ("arguments", "kills"),
+    ("arguments", "kills", "faults"),
     [
-        (("--seed", "11", "--kills", "2"), 6),
-        (("--seed", "12", "--kills", "1", "--copies", "2", "--restart-broker"), 3),
+        (("--seed", "11", "--kills", "2", "--faults"), 6, True),
+        (("--seed", "12", "--kills", "1", "--copies", "2", "--restart-broker"), 3, False),
     ],
-    ids=["killed", "killed-two-copies-broker-restarted"],
+    ids=["killed-and-faults", "killed-two-copies-broker-restarted"],
 )
-async def test_a_killed_house_loses_doubles_and_invents_nothing(
-    arguments: tuple[str, ...], kills: int, tmp_path: Path
+async def test_a_harmed_house_loses_doubles_and_invents_nothing(
+    arguments: tuple[str, ...], kills: int, tmp_path: Path, *, faults: bool
 ) -> None:
-    """Real processes, SIGKILL at moments the seed chooses; the report has every figure."""
-    play = ("--orders", "40", "--duration", "14", "--deadline", "100", "--quiet", "--keep", "house")
+    """Real processes, harm when the seed says so; every system has every figure in the report."""
+    play = ("--orders", "17", "--duration", "12", "--deadline", "100", "--quiet", "--keep", "house")
     ended = await shipfeed(
         *("demo", *arguments, *play, "--report", "out.json"), folder=tmp_path, seconds=SECONDS_MAX
     )
 
     assert (0, "") == (ended.code, ended.err), ended.out
     report = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
-    assert (0, 0, 0) == (report["missing"], report["duplicate"], report["wrong"])
-    assert report["shipped_in_world"] > 50
-    assert kills == report["kills"]
-    assert set(FIGURES) <= set(report)
-    assert set(FIGURES) <= set(report["by_source"]["zentail"])
+    assert set(simulators()) == set(report["by_source"])
+    for found in (report, *report["by_source"].values()):
+        assert set(FIGURES) <= set(found)
+        assert (0, 0, 0) == (found["missing"], found["duplicate"], found["wrong"])
+        assert found["shipped_in_world"] > 20
+        assert kills == found["kills"]
+        assert faults == (found["faults"] > 0)
     assert "0 missing / 0 duplicate / 0 wrong" in ended.out

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from console import reference
+from console import reference, staging
 from schemas.events import EVENT_TYPES
 from schemas.topics import TOPICS
 from testbed import faults
@@ -22,6 +22,13 @@ def test_the_configuration_page_is_the_one_the_settings_give() -> None:
     written = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
 
     assert reference.page() == written
+
+
+def test_the_demo_under_compose_plays_every_system_there_is() -> None:
+    """When it does not: python -m console.staging > deploy/demo.toml."""
+    written = (ROOT / "deploy" / "demo.toml").read_text(encoding="utf-8")
+
+    assert staging.page() == written
 
 
 def test_the_page_of_faults_holds_the_catalogue() -> None:

@@ -232,7 +232,9 @@ def test_a_stored_order_that_never_was_is_wrong(run: Run) -> None:
     report = run.audit()
 
     assert report.wrong == 1
-    assert report.findings == ["order zentail/acme/1 is stored, but no such order ever was"]
+    assert report.findings == [
+        "zentail: order zentail/acme/1 is stored, but no such order ever was"
+    ]
 
 
 def test_an_order_not_stored_is_wrong_only_if_it_has_packages(run: Run) -> None:

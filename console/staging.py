@@ -1,0 +1,138 @@
+"""What the demo's services are configured with: every system there is, and one subscriber.
+
+`python -m console.staging > deploy/demo.toml` writes it for the demo under docker compose.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import ceil
+from typing import Any
+
+from pydantic import SecretStr
+
+from services.poller.sources import sources
+from testbed.simulator import Simulator
+from testbed.simulators import simulators
+from testbed.world import World
+
+ACCOUNT = "acme"
+POLL_SECONDS_MIN = 1
+POLL_REQUESTS = 4  # that a rate must allow between two polls: lists are not all that is read
+ABOUT = """\
+# What the demo's services read: an account at every simulated system, one subscriber, all inside
+# the compose network.  Made by `python -m console.staging > deploy/demo.toml`.
+"""
+HEAD = """\
+[kafka]
+session_timeout_ms = {session_timeout_ms}
+transaction_timeout_ms = {transaction_timeout_ms}
+
+[poller]
+recheck_seconds = 2
+request_timeout_seconds = 3
+
+[notifier]
+allow_networks = {networks}
+retry_schedule_seconds = [0.2, 0.5, 1, 2, 2, 5, 5, 5, 10, 10]
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where the demo is played.
+
+    `base_urls` by source; `token` and `secret` are references: of whatever a simulator asks for,
+    and of what the webhooks that go to `hooks`, in one of `networks`, are signed with.
+    """
+
+    base_urls: Mapping[str, str]
+    hooks: str
+    networks: Sequence[str]
+    token: str
+    secret: str
+    start_from: str
+    session_timeout_ms: int = 1500
+
+    def configuration(self) -> str:
+        """The text of shipfeed.toml."""
+        head = HEAD.format(
+            session_timeout_ms=self.session_timeout_ms,
+            transaction_timeout_ms=2 * self.session_timeout_ms,
+            networks=json.dumps(self.networks),
+        )
+        subscription = {
+            "name": "demo",
+            "types": ["*"],
+            "start_from": "earliest",
+            "backfill": True,
+            "channel.type": "webhook",
+            "channel.url": self.hooks,
+            "channel.secret": self.secret,
+        }
+        tables = [("accounts", self._account(source)) for source in self.base_urls]
+        tables.append(("subscriptions", subscription))
+        return "\n".join([head, *("\n".join(_lines(*table)) for table in tables)])
+
+    def _account(self, source: str) -> dict[str, Any]:
+        """What the source needs of an `[[accounts]]` table, and what its simulator says of it."""
+        fields = sources()[source].settings.model_fields
+        secrets = [name for name, field in fields.items() if field.annotation is SecretStr]
+        return {
+            "source": source,
+            "name": ACCOUNT,
+            "base_url": self.base_urls[source],
+            "start_from": self.start_from,
+            **dict.fromkeys(secrets, self.token),
+            **{name: value for name, value in _quick(source).items() if name in fields},
+            **simulators()[source].ACCOUNT,
+        }
+
+
+def _quick(source: str) -> dict[str, Any]:
+    """A world lives for seconds: what takes hours in life takes as long as some polls here."""
+    poll_seconds = max(POLL_SECONDS_MIN, ceil(POLL_REQUESTS / sources()[source].rate.per_second))
+    return {
+        "poll_interval_seconds": poll_seconds,
+        "poll_interval_seconds_max": poll_seconds,
+        "settle_interval_seconds": 3 * poll_seconds,
+        "watch_after_seconds": [5 * poll_seconds],
+    }
+
+
+def _lines(name: str, table: Mapping[str, Any]) -> Iterator[str]:
+    """Texts, numbers, booleans and lists of them look the same in TOML and in JSON."""
+    yield f"[[{name}]]"
+    for key, value in table.items():
+        yield f"{key} = {json.dumps(value)}"
+    yield ""
+
+
+def _base_path(source: str) -> str:
+    nowhere = World(0, start=datetime(2020, 1, 1, tzinfo=UTC), orders=1)
+    simulator: Simulator = simulators()[source].simulate(
+        nowhere, token=ACCOUNT, requests_per_second=1, page_size_max=1
+    )
+    return simulator.base_path
+
+
+def page() -> str:
+    """What docker compose mounts for the demo's services."""
+    stage = Stage(
+        {source: f"http://simulators:8080{_base_path(source)}" for source in simulators()},
+        "http://receiver:8080/hooks",
+        ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"],  # where compose puts containers
+        token="env:DEMO_TOKEN",  # noqa: S106 - a reference
+        secret="env:DEMO_SECRET",  # noqa: S106
+        start_from="2020-01-01T00:00:00Z",
+        session_timeout_ms=3000,
+    )
+    return f"{ABOUT}\n{stage.configuration()}"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

@@ -1,0 +1,81 @@
+"""Several simulated upstreams behind one address, each living through a world of its own.
+
+A request goes to the simulator whose base path it begins with, one below `/control/SOURCE/` to
+that simulator's own control. `GET /control/world` tells of all of them: their truths joined, and
+for each system its base path, the faults it knows and how many have struck it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+from testbed.faults import CATALOGUE
+from testbed.http import Request, Response, json_response, serving
+from testbed.simulator import Simulator
+
+CONTROL = "/control/"
+
+
+def seed_of(seed: int, source: str) -> int:
+    """The seed of one system's world: no two systems live through the same."""
+    return Random(f"world {seed} of {source}").randrange(2**31)
+
+
+class Upstreams:
+    """Simulators by their id; `async with upstreams.serve() as origin`."""
+
+    def __init__(self, simulators: Mapping[str, Simulator]) -> None:
+        self._simulators = simulators
+
+    @asynccontextmanager
+    async def serve(self, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+        """Serve until left; yields `http://HOST:PORT`, below which every base path begins."""
+        async with serving(self.handle, host=host, port=port) as url:
+            yield url
+
+    def handle(self, request: Request) -> Response:
+        """Whoever the request is for answers it."""
+        if request.path == CONTROL + "world":
+            return json_response(200, self._worlds(request))
+        if request.path.startswith(CONTROL):
+            source, _, rest = request.target.removeprefix(CONTROL).partition("/")
+            if source in self._simulators:
+                own = replace(request, target=CONTROL + rest)
+                return self._simulators[source].handle(own)
+        for simulator in self._simulators.values():
+            if request.path.startswith(simulator.base_path + "/"):
+                return simulator.handle(request)
+        return json_response(404, {"error": f"no upstream answers to {request.path}"})
+
+    def _worlds(self, request: Request) -> dict[str, Any]:
+        worlds = {
+            source: json.loads(simulator.handle(request).body)
+            for source, simulator in self._simulators.items()
+        }
+        orders = [order for world in worlds.values() for order in world["truth"]["orders"]]
+        return {
+            "finished": all(world["finished"] for world in worlds.values()),
+            "seconds_left": max(world["seconds_left"] for world in worlds.values()),
+            "orders": sum(world["orders"] for world in worlds.values()),
+            "truth": {"orders": orders},
+            "systems": {source: _about(one) for source, one in self._simulators.items()},
+        }
+
+
+def _about(simulator: Simulator) -> dict[str, Any]:
+    """A fault of a clock is no moment's: it stays until it is cleared, so it is left out."""
+    known = [
+        kind.name
+        for kind in CATALOGUE
+        if kind.place in {"wire", "records"} or kind.name in simulator.listing_faults
+    ]
+    return {
+        "base_path": simulator.base_path,
+        "faults": known,
+        "struck": dict(simulator.faults.struck),
+    }
