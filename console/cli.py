@@ -11,7 +11,7 @@ import sys
 import typer
 from aiokafka.errors import KafkaError
 
-from bus.errors import BadConfig, ShipfeedError
+from bus.errors import BadConfig, Misuse, ShipfeedError
 from console.commands import audit, cursors, dead_letters, demo, packages, topics, up
 
 app = typer.Typer(
@@ -28,7 +28,7 @@ def main() -> None:
     """Run; a user's mistake is one line, never a traceback."""
     try:
         app()
-    except BadConfig as error:
+    except (BadConfig, Misuse) as error:
         _end(str(error), 2)
     except (ShipfeedError, KafkaError, TimeoutError) as error:
         _end(str(error) or repr(error), 1)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from collections.abc import Mapping
+from typing import get_args
+
+from pydantic import Field, SecretStr
+from pydantic.fields import FieldInfo
 
 from bus.errors import BadConfig
 from bus.service import HttpSettings
 from bus.settings import Config, checked
 from services.poller.source import AccountSettings
 from services.poller.sources import sources
+
+HIDDEN = SecretStr("-")
 
 
 class PollerSettings(HttpSettings):
@@ -25,8 +31,11 @@ class PollerSettings(HttpSettings):
     )
 
 
-def accounts(config: Config) -> list[AccountSettings]:
-    """Every configured account.  Raises BadConfig naming the account and the key."""
+def accounts(config: Config, *, secrets: bool = True) -> list[AccountSettings]:
+    """Every configured account.  Raises BadConfig naming the account and the key.
+
+    `secrets` False: for looking only, where the secrets themselves may not be at hand.
+    """
     found: dict[str, AccountSettings] = {}
     for table in config.tables("accounts"):
         source, name = table.get("source"), table.get("name")
@@ -35,7 +44,8 @@ def accounts(config: Config) -> list[AccountSettings]:
             raise BadConfig(f"[[accounts]] source: {source!r} is not known; there are: {known}")
         where = f"[[accounts]] {source}/{name}"
         try:
-            account = checked(sources()[source].settings, table, where)
+            model = sources()[source].settings
+            account = checked(model, table if secrets else without_secrets(model, table), where)
         except BadConfig as error:
             # A secret's own complaint does not know whose it is.
             text = str(error)
@@ -44,3 +54,16 @@ def accounts(config: Config) -> list[AccountSettings]:
             raise BadConfig(f"{where} name: there are two accounts of this name")
         found[account.label] = account
     return list(found.values())
+
+
+def without_secrets(model: type[AccountSettings], table: Mapping[str, object]) -> dict[str, object]:
+    """The table with something in the place of each secret."""
+    return {
+        key: HIDDEN if key in model.model_fields and is_secret(model.model_fields[key]) else value
+        for key, value in table.items()
+    }
+
+
+def is_secret(field: FieldInfo) -> bool:
+    """Whether a setting is one."""
+    return SecretStr in (field.annotation, *get_args(field.annotation))

@@ -36,6 +36,8 @@ class Refused(Exception):
 
 
 def _resolved(value: object, info: ValidationInfo) -> SecretStr:
+    if isinstance(value, SecretStr):  # no file can write one; see settings.without_secrets
+        return value
     return SecretStr(secret(str(value), str(info.field_name)))
 
 
