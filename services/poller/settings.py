@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import get_args
+from typing import Any, get_args
 
 from pydantic import Field, SecretStr
 from pydantic.fields import FieldInfo
@@ -13,6 +13,7 @@ from bus.service import HttpSettings
 from bus.settings import Config, checked
 from services.poller.source import AccountSettings
 from services.poller.sources import sources
+from services.poller.steering import one_account
 
 HIDDEN = SecretStr("-")
 
@@ -38,22 +39,40 @@ def accounts(config: Config, *, secrets: bool = True) -> list[AccountSettings]:
     """
     found: dict[str, AccountSettings] = {}
     for table in config.tables("accounts"):
-        source, name = table.get("source"), table.get("name")
-        if not isinstance(source, str) or source not in sources():
-            known = ", ".join(sorted(sources()))
-            raise BadConfig(f"[[accounts]] source: {source!r} is not known; there are: {known}")
-        where = f"[[accounts]] {source}/{name}"
-        try:
-            model = sources()[source].settings
-            account = checked(model, table if secrets else without_secrets(model, table), where)
-        except BadConfig as error:
-            # A secret's own complaint does not know whose it is.
-            text = str(error)
-            raise BadConfig(text if text.startswith(where) else f"{where} {text}") from error
+        account = _account(table, secrets=secrets)
         if account.label in found:
-            raise BadConfig(f"{where} name: there are two accounts of this name")
+            raise BadConfig(f"{_where(table)} name: there are two accounts of this name")
         found[account.label] = account
     return list(found.values())
+
+
+def account(config: Config, asked: str) -> AccountSettings:
+    """One account, by `name` or `source/name`; no other's secrets are needed.
+
+    Raises Misuse, BadConfig.
+    """
+    labels = [one.label for one in accounts(config, secrets=False)]
+    label = one_account(asked, labels, "it has no [[accounts]] table")
+    tables = dict(zip(labels, config.tables("accounts"), strict=True))
+    return _account(tables[label], secrets=True)
+
+
+def _account(table: Mapping[str, Any], *, secrets: bool) -> AccountSettings:
+    source, where = table.get("source"), _where(table)
+    if not isinstance(source, str) or source not in sources():
+        known = ", ".join(sorted(sources()))
+        raise BadConfig(f"[[accounts]] source: {source!r} is not known; there are: {known}")
+    model = sources()[source].settings
+    try:
+        return checked(model, table if secrets else without_secrets(model, table), where)
+    except BadConfig as error:
+        # A secret's own complaint does not know whose it is.
+        text = str(error)
+        raise BadConfig(text if text.startswith(where) else f"{where} {text}") from error
+
+
+def _where(table: Mapping[str, Any]) -> str:
+    return f"[[accounts]] {table.get('source')}/{table.get('name')}"
 
 
 def without_secrets(model: type[AccountSettings], table: Mapping[str, object]) -> dict[str, object]:

@@ -42,3 +42,19 @@ def gap_seconds(cursor: Cursor, proven_at: datetime | None, now: datetime) -> fl
     if proven_at is None or cursor.done:
         return None
     return round(max(0.0, (now - proven_at).total_seconds()), 3)
+
+
+def state_of(cursor: Cursor, proven_at: datetime | None, facts: Facts | None) -> str:
+    """One word for what the topic tells of a stream; `facts` None: its settings are not known.
+
+    changed: see `meaning_changed`; unfinished: a pass is on its way; never: none was completed.
+    """
+    if facts is not None and meaning_changed(cursor, facts):
+        return "changed"
+    if cursor.paused:
+        return "paused"
+    if cursor.done:
+        return "done"
+    if cursor.sweep is not None:
+        return "unfinished"
+    return "never" if proven_at is None else "complete"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from console import reference
+from console import reference, systems
 from schemas.events import EVENT_TYPES
 from schemas.topics import TOPICS
 
@@ -21,6 +21,13 @@ def test_the_configuration_page_is_the_one_the_settings_give() -> None:
     written = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
 
     assert reference.page() == written
+
+
+def test_the_page_of_systems_is_the_one_the_sources_give() -> None:
+    """When it is not: python -m console.systems > docs/systems.md."""
+    written = (ROOT / "docs" / "systems.md").read_text(encoding="utf-8")
+
+    assert systems.page() == written
 
 
 @pytest.mark.parametrize("event_type", EVENT_TYPES)
