@@ -51,12 +51,13 @@ async def records(kafka: KafkaSettings, topic: Topic, starts: Offsets) -> list[C
     async with _consumer(kafka) as consumer, asyncio.timeout(READ_SECONDS_MAX):
         consumer.assign(list(until))
         begins = await consumer.beginning_offsets(list(until))
-        for place, end in until.items():
+        for place in until:
             consumer.seek(place, max(starts.get(place, 0), begins[place]))
-            while await consumer.position(place) < end:
-                batch = await consumer.getmany(place, timeout_ms=FETCH_WAIT_MS)
-                found.extend(batch.get(place, ()))
-    return found
+        # All at once: one partition's fetch waits for the others, which may have nothing new.
+        while left := [p for p, end in until.items() if await consumer.position(p) < end]:
+            for batch in (await consumer.getmany(*left, timeout_ms=FETCH_WAIT_MS)).values():
+                found.extend(batch)
+    return sorted(found, key=lambda record: (record.partition, record.offset))
 
 
 async def ends(kafka: KafkaSettings, topic: Topic) -> Offsets:

@@ -65,9 +65,9 @@ def refresh(
 def _line(key: str, read: Refreshed) -> str:
     line = f"{key}: {read.came}"
     if read.came == "written":
-        line += "; the normalizer takes it from here"
+        line += " to raw"
     if read.detail:
-        line += f": {read.detail}"
+        line += f"; {read.detail}"
     return line + (f"; {read.others} others changed too" if read.others else "")
 
 

@@ -27,6 +27,7 @@ from services.poller.source import AccountSettings, Response, Stream
 from services.poller.sources import sources
 
 PAGES_MAX = 100  # of one record's parent
+NOT_COMPARED = "it is not remembered from before, so it was written without comparing"
 
 Came = Literal["unchanged", "written", "set aside", "not there", "failed"]
 
@@ -84,13 +85,14 @@ async def refresh(
                 return readings
             await writer.start()
             await table.restore()
+            known = account.marks(wanted.resource).get(wanted.upstream_id) is not None
             written = [await account.write(reading) for reading in readings]
         except RetryLater as error:
             failure = error
         else:
             composed = [one for one in written if one is not None]
             if len(composed) == len(written):
-                return _came(wanted.key, composed)
+                return _came(wanted.key, composed, known=known)
         finally:
             await account.close()
             await writer.close()
@@ -133,12 +135,12 @@ def _with_the_record(readings: Sequence[Reading], wanted: Wanted) -> list[Readin
     return Refreshed("not there")
 
 
-def _came(key: str, composed: Sequence[Composed]) -> Refreshed:
+def _came(key: str, composed: Sequence[Composed], *, known: bool) -> Refreshed:
     raw = {record.key for one in composed for record in one.raw}
     letters = {record.key for one in composed for record in one.letters}
     others = len(raw - {key})
     if key in raw:
-        return Refreshed("written", others=others)
+        return Refreshed("written", "" if known else NOT_COMPARED, others)
     if key in letters:
         return Refreshed("set aside", "it is too large for the topic", others)
     return Refreshed("unchanged", others=others)

@@ -1,0 +1,229 @@
+"""Pause, resume, rewind and refresh beside a running poller, on a real Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+
+from bus.clock import SystemClock
+from bus.errors import Misuse
+from bus.settings import KafkaSettings
+from schemas.message import iso
+from services.poller.operating import change
+from services.poller.refreshing import NOT_COMPARED, Refreshed, Wanted, refresh
+from services.poller.settings import PollerSettings
+from services.poller.sources import sources
+from services.poller.steering import chosen, halted, rewound
+from testbed.simulator import Simulator
+from testbed.simulators.digital_river import DigitalRiverSimulator
+from testbed.simulators.panora import PanoraSimulator
+from testbed.simulators.zentail import ZentailSimulator
+from tests.broker.polling import TOKEN, Polled, account, polled
+from tests.broker.reading import until
+from tests.systems import panora_records, river_records
+from tests.systems.orders import order, stamp
+
+ZENTAIL = {"start_from": "2026-01-01T00:00:00Z"}
+
+
+def zentail(*numbers: int) -> ZentailSimulator:
+    """Orders of a few seconds ago, on a server that never throttles."""
+    orders = [order(number, at=stamp(ago_seconds=5)) for number in numbers]
+    return ZentailSimulator(orders=orders, token=TOKEN, requests_per_second=1000, burst=1000)
+
+
+async def steer(found: Polled, stream: str | None, become: Any) -> None:
+    """What the command does, from the cursors on the topic."""
+    named = chosen((await found.cursors()).values(), "acme", stream)
+    await change(found.kafka, named, become)
+
+
+async def again(found: Polled, upstream_id: str, resource: str) -> Refreshed:
+    """What `packages refresh` does."""
+    (cursor, *_) = (await found.cursors()).values()
+    wanted = Wanted(found.settings, cursor, resource, upstream_id)
+    return await refresh(found.kafka, PollerSettings(), wanted, SystemClock())
+
+
+async def test_a_paused_account_asks_nothing_until_it_is_resumed(settings: KafkaSettings) -> None:
+    """The owner was fenced; it takes its slot over again and finds the order there."""
+    simulator = zentail(1)
+    async with simulator.serve() as url, polled(settings, account("zentail", url)) as found:
+        await found.once_read(1)
+        await steer(found, None, partial(halted, paused=True))
+        await until(lambda: found.state("head") == found.state("settle") == "paused")
+        asked = len(simulator.requests)
+        simulator.put(order(2))
+        await asyncio.sleep(1)
+        assert len(simulator.requests) == asked
+        assert (await found.cursors())["head"].paused
+        await steer(found, None, partial(halted, paused=False))
+        await found.once_read(2)
+
+        assert await found.raw() == {"1": 1, "2": 1}
+
+
+async def test_one_paused_stream_leaves_the_others_running(settings: KafkaSettings) -> None:
+    """And its cursor stands where it stood."""
+    simulator = zentail(1)
+    async with simulator.serve() as url, polled(settings, account("zentail", url)) as found:
+        await found.once_read(1)
+        await steer(found, "settle", partial(halted, paused=True))
+        await until(lambda: found.state("settle") == "paused")
+        simulator.put(order(2))
+        await found.once_read(2)
+
+        assert found.state("head") == "running"
+
+
+async def test_a_rewound_stream_reads_again_and_repeats_nothing(settings: KafkaSettings) -> None:
+    """The poller asks from the new place by itself; seen marks keep what is unchanged silent."""
+    simulator = zentail(1, 2, 3)
+    async with (
+        simulator.serve() as url,
+        polled(settings, account("zentail", url, **ZENTAIL)) as found,
+    ):
+        await found.once_read(3)
+        to = datetime.now(UTC).replace(microsecond=0) - timedelta(days=2)
+        (facts,) = (
+            one.facts
+            for one in sources()["zentail"].streams(found.settings)
+            if one.facts.name == "head"
+        )
+        become = partial(rewound, facts=facts, settings=found.settings, to=to)
+        await steer(found, "head", become)
+        since = iso(to - timedelta(seconds=60)).replace("Z", ".000Z")
+
+        def asked_from_there() -> bool:
+            asked = [one["query"].get("lastUpdatedTs") for one in list(simulator.requests)]
+            return since in asked
+
+        await until(asked_from_there)
+
+        async def read_up_to_now() -> bool:
+            head = (await found.cursors())["head"]
+            return head.proven_until is not None and head.proven_until > to + timedelta(days=1)
+
+        await until(read_up_to_now)
+        assert await found.raw() == {"1": 1, "2": 1, "3": 1}
+
+
+async def test_an_order_of_an_account_elsewhere_is_refused_by_its_slot(
+    settings: KafkaSettings,
+) -> None:
+    """Where the pollers have other slots than the operator's configuration says."""
+    simulator = zentail(1)
+    async with simulator.serve() as url, polled(settings, account("zentail", url)) as found:
+        await found.once_read(1)
+        named = chosen((await found.cursors()).values(), "acme", "head")
+        wrong = settings.model_copy(update={"slots": 1})
+        with pytest.raises(Misuse, match=r"\[kafka\] slots"):
+            await change(wrong, named, partial(halted, paused=True))
+
+
+def river() -> DigitalRiverSimulator:
+    return DigitalRiverSimulator(token=TOKEN, requests_per_second=1000, burst=1000)
+
+
+def panora() -> PanoraSimulator:
+    return panora_records.unthrottled(api_key=TOKEN, connection_token=TOKEN)
+
+
+RECENT = stamp(ago_seconds=3600)
+SYSTEMS: dict[str, tuple[Any, ...]] = {
+    # simulator, resource, a record, the same corrected, the id of one that is not there
+    "zentail": (
+        zentail,
+        "orders",
+        order(1, at=RECENT),
+        order(1, at=RECENT, note="corrected"),
+        "99",
+    ),
+    "digital_river": (
+        river,
+        "fulfillments",
+        river_records.fulfillment(1, tracking="T1"),
+        river_records.fulfillment(1, tracking="T2"),
+        "ful_99",
+    ),
+    "panora": (
+        panora,
+        "fulfillments",
+        panora_records.fulfillment(1),
+        panora_records.fulfillment(1, tracking_numbers=["corrected"]),
+        panora_records.uuid(99),
+    ),
+}
+
+
+@pytest.mark.parametrize("source", SYSTEMS)
+async def test_one_record_is_read_again_out_of_turn(source: str, settings: KafkaSettings) -> None:
+    """Unchanged it stays silent; changed it is on raw at once, and only once; absent it is said."""
+    make, resource, before, after, absent = SYSTEMS[source]
+    simulator: Simulator = make()
+    simulator.put(before)  # type: ignore[attr-defined]
+    upstream_id = str(before.get("id") or before["orderNumber"])
+    quiet = {"poll_interval_seconds": 600, "poll_interval_seconds_max": 600, **ZENTAIL}
+    async with simulator.serve() as url, polled(settings, account(source, url, **quiet)) as found:
+        await found.once_read(1)
+        cursors = await found.cursors()
+        came = [await again(found, upstream_id, resource)]
+        simulator.put(after)  # type: ignore[attr-defined]
+        came += [await again(found, upstream_id, resource) for _ in range(2)]
+        came.append(await again(found, absent, resource))
+
+        assert [one.came for one in came] == ["unchanged", "written", "unchanged", "not there"]
+        assert await found.raw() == Counter({upstream_id: 2})
+        assert await found.cursors() == cursors
+
+
+async def test_what_is_too_old_to_be_remembered_is_written_without_comparing(
+    settings: KafkaSettings,
+) -> None:
+    """The normalizer, which forgets nothing, is the one that stays silent then."""
+    simulator = zentail()
+    simulator.put(order(1, at="2026-02-01T00:00:00.000Z"))
+    async with (
+        simulator.serve() as url,
+        polled(settings, account("zentail", url, **ZENTAIL)) as found,
+    ):
+        await found.once_read(1)
+        came = await again(found, "1", "orders")
+
+        assert (came.came, came.detail) == ("written", NOT_COMPARED)
+        assert await found.raw() == {"1": 2}
+
+
+async def test_a_poller_goes_on_after_a_refresh_and_repeats_nothing(
+    settings: KafkaSettings,
+) -> None:
+    """It finds the mark that was written beside it."""
+    simulator = zentail(1)
+    async with simulator.serve() as url, polled(settings, account("zentail", url)) as found:
+        await found.once_read(1)
+        await steer(found, None, partial(halted, paused=True))
+        await until(lambda: found.state("head") == "paused")
+        simulator.put(order(1, at=stamp(), note="corrected"))
+        assert (await again(found, "1", "orders")).came == "written"
+        await steer(found, None, partial(halted, paused=False))
+        simulator.put(order(2))
+        await found.once_read(3)
+
+        assert await found.raw() == {"1": 2, "2": 1}
+
+
+async def test_a_refresh_that_the_upstream_refuses_writes_nothing(settings: KafkaSettings) -> None:
+    """It says what was answered."""
+    simulator = zentail(1)
+    async with simulator.serve() as url, polled(settings, account("zentail", url)) as found:
+        await found.once_read(1)
+        simulator.faults.add({"name": "status", "status": 503, "match": "/zentail/v1/salesOrder/1"})
+        came = await again(found, "1", "orders")
+
+        assert (came.came, came.detail) == ("failed", "the upstream answered 503")
+        assert await found.raw() == {"1": 1}
