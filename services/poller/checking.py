@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from bus.clock import Clock
 from schemas.cursor import Cursor
-from services.poller.answers import UNAUTHORIZED, Answer
+from services.poller.answers import Answer
 from services.poller.http import Http
 from services.poller.outcome import Asked, understood
 from services.poller.session import Session
@@ -133,9 +133,8 @@ def _stream(tried: Tried) -> Verdict:
     if tried.page is not None and tried.answer.action == "read":
         return _page(name, tried.page)
     reason = tried.answer.reason
-    if tried.meant in UNAUTHORIZED:
-        rights = f"to read {tried.facts.resource}" if tried.meant == 403 else "to anything"
-        return Verdict(name, False, f"{reason}; it has no right {rights}")
+    if tried.meant == 403:
+        return Verdict(name, False, f"{reason}; it may not read {tried.facts.resource}")
     later = "; that may pass: check again later" if tried.answer.action == "retry" else ""
     return Verdict(name, False, reason + later)
 

@@ -63,7 +63,9 @@ def rewound(cursor: Cursor, facts: Facts, settings: AccountSettings, to: datetim
     """
     where = f"{label_of(cursor)} {cursor.stream}"
     if not facts.rewinds:
-        raise Misuse(f"{where} cannot be rewound: its position is not an instant")
+        raise Misuse(
+            f"{where} cannot be rewound; `shipfeed sources {cursor.source}` shows which streams can"
+        )
     if changed := meaning_changed(cursor, facts):
         raise Misuse(f"{where}: {changed}; rewind after that")
     position = parse_instant(cursor.position) if cursor.position else cursor.connected_at
@@ -71,9 +73,9 @@ def rewound(cursor: Cursor, facts: Facts, settings: AccountSettings, to: datetim
         raise Misuse(f"{where} stands at {iso(position)}: {iso(to)} is not before that")
     earliest = settings.start_from or cursor.connected_at
     if to < earliest:
-        begins = "start_from" if settings.start_from else "the account was connected"
+        begins = "its start_from" if settings.start_from else "when it was connected"
         raise Misuse(
-            f"{where} reads nothing before {iso(earliest)}, when {begins}: {iso(to)} is too early"
+            f"{where} reads nothing before {iso(earliest)}, {begins}: {iso(to)} is too early"
         )
     proven_until = cursor.proven_until and min(cursor.proven_until, to)
     return cursor.model_copy(
