@@ -68,7 +68,7 @@ def rate_of(rate: Rate) -> str:
 def _stream(one: StreamKnown) -> str:
     cells = (
         f"`{one.name}`",
-        f"list, {one.page_size} a page" if one.reads == "list" else one.reads,
+        f"{one.reads}, {one.at_once} at once",
         f"`{one.resource}`",
         _interval(one),
         str(one.weight),

@@ -24,7 +24,8 @@ START_FROM = "2026-01-01T00:00:00Z"
 class StreamKnown:
     """A stream: `only` says with which setting it is there, "" with the defaults.
 
-    `reads`: "list", or "by id" so many a request.  Seconds; 0: once.
+    `reads`: a list, a list of parents, by id or by parent, at most so many records or ids
+    `at_once`.  Seconds; 0: once.
     """
 
     name: str
@@ -32,7 +33,7 @@ class StreamKnown:
     reads: str
     interval_seconds: float
     interval_seconds_max: float
-    page_size: int
+    at_once: int
     weight: int
     rewinds: bool
     only: str
@@ -123,11 +124,17 @@ def _stream(facts: Facts, only: str) -> StreamKnown:
     return StreamKnown(
         name=facts.name,
         resource=facts.resource,
-        reads=f"by id, {facts.ids_max} a request" if facts.ids_max else "list",
+        reads=_reads(facts),
         interval_seconds=facts.interval_seconds,
         interval_seconds_max=max(facts.interval_seconds, facts.interval_seconds_max),
-        page_size=facts.page_size,
+        at_once=facts.ids_max or facts.page_size,
         weight=facts.weight,
         rewinds=facts.rewinds,
         only=only,
     )
+
+
+def _reads(facts: Facts) -> str:
+    if facts.ids_max:
+        return f"by {facts.parents or 'id'}"
+    return f"list of {facts.parents}" if facts.parents else "list"

@@ -107,7 +107,7 @@ async def _asked(account: Account, stream: Stream, wanted: Wanted) -> list[Readi
     for _ in range(PAGES_MAX):
         request = stream.request(sweep, stream.facts.page_size)
         outcome = await account.ask(stream.facts, request)
-        asked = Asked(sweep, ids, len(ids), 0)
+        asked = Asked(sweep, ids, stream.facts.page_size, 0)
         page, answer = understood(stream, asked, outcome, chance=0.0, now=clock.now())
         if answer.action == "set_aside":
             return Refreshed("not there", answer.reason)
