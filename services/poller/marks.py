@@ -107,9 +107,9 @@ class Marks:
         waiting = self._due.get(stream, {}).items()
         return min((at for one, at in waiting if one not in but), default=None)
 
-    def due_count(self, now: datetime) -> int:
-        """How many are due, whichever stream reads them."""
-        return sum(at <= now for waiting in self._due.values() for at in waiting.values())
+    def due_count(self, stream: str, now: datetime) -> int:
+        """How many are due for a stream to read."""
+        return sum(at <= now for at in self._due.get(stream, {}).values())
 
     def postpone(self, upstream_ids: Iterable[str], until: datetime) -> None:
         """Not before `until`: kept in memory only, so a restart reads them at once."""

@@ -27,11 +27,11 @@ TOKEN = "t0ken"
 os.environ["OPERATOR_TEST_TOKEN"] = TOKEN
 
 
-def account(source: str, base_url: str, **keys: Any) -> AccountSettings:
-    """`acme` in a system; it polls often unless `keys` say otherwise."""
-    model = sources()[source].settings
-    secrets = [key for key, one in model.model_fields.items() if one.annotation is SecretStr]
-    table = {
+def table(source: str, base_url: str, **keys: Any) -> dict[str, Any]:
+    """`acme` in a system as it is configured; it polls often unless `keys` say otherwise."""
+    fields = sources()[source].settings.model_fields
+    secrets = [key for key, one in fields.items() if one.annotation is SecretStr]
+    return {
         "source": source,
         "name": "acme",
         "base_url": base_url,
@@ -40,7 +40,12 @@ def account(source: str, base_url: str, **keys: Any) -> AccountSettings:
         **dict.fromkeys(secrets, "env:OPERATOR_TEST_TOKEN"),
         **keys,
     }
-    return checked(model, table, "[[accounts]]")
+
+
+def account(source: str, base_url: str, **keys: Any) -> AccountSettings:
+    """The settings of that table."""
+    model = sources()[source].settings
+    return checked(model, table(source, base_url, **keys), "[[accounts]]")
 
 
 class Polled:

@@ -12,8 +12,11 @@ import pytest
 
 from bus.clock import SystemClock
 from bus.errors import Misuse
-from bus.settings import KafkaSettings
+from bus.settings import Config, KafkaSettings
+from console import reading
+from console.refreshing import read_again
 from schemas.message import iso
+from schemas.topics import FULFILLMENTS
 from services.poller.operating import change
 from services.poller.refreshing import NOT_COMPARED, Refreshed, Wanted, refresh
 from services.poller.settings import PollerSettings
@@ -22,10 +25,12 @@ from services.poller.steering import chosen, halted, rewound
 from testbed.simulator import Simulator
 from testbed.simulators.digital_river import DigitalRiverSimulator
 from testbed.simulators.panora import PanoraSimulator
+from testbed.simulators.shoplazza import ShoplazzaSimulator
 from testbed.simulators.zentail import ZentailSimulator
-from tests.broker.polling import TOKEN, Polled, account, polled
+from tests.broker.normalizing import normalizing
+from tests.broker.polling import TOKEN, Polled, account, polled, table
 from tests.broker.reading import until
-from tests.systems import panora_records, river_records
+from tests.systems import panora_records, river_records, shop_records
 from tests.systems.orders import order, stamp
 
 ZENTAIL = {"start_from": "2026-01-01T00:00:00Z"}
@@ -197,6 +202,40 @@ async def test_what_is_too_old_to_be_remembered_is_written_without_comparing(
 
         assert (came.came, came.detail) == ("written", NOT_COMPARED)
         assert await found.raw() == {"1": 2}
+
+
+async def test_a_record_of_an_order_is_read_with_all_of_its_order(
+    settings: KafkaSettings,
+) -> None:
+    """Which order that is stands in the stored state; without it nobody knows what to ask for."""
+    simulator = ShoplazzaSimulator(token=TOKEN, requests_per_second=1000, burst=1000)
+    one, other = (shop_records.fulfillment(number) for number in (1, 2))
+    simulator.put(shop_records.order_id(1), one, other)
+    quiet = {"poll_interval_seconds": 600, "poll_interval_seconds_max": 600, "shop": "acme"}
+    key = "shoplazza/acme/fulfillments/ful-{}"
+    async with (
+        simulator.serve() as url,
+        polled(settings, account("shoplazza", url, **quiet)) as found,
+        normalizing(settings),
+    ):
+        config = Config({"accounts": [table("shoplazza", url, **quiet)]})
+
+        async def came(number: int) -> Refreshed:
+            return await read_again(settings, config, key.format(number), SystemClock())
+
+        async def normalized() -> bool:
+            return len(await reading.table(settings, FULFILLMENTS)) == 2
+
+        await until(normalized)
+        assert await came(1) == Refreshed("unchanged")
+        changed = [{**body, "tracking_number": "corrected"} for body in (one, other)]
+        simulator.put(shop_records.order_id(1), *changed)
+        assert await came(1) == Refreshed("written", others=1)
+        assert await came(2) == Refreshed("unchanged")
+        with pytest.raises(Misuse, match="ful-9: not known; it is read by its order"):
+            await came(9)
+
+        assert await found.raw() == {"ful-1": 2, "ful-2": 2}
 
 
 async def test_a_poller_goes_on_after_a_refresh_and_repeats_nothing(

@@ -16,10 +16,11 @@ OTHERS = {
 # No system: a simulator that only misbehaves, and what tests/systems claims of all of them at once.
 EXTRA_NAMES = {
     "hostile",
-    "upstream_check",
     "upstream_answers",
+    "upstream_check",
     "upstream_limits",
     "upstream_loop",
+    "upstream_parents",
     "webhook",
 }
 
