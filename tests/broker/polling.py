@@ -67,12 +67,12 @@ class Polled:
         found = await reading.records(self.kafka, RAW, {})
         return Counter((record.key or b"").decode().rpartition("/")[2] for record in found)
 
-    async def once_read(self, count: int) -> None:
-        """Wait for so many records on raw and a complete pass of `head`."""
+    async def once_read(self, count: int, stream: str = "head") -> None:
+        """Wait for so many records on raw and a complete pass of a stream."""
 
         async def read() -> bool:
-            head = (await self.cursors()).get("head")
-            complete = head is not None and head.proven_until is not None
+            cursor = (await self.cursors()).get(stream)
+            complete = cursor is not None and cursor.proven_until is not None
             return complete and (await self.raw()).total() == count
 
         await until(read)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -22,18 +23,18 @@ from services.poller.refreshing import NOT_COMPARED, Refreshed, Wanted, refresh
 from services.poller.settings import PollerSettings
 from services.poller.sources import sources
 from services.poller.steering import chosen, halted, rewound
-from testbed.simulator import Simulator
 from testbed.simulators.digital_river import DigitalRiverSimulator
 from testbed.simulators.panora import PanoraSimulator
 from testbed.simulators.shoplazza import ShoplazzaSimulator
+from testbed.simulators.tradecloud import TradecloudSimulator
 from testbed.simulators.zentail import ZentailSimulator
 from tests.broker.normalizing import normalizing
 from tests.broker.polling import TOKEN, Polled, account, polled, table
 from tests.broker.reading import until
-from tests.systems import panora_records, river_records, shop_records
+from tests.systems import panora_records, river_records, shop_records, tradecloud_records
 from tests.systems.orders import order, stamp
 
-ZENTAIL = {"start_from": "2026-01-01T00:00:00Z"}
+HISTORY = {"start_from": "2026-01-01T00:00:00Z"}
 
 
 def zentail(*numbers: int) -> ZentailSimulator:
@@ -91,7 +92,7 @@ async def test_a_rewound_stream_reads_again_and_repeats_nothing(settings: KafkaS
     simulator = zentail(1, 2, 3)
     async with (
         simulator.serve() as url,
-        polled(settings, account("zentail", url, **ZENTAIL)) as found,
+        polled(settings, account("zentail", url, **HISTORY)) as found,
     ):
         await found.once_read(3)
         to = datetime.now(UTC).replace(microsecond=0) - timedelta(days=2)
@@ -139,29 +140,55 @@ def panora() -> PanoraSimulator:
     return panora_records.unthrottled(api_key=TOKEN, connection_token=TOKEN)
 
 
+def tradecloud() -> TradecloudSimulator:
+    return TradecloudSimulator(username="me", password=TOKEN, requests_per_second=1000, burst=1000)
+
+
 RECENT = stamp(ago_seconds=3600)
-SYSTEMS: dict[str, tuple[Any, ...]] = {
-    # simulator, resource, a record, the same corrected, the id of one that is not there
-    "zentail": (
-        zentail,
-        "orders",
-        order(1, at=RECENT),
-        order(1, at=RECENT, note="corrected"),
-        "99",
-    ),
-    "digital_river": (
+SHIPMENT = tradecloud_records.shipment(1, at=RECENT)
+
+
+class Case(NamedTuple):
+    """A record, the same corrected without a word of it in any list, and an id that is not there.
+
+    `where` is what the simulator's `put` takes before a record, `head` the stream that lists it.
+    """
+
+    simulator: Callable[[], Any]
+    resource: str
+    before: dict[str, Any]
+    corrected: dict[str, Any]
+    absent: str
+    keys: Mapping[str, Any] = {}
+    where: Sequence[str] = ()
+    head: str = "head"
+
+
+SYSTEMS = {
+    "zentail": Case(zentail, "orders", order(1, at=RECENT), {"note": "corrected"}, "99"),
+    "digital_river": Case(
         river,
         "fulfillments",
         river_records.fulfillment(1, tracking="T1"),
-        river_records.fulfillment(1, tracking="T2"),
+        {"trackingNumber": "corrected"},
         "ful_99",
     ),
-    "panora": (
+    "panora": Case(
         panora,
         "fulfillments",
         panora_records.fulfillment(1),
-        panora_records.fulfillment(1, tracking_numbers=["corrected"]),
+        {"tracking_numbers": ["corrected"]},
         panora_records.uuid(99),
+    ),
+    "tradecloud": Case(
+        tradecloud,
+        "shipments",
+        SHIPMENT,
+        {"identifiers": {"trackingNumber": "corrected"}},
+        "supplier-SN0099",
+        {"username": "me", "role": "buyer", "streams": ["shipments"]},
+        ("shipments",),
+        "shipments",
     ),
 }
 
@@ -169,18 +196,19 @@ SYSTEMS: dict[str, tuple[Any, ...]] = {
 @pytest.mark.parametrize("source", SYSTEMS)
 async def test_one_record_is_read_again_out_of_turn(source: str, settings: KafkaSettings) -> None:
     """Unchanged it stays silent; changed it is on raw at once, and only once; absent it is said."""
-    make, resource, before, after, absent = SYSTEMS[source]
-    simulator: Simulator = make()
-    simulator.put(before)  # type: ignore[attr-defined]
-    upstream_id = str(before.get("id") or before["orderNumber"])
-    quiet = {"poll_interval_seconds": 600, "poll_interval_seconds_max": 600, **ZENTAIL}
-    async with simulator.serve() as url, polled(settings, account(source, url, **quiet)) as found:
-        await found.once_read(1)
+    case = SYSTEMS[source]
+    simulator = case.simulator()
+    simulator.put(*case.where, case.before)
+    upstream_id = str(case.before.get("id") or case.before["orderNumber"])
+    quiet = {"poll_interval_seconds": 600, "poll_interval_seconds_max": 600, **HISTORY}
+    keys = {**quiet, **case.keys}
+    async with simulator.serve() as url, polled(settings, account(source, url, **keys)) as found:
+        await found.once_read(1, case.head)
         cursors = await found.cursors()
-        came = [await again(found, upstream_id, resource)]
-        simulator.put(after)  # type: ignore[attr-defined]
-        came += [await again(found, upstream_id, resource) for _ in range(2)]
-        came.append(await again(found, absent, resource))
+        came = [await again(found, upstream_id, case.resource)]
+        simulator.put(*case.where, {**case.before, **case.corrected})
+        came += [await again(found, upstream_id, case.resource) for _ in range(2)]
+        came.append(await again(found, case.absent, case.resource))
 
         assert [one.came for one in came] == ["unchanged", "written", "unchanged", "not there"]
         assert await found.raw() == Counter({upstream_id: 2})
@@ -195,7 +223,7 @@ async def test_what_is_too_old_to_be_remembered_is_written_without_comparing(
     simulator.put(order(1, at="2026-02-01T00:00:00.000Z"))
     async with (
         simulator.serve() as url,
-        polled(settings, account("zentail", url, **ZENTAIL)) as found,
+        polled(settings, account("zentail", url, **HISTORY)) as found,
     ):
         await found.once_read(1)
         came = await again(found, "1", "orders")
