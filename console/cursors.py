@@ -12,6 +12,8 @@ from services.poller.sources import sources
 from services.poller.standing import gap_seconds, meaning_changed, proven_until, state_of
 from services.poller.steering import label_of
 
+ACCEPTED = "its settings have changed under its cursor; it starts over when the poller next starts"
+
 
 class Standing(NamedTuple):
     """A row; `gap_seconds` since `proven_until`, `advice` what an operator has to choose."""
@@ -42,8 +44,16 @@ def standings(
     values: Mapping[str, bytes], accounts: Iterable[AccountSettings], now: datetime
 ) -> list[Standing]:
     """Each cursor's; without any account nothing is said of the settings."""
-    oldest, facts = _oldest_due(values), _facts(accounts)
-    return [_standing(cursor, facts, oldest, now) for cursor in cursors_of(values)]
+    known = list(accounts)
+    oldest, facts = _oldest_due(values), _facts(known)
+    accepting = {one.label for one in known if one.accept_new_cursor}
+    rows = [_standing(cursor, facts, oldest, now) for cursor in cursors_of(values)]
+    return [
+        row._replace(advice=ACCEPTED)
+        if row.advice and f"{row.source}/{row.account}" in accepting
+        else row
+        for row in rows
+    ]
 
 
 def _standing(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bus.settings import Config
-from console.cursors import Standing, span, standings
+from console.cursors import ACCEPTED, Standing, span, standings
 from schemas.cursor import Cursor, Mark
 from services.poller.settings import accounts
 from services.poller.sources import sources
@@ -49,6 +49,17 @@ def test_settings_that_changed_under_a_cursor_are_told_with_the_two_choices() ->
 
     assert row.state == "changed"
     assert "put it back, or set accept_new_cursor = true" in row.advice
+
+
+def test_a_choice_that_was_made_is_not_asked_for_again() -> None:
+    """It is carried out when the poller starts with it."""
+    accepting = accounts(
+        Config({"accounts": [{**TABLE, "accept_new_cursor": True}]}), secrets=False
+    )
+    changed = cursor("head", fingerprint="other", proven_until=NOW)
+    (row,) = standings({changed.key: changed.to_json()}, accepting, NOW)
+
+    assert (row.state, row.advice) == ("changed", ACCEPTED)
 
 
 def test_a_stream_that_the_configuration_does_not_have_is_told() -> None:
