@@ -6,7 +6,8 @@ ShipfeedError
 │   └── Fenced            a newer owner writes: rebuild if still assigned
 ├── SetAside            this one record goes to dead-letters, the rest goes on
 └── Stop                this process ends, the line says what to change
-    └── BadConfig         exit code 2
+    ├── BadConfig         exit code 2
+    └── Misuse            exit code 2
 """
 
 from __future__ import annotations
@@ -43,3 +44,7 @@ class Stop(ShipfeedError):
 
 class BadConfig(Stop):
     """The configuration is wrong; the text names the key."""
+
+
+class Misuse(Stop):
+    """What was asked for cannot be done; the text names what can."""

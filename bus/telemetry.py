@@ -18,6 +18,11 @@ REQUESTS = Counter("shipfeed_requests_total", "Upstream answers", ["source", "ac
 STREAM_STATE = Gauge(
     "shipfeed_stream_up", "1 running, 0.5 degraded, 0 stopped", ["source", "account", "stream"]
 )
+PROVEN_UNTIL = Gauge(
+    "shipfeed_stream_proven_until_seconds",
+    "Unix time up to which nothing is missing; time() minus it is the gap",
+    ["source", "account", "stream"],
+)
 SET_ASIDE = Counter("shipfeed_dead_letters_total", "Records set aside", ["service", "source"])
 STALE = Counter("shipfeed_stale_observations_total", "Older than what is known", ["source"])
 ATTEMPTS = Counter("shipfeed_attempts_total", "Delivery tries", ["subscription", "outcome"])

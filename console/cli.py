@@ -11,8 +11,18 @@ import sys
 import typer
 from aiokafka.errors import KafkaError
 
-from bus.errors import BadConfig, ShipfeedError
-from console.commands import audit, cursors, dead_letters, demo, packages, topics, up
+from bus.errors import BadConfig, Misuse, ShipfeedError
+from console.commands import (
+    accounts,
+    audit,
+    cursors,
+    dead_letters,
+    demo,
+    packages,
+    sources,
+    topics,
+    up,
+)
 
 app = typer.Typer(
     help="One feed of every shipped package, from commerce systems that can only be polled.",
@@ -20,15 +30,17 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for module in (demo, up, topics, cursors, packages, dead_letters, audit):
-    app.command(module.NAME)(module.run)
+for verb in (demo, up, sources, topics, dead_letters, audit):
+    app.command(verb.NAME)(verb.run)
+for noun in (accounts, cursors, packages):
+    app.add_typer(noun.app, name=noun.NAME)
 
 
 def main() -> None:
     """Run; a user's mistake is one line, never a traceback."""
     try:
         app()
-    except BadConfig as error:
+    except (BadConfig, Misuse) as error:
         _end(str(error), 2)
     except (ShipfeedError, KafkaError, TimeoutError) as error:
         _end(str(error) or repr(error), 1)

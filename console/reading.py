@@ -53,11 +53,11 @@ async def records(kafka: KafkaSettings, topic: Topic, starts: Offsets) -> list[C
         begins = await consumer.beginning_offsets(list(until))
         for place in until:
             consumer.seek(place, max(starts.get(place, 0), begins[place]))
-        # All at once: a fetch that finds one partition at its end is answered for the others.
-        while behind := [at for at, end in until.items() if await consumer.position(at) < end]:
-            batches = await consumer.getmany(*behind, timeout_ms=FETCH_WAIT_MS)
-            found.extend(record for batch in batches.values() for record in batch)
-    return found
+        # All at once: one partition's fetch waits for the others, which may have nothing new.
+        while left := [p for p, end in until.items() if await consumer.position(p) < end]:
+            for batch in (await consumer.getmany(*left, timeout_ms=FETCH_WAIT_MS)).values():
+                found.extend(batch)
+    return sorted(found, key=lambda record: (record.partition, record.offset))
 
 
 async def ends(kafka: KafkaSettings, topic: Topic) -> Offsets:

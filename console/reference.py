@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, SecretStr
@@ -42,7 +42,7 @@ def page() -> str:
         ("[[subscriptions]]", SubscriptionEntry),
         *((f'channel = {{ type = "{name}" }}', model) for name, model in CHANNELS.items()),
     ):
-        parts.append(f"## `{name}`\n\n" + "\n".join(_table(model)) + "\n")
+        parts.append(f"## `{name}`\n\n" + "\n".join(settings_table(model.model_fields)) + "\n")
     return "\n".join(parts)
 
 
@@ -50,10 +50,11 @@ def _sources() -> list[tuple[str, Any]]:
     return sorted(sources().items())
 
 
-def _table(model: type[BaseModel]) -> Iterator[str]:
+def settings_table(fields: Mapping[str, FieldInfo]) -> Iterator[str]:
+    """Each key, its default and its meaning."""
     yield "| key | default | meaning |"
     yield "|---|---|---|"
-    for name, field in model.model_fields.items():
+    for name, field in fields.items():
         yield f"| `{name}` | {_default(field)} | {_meaning(field)} |"
 
 

@@ -14,7 +14,9 @@ class Cursor(StateRecord):
     `position` is in the stream's own words and null before the first poll; `sweep` is the progress
     of a pass over pages that has not ended, in the source's own JSON; `fingerprint` is the digest
     of the settings that give `position` its meaning.  `connected_at` is by the upstream's clock
-    where that is behind ours; `paused`: an operator wants no polls.
+    where that is behind ours; `paused`: an operator wants no polls.  `sweep_began_at` is when the
+    unfinished pass began, `proven_until` when the last complete one did, or the instant up to
+    which all that was due by its id has been read: until then nothing is missing.
     """
 
     source: str
@@ -26,6 +28,8 @@ class Cursor(StateRecord):
     paused: bool = False
     connected_at: Instant
     succeeded_at: Instant | None = None
+    sweep_began_at: Instant | None = None
+    proven_until: Instant | None = None
     fingerprint: str = ""
 
     @property

@@ -1,1 +1,1 @@
-"""One noun or verb a file: `NAME` and `run`."""
+"""One noun or verb a file: `NAME`, and `run` or, where a noun has verbs, `app`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bus.errors import BadConfig
+from bus.errors import BadConfig, Misuse
 from bus.settings import Config, KafkaSettings
 
 CONFIG_FILE = Path("shipfeed.toml")
@@ -41,6 +41,21 @@ def kafka_settings(config: Path | None, address: str) -> KafkaSettings:
     if not kafka.bootstrap_servers:
         raise BadConfig("which Kafka? name it with --kafka HOST:PORT; `shipfeed up` prints its own")
     return kafka
+
+
+def alone(context: typer.Context, **given: object) -> bool:
+    """Whether a noun was said without a verb.  Raises Misuse for options before a verb."""
+    if context.invoked_subcommand is None:
+        return True
+    if any(given.values()):
+        raise Misuse(f"put options after the verb: {context.command_path} VERB ... --OPTION")
+    return False
+
+
+def say(lines: Iterable[tuple[str, Mapping[str, Any]]], *, as_json: bool) -> None:
+    """What was done, a line each: for people, or as the JSON object beside it."""
+    for text, told in lines:
+        typer.echo(json.dumps(told, default=str) if as_json else text)
 
 
 def wait_for(work: Coroutine[Any, Any, T]) -> T:

@@ -1,36 +1,74 @@
-"""`shipfeed packages`: every known package and its state."""
+"""`shipfeed packages`: every known package and its state; one fulfillment read again."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict
+from typing import Annotated, Any
 
-from bus.settings import KafkaSettings
+import typer
+
+from bus.clock import SystemClock
+from bus.settings import Config, KafkaSettings
 from console import reading
 from console.commands.options import (
     ConfigOption,
     CountOption,
     JsonOption,
     KafkaOption,
+    alone,
+    config_path,
     kafka_settings,
+    say,
     show,
     wait_for,
 )
+from console.refreshing import read_again
 from schemas.fulfillment import Fulfillment
 from schemas.topics import FULFILLMENTS
+from services.poller.refreshing import Refreshed
 
 NAME = "packages"
 COLUMNS = ("source", "account", "orders", "package", "status", "carrier", "tracking", "shipped_at")
+COUNT = 50
+
+app = typer.Typer(help="Every known package and its state; one fulfillment read again.")
 
 
+@app.callback(invoke_without_command=True)
 def run(
+    context: typer.Context,
     config: ConfigOption = None,
     kafka: KafkaOption = "",
-    count: CountOption = 50,
+    count: CountOption = COUNT,
     json: JsonOption = False,
 ) -> None:
-    """Show the packages of the fulfillments that changed last."""
-    settings = kafka_settings(config, kafka)
-    show("packages", COLUMNS, wait_for(_rows(settings))[-count:], as_json=json)
+    """Without a verb: show the packages of the fulfillments that changed last."""
+    if alone(context, config=config, kafka=kafka, json=json, count=count != COUNT):
+        settings = kafka_settings(config, kafka)
+        show("packages", COLUMNS, wait_for(_rows(settings))[-count:], as_json=json)
+
+
+@app.command()
+def refresh(
+    key: Annotated[str, typer.Argument(help="SOURCE/ACCOUNT/RESOURCE/ID, as on every topic")],
+    config: ConfigOption = None,
+    kafka: KafkaOption = "",
+    json: JsonOption = False,
+) -> None:
+    """Read one fulfillment again from its upstream; it is written only where it has changed."""
+    settings, found = kafka_settings(config, kafka), Config.read(config_path(config))
+    read = wait_for(read_again(settings, found, key, SystemClock()))
+    say([(_line(key, read), {"key": key, **asdict(read)})], as_json=json)
+    raise typer.Exit(0 if read.came in ("unchanged", "written") else 1)
+
+
+def _line(key: str, read: Refreshed) -> str:
+    line = f"{key}: {read.came}"
+    if read.came == "written":
+        line += " to raw"
+    if read.detail:
+        line += f"; {read.detail}"
+    return line + (f"; {read.others} others changed too" if read.others else "")
 
 
 async def _rows(kafka: KafkaSettings) -> list[tuple[Any, ...]]:

@@ -73,9 +73,8 @@ class Poller:
         return {**found, "streams": [task.health() for task in streams], **advice}
 
     def _slot(self, number: int, broken: Callable[[RetryLater], None]) -> Slot:
-        mine = [
-            account for account in self._accounts if home_of(account, self._kafka.slots) == number
-        ]
+        slots = self._kafka.slots
+        mine = [one for one in self._accounts if home_of(one.source, one.name, slots) == number]
         slot = Slot(number, self._kafka, self._poller, mine, clock=self._clock, broken=broken)
         self._slots[number] = slot
         return slot

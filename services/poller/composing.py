@@ -29,6 +29,7 @@ class Reading:
     """A page and where it came from; `origin` is the request's URL without its query.
 
     `received_at`: when the answer was there, by the same clock as `requested_at`; None: at once.
+    `moves` False: it was read out of turn, and no cursor follows from it.
     """
 
     page: Page
@@ -37,6 +38,7 @@ class Reading:
     origin: str
     requested_at: datetime
     received_at: datetime | None = None
+    moves: bool = True
 
 
 @dataclass(slots=True)
@@ -78,17 +80,8 @@ def compose(
 
     `parents` are the marks of `reading.facts.parents`, where the stream has them.
     """
-    page, cursor = reading.page, reading.cursor
-    composed = Composed(
-        cursor.model_copy(
-            update={
-                "sweep": page.sweep,
-                "position": page.position or cursor.position,
-                "done": cursor.done or page.done,
-                "succeeded_at": reading.requested_at,
-            }
-        )
-    )
+    page = reading.page
+    composed = Composed(reading.cursor)
     for found in page.found:
         if not _judge(composed, reading, found, marks, kafka):
             return None
@@ -98,11 +91,31 @@ def compose(
     if parents is not None:
         _mark_parents(composed, reading, parents)
         composed.state += [parents.put(mark) for mark in composed.parents.values()]
-    composed.state.append(table.put(composed.cursor.key, composed.cursor.to_json()))
+    if reading.moves:
+        composed.cursor = _moved(reading, composed, marks if parents is None else parents)
+        composed.state.append(table.put(composed.cursor.key, composed.cursor.to_json()))
     composed.tombstones = marks.expired(reading.requested_at, set(composed.read))
     if parents is not None:
         composed.tombstones += parents.expired(reading.requested_at, set(composed.read))
     return composed
+
+
+def _moved(reading: Reading, composed: Composed, due: Marks) -> Cursor:
+    """The cursor that follows; `due` are the marks by which the stream reads, if it reads by id."""
+    page, cursor = reading.page, reading.cursor
+    began_at = (cursor.sweep and cursor.sweep_began_at) or reading.requested_at
+    update = {
+        "sweep": page.sweep,
+        "sweep_began_at": began_at,
+        "position": page.position or cursor.position,
+        "done": cursor.done or page.done,
+        "succeeded_at": reading.requested_at,
+    }
+    if page.sweep is None:
+        name, by_id = reading.facts.name, bool(reading.facts.ids_max)
+        waiting = due.next_due(name, frozenset(composed.read)) if by_id else None
+        update |= {"sweep_began_at": None, "proven_until": min(began_at, waiting or began_at)}
+    return cursor.model_copy(update=update)
 
 
 def _mark_parents(composed: Composed, reading: Reading, parents: Marks) -> None:

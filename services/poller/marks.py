@@ -102,9 +102,10 @@ class Marks:
         soon = nsmallest(ids_max, ((at, one) for one, at in waiting.items() if at <= until))
         return [one for _, one in soon] if soon and soon[0][0] <= now else []
 
-    def next_due(self, stream: str) -> datetime | None:
-        """When a stream is to read its next record by id."""
-        return min(self._due.get(stream, {}).values(), default=None)
+    def next_due(self, stream: str, but: Collection[str] = ()) -> datetime | None:
+        """When a stream is to read its next record by id, other than `but`."""
+        waiting = self._due.get(stream, {}).items()
+        return min((at for one, at in waiting if one not in but), default=None)
 
     def due_count(self, stream: str, now: datetime) -> int:
         """How many are due for a stream to read."""

@@ -20,6 +20,7 @@ from services.poller.account import Account, Surroundings
 from services.poller.settings import PollerSettings
 from services.poller.source import AccountSettings, Stream
 from services.poller.sources import sources
+from services.poller.standing import meaning_changed
 from services.poller.stream import StreamTask
 
 
@@ -43,7 +44,7 @@ class Slot:
         self._clock = clock
         self._broken = broken
         self._table = Table(kafka, CURSORS, number)
-        self._writer = Writer(kafka, f"{kafka.prefix}.poll.{number}", _reach(kafka, number))
+        self._writer = writer_of(kafka, number)
         self._committer: Committer | None = None
         self._accounts: list[Account] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -73,6 +74,8 @@ class Slot:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for stream in self.streams:
+            stream.leave()
         await asyncio.gather(*(one.close() for one in self._accounts), return_exceptions=True)
         if self._committer is not None:
             await self._committer.close()
@@ -89,18 +92,18 @@ class Slot:
             self._table.apply(new)
 
 
-def _reach(kafka: KafkaSettings, number: int) -> Reach:
-    """A slot's accounts have fulfillments in every partition."""
+def writer_of(kafka: KafkaSettings, number: int) -> Writer:
+    """The one writer of a slot; its accounts have fulfillments in every partition."""
     shared = [
         (kafka.topic(topic), n) for topic in (RAW, DEAD_LETTERS) for n in range(kafka.partitions)
     ]
-    return Reach(((kafka.topic(CURSORS), number), *shared))
+    reach = Reach(((kafka.topic(CURSORS), number), *shared))
+    return Writer(kafka, f"{kafka.prefix}.poll.{number}", reach)
 
 
-def home_of(account: AccountSettings, slots: int) -> int:
+def home_of(source: str, account: str, slots: int) -> int:
     """The slot of an account; accounts that share a budget live together (design 4)."""
-    shared = sources()[account.source].rate.shared
-    return slot_of(account.source, "" if shared else account.name, slots)
+    return slot_of(source, "" if sources()[source].rate.shared else account, slots)
 
 
 def stream_tasks(account: Account) -> list[StreamTask]:
@@ -135,5 +138,6 @@ def _continued(
     """The stored cursor, or a new one where there is none or its settings' change is accepted."""
     if cursor is None:
         return started
-    changed = cursor.fingerprint != stream.facts.fingerprint
-    return started if changed and settings.accept_new_cursor else cursor
+    if not settings.accept_new_cursor or not meaning_changed(cursor, stream.facts):
+        return cursor
+    return started.model_copy(update={"paused": cursor.paused})

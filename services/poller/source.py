@@ -36,6 +36,8 @@ class Refused(Exception):
 
 
 def _resolved(value: object, info: ValidationInfo) -> SecretStr:
+    if isinstance(value, SecretStr):  # no file can write one; see settings.without_secrets
+        return value
     return SecretStr(secret(str(value), str(info.field_name)))
 
 
@@ -182,10 +184,7 @@ class Parent:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """One record that cannot be read; `upstream_id` is "" when it has none.
-
-    `resource` "": the stream's own.
-    """
+    """One record that cannot be read; "" where it has no id, or is of the stream's resource."""
 
     upstream_id: str
     path: str

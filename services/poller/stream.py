@@ -11,7 +11,7 @@ from typing import Literal
 import structlog
 
 from bus.errors import RetryLater
-from bus.telemetry import POLLS, STREAM_STATE
+from bus.telemetry import POLLS, PROVEN_UNTIL, STREAM_STATE
 from schemas.cursor import Cursor
 from services.poller.account import Account
 from services.poller.answers import DEGRADED_ATTEMPTS, Answer
@@ -20,14 +20,8 @@ from services.poller.marks import Marks
 from services.poller.outcome import Asked, understood
 from services.poller.parents import UNREAD_MAX
 from services.poller.schedule import adapted_seconds, next_due
-from services.poller.source import (
-    Failure,
-    Page,
-    Request,
-    Response,
-    Stream,
-    Sweep,
-)
+from services.poller.source import Failure, Page, Request, Response, Stream, Sweep
+from services.poller.standing import gap_seconds, meaning_changed, proven_until
 
 State = Literal["starting", "running", "degraded", "paused", "stopped", "done"]
 UP: dict[State, float] = {
@@ -62,7 +56,7 @@ class StreamTask:
 
     def health(self) -> dict[str, object]:
         """For people: state, why, last success and next time."""
-        succeeded_at = self.cursor.succeeded_at
+        succeeded_at, proven_at = self.cursor.succeeded_at, self.proven_until
         return {
             "account": self._account.settings.label,
             "stream": self.facts.name,
@@ -70,14 +64,29 @@ class StreamTask:
             "reason": self.reason,
             "failures": self._failures,
             "succeeded_at": succeeded_at.isoformat() if succeeded_at else None,
+            "proven_until": proven_at.isoformat() if proven_at else None,
+            "gap_seconds": gap_seconds(self.cursor, proven_at, self._clock.now()),
             "due_at": self.due_at.isoformat(),
             "breaker": self._account.breaker.state,
             "unmarked": self._account.unmarked,
         }
 
+    @property
+    def proven_until(self) -> datetime | None:
+        """Up to which instant nothing is missing."""
+        if not self.facts.ids_max:
+            return proven_until(self.cursor)
+        oldest_due, now = self._due_marks.next_due(self.facts.name), self._clock.now()
+        return proven_until(self.cursor, by_id=True, oldest_due=oldest_due, now=now)
+
+    def leave(self) -> None:
+        """Another copy may run it next: what this one last measured of it is forgotten."""
+        for gauge in (STREAM_STATE, PROVEN_UNTIL):
+            gauge.remove(*self._names().values())
+
     async def run(self) -> None:
         """Until the slot is let go, its writer is lost, or the stream has nothing more to do."""
-        complaint = self._fingerprint_complaint()
+        complaint = meaning_changed(self.cursor, self.facts)
         if complaint:
             self._show("stopped", complaint)
             return
@@ -87,10 +96,17 @@ class StreamTask:
             while not self.cursor.done:
                 await self._until_due()
                 await self._poll()
+                self._measure()
         except RetryLater as error:
             log.info("poller.stream_left", reason=str(error), **self._names())  # the slot rebuilds
             return
         self._show("done", "")
+
+    def _measure(self) -> None:
+        if self.cursor.done:
+            PROVEN_UNTIL.remove(*self._names().values())
+        elif (proven_at := self.proven_until) is not None:
+            PROVEN_UNTIL.labels(*self._names().values()).set(proven_at.timestamp())
 
     async def _stand_by(self) -> None:
         """Paused: nothing is asked; the cursor is kept, or nobody would notice a `resume`."""
@@ -261,15 +277,6 @@ class StreamTask:
                 return
             if seconds <= 0 or not await self._account.marked(self.facts.name, seconds):
                 return
-
-    def _fingerprint_complaint(self) -> str:
-        if self.cursor.fingerprint == self.facts.fingerprint:
-            return ""
-        return (
-            "the account's base_url or what the stream asks for has changed under its cursor: "
-            "put it back, or set accept_new_cursor = true in this [[accounts]] table to let the "
-            "stream start over (records already seen are not repeated)"
-        )
 
     def _show(self, state: State, reason: str) -> None:
         """One log line for each change of state."""

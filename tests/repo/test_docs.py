@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from console import reference, staging
+from console import reference, staging, systems
 from schemas.events import EVENT_TYPES
 from schemas.topics import TOPICS
 from testbed import faults
@@ -34,6 +34,13 @@ def test_the_demo_under_compose_plays_every_system_there_is() -> None:
 def test_the_page_of_faults_holds_the_catalogue() -> None:
     """When it does not: put what testbed.faults.table gives in its place."""
     assert faults.table() in (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
+
+
+def test_the_page_of_systems_is_the_one_the_sources_give() -> None:
+    """When it is not: python -m console.systems > docs/systems.md."""
+    written = (ROOT / "docs" / "systems.md").read_text(encoding="utf-8")
+
+    assert systems.page() == written
 
 
 @pytest.mark.parametrize("event_type", EVENT_TYPES)

@@ -17,6 +17,7 @@ OTHERS = {
 EXTRA_NAMES = {
     "hostile",
     "upstream_answers",
+    "upstream_check",
     "upstream_limits",
     "upstream_loop",
     "upstream_parents",

@@ -7,8 +7,11 @@ import gzip
 import json
 from datetime import UTC, datetime
 
+from bus.table import Table
+from bus.transaction import Transaction
+from schemas.topics import CURSORS
 from testbed.http import Request, Response, json_response, serving
-from tests.systems.bench import TOKEN, Bench, Zentail, running
+from tests.systems.bench import KAFKA, TOKEN, Bench, Zentail, running
 from tests.systems.orders import order
 
 
@@ -144,25 +147,46 @@ async def test_the_credential_is_never_shown(zentail: Zentail) -> None:
     await asyncio.sleep(0)
 
 
-async def test_a_changed_address_under_a_cursor_stops_the_stream_until_it_is_accepted(
+async def test_unchanged_settings_go_on_and_a_changed_address_asks_for_a_choice(
     zentail: Zentail,
 ) -> None:
     """The line says what to do; accepted, the stream starts over and repeats nothing it knows."""
-    simulator, url = zentail
-    simulator.put(order(1))
+    _, url = zentail
     async with running(url) as bench:
         await bench.polls("head", 1)
         await bench.stop()
+        bench.start(("head",))
+        await bench.polls("head", 3)
+        await bench.stop()
+        went_on = [cursor.position or "" for cursor in bench.cursors("head")]
+        assert went_on == sorted(set(went_on))
         moved = Bench(url.replace("127.0.0.1", "localhost"))
         moved.sink = bench.sink
         moved.start(("head",))
         await moved.until(lambda: moved.streams["head"].state == "stopped", "stopped")
         assert "accept_new_cursor = true" in moved.streams["head"].reason
         await moved.stop()
+        assert len(bench.cursors("head")) == len(went_on), "a stopped stream moves nothing"
         accepted = Bench(url.replace("127.0.0.1", "localhost"), accept_new_cursor=True)
         accepted.sink = bench.sink
-        polls = len(bench.cursors("head"))
         accepted.start(("head",))
-        await accepted.polls("head", polls + 1)
+        assert accepted.streams["head"].cursor.position is None
+        await accepted.polls("head", len(went_on) + 1)
         await accepted.stop()
     assert bench.ids == ["1"]
+
+
+async def test_a_pause_outlives_the_choice_to_start_over(zentail: Zentail) -> None:
+    """Who paused a stream did not mean its settings."""
+    _, url = zentail
+    async with running(url) as bench:
+        await bench.polls("head", 1)
+        await bench.stop()
+        paused = bench.cursors("head")[-1].model_copy(update={"paused": True})
+        record = Table(KAFKA, CURSORS, 0).put(paused.key, paused.to_json())
+        await bench.sink.commit(Transaction([record]))
+        accepted = Bench(url.replace("127.0.0.1", "localhost"), accept_new_cursor=True)
+        accepted.sink = bench.sink
+        accepted.start(("head",))
+        await accepted.until(lambda: accepted.streams["head"].state == "paused", "paused")
+        await accepted.stop()

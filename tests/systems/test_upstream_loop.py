@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from prometheus_client import REGISTRY
 
 from bus.table import Table
 from bus.transaction import Transaction
@@ -74,3 +75,29 @@ async def test_a_paused_stream_asks_nothing_and_goes_on_keeping_its_cursor() -> 
         assert bench.streams["head"].state == "paused"
         assert len(upstream.requests) == asked
         assert bench.cursors("head")[-1] == paused
+
+
+async def test_an_upstream_that_is_away_shows_as_a_gap() -> None:
+    """In health and as a metric, up to the last complete pass; both go on when it is back."""
+    upstream = simulator(timedelta())
+    async with upstream.serve() as url, running(url, name="gaps") as bench:
+        head = bench.streams["head"]
+        labels = {"source": "zentail", "account": "gaps", "stream": "head"}
+
+        def measured() -> float | None:
+            return REGISTRY.get_sample_value("shipfeed_stream_proven_until_seconds", labels)
+
+        await bench.polls("head", 2)
+        upstream.faults.add({"name": "status", "status": 503, "count": 10_000})
+        await bench.until(lambda: float(str(head.health()["gap_seconds"])) > 1, "a gap")
+        stood_at = head.proven_until
+        assert stood_at == bench.cursors("head")[-1].succeeded_at
+        upstream.faults.clear()
+        await bench.until(lambda: head.proven_until != stood_at, "reading again")
+        await bench.until(
+            lambda: head.proven_until is not None and measured() == head.proven_until.timestamp(),
+            "the metric",
+        )
+        await bench.stop()
+        head.leave()
+        assert measured() is None

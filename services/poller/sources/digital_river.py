@@ -88,6 +88,11 @@ def streams(settings: Settings) -> Sequence[Stream]:
     return found
 
 
+def by_id(settings: Settings, resource: str) -> Stream | None:
+    """The list by `ids`: the single request adds fields, which would look like a change."""
+    return Watch(settings) if resource == RESOURCE else None
+
+
 @dataclass(frozen=True)
 class Listing:
     """A pass over `GET /fulfillments` from a cursor - `depth`, newest first, by startingAfter."""

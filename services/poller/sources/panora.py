@@ -82,6 +82,11 @@ def streams(settings: Settings) -> Sequence[Stream]:
     return [Scan(settings)]
 
 
+def by_id(settings: Settings, resource: str) -> Stream | None:
+    """The same scan, which reads single records where it is given ids."""
+    return Scan(settings) if resource == RESOURCE else None
+
+
 def meaning(response: Response) -> int:
     """The status an answer should have had; 200 for the failures that `Scan.read` goes on from."""
     if response.status != 500:

@@ -84,6 +84,11 @@ def streams(settings: Settings) -> Sequence[Stream]:
     return found
 
 
+def by_id(settings: Settings, resource: str) -> Stream | None:
+    """What reads one order: in either mode its single request shows the record of the list."""
+    return Orders(settings) if resource == RESOURCE else None
+
+
 @dataclass(frozen=True)
 class Listing:
     """A pass over `GET /salesOrder` from a cursor - `depth`, oldest update first, by keyset.

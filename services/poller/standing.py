@@ -1,0 +1,60 @@
+"""How far a stream has come, in business time; whether its cursor means what it meant.  Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from schemas.cursor import Cursor
+from services.poller.source import Facts
+
+CHOICES = (
+    "the account's base_url or what the stream asks for has changed under its cursor: "
+    "put it back, or set accept_new_cursor = true in this [[accounts]] table to let the "
+    "stream start over (records already seen are not repeated)"
+)
+
+
+def meaning_changed(cursor: Cursor, facts: Facts) -> str:
+    """What to do where the settings that give the position its meaning are others now; else ""."""
+    return "" if cursor.fingerprint == facts.fingerprint else CHOICES
+
+
+def proven_until(
+    cursor: Cursor,
+    *,
+    by_id: bool = False,
+    oldest_due: datetime | None = None,
+    now: datetime | None = None,
+) -> datetime | None:
+    """Up to which instant nothing is missing; None before the first complete pass.
+
+    A stream that reads by id is behind only with what is due: `oldest_due` is the longest due of
+    what it is to read, None when it has nothing to read at all.
+    """
+    if not by_id or now is None:
+        return cursor.proven_until
+    nothing_due_before = min(now, oldest_due or now)
+    return max(nothing_due_before, cursor.proven_until or nothing_due_before)
+
+
+def gap_seconds(cursor: Cursor, proven_at: datetime | None, now: datetime) -> float | None:
+    """How long ago that is; None when it never was, or when the stream is done for good."""
+    if proven_at is None or cursor.done:
+        return None
+    return round(max(0.0, (now - proven_at).total_seconds()), 3)
+
+
+def state_of(cursor: Cursor, proven_at: datetime | None, facts: Facts | None) -> str:
+    """One word for what the topic tells of a stream; `facts` None: its settings are not known.
+
+    changed: see `meaning_changed`; unfinished: a pass is on its way; never: none was completed.
+    """
+    if facts is not None and meaning_changed(cursor, facts):
+        return "changed"
+    if cursor.paused:
+        return "paused"
+    if cursor.done:
+        return "done"
+    if cursor.sweep is not None:
+        return "unfinished"
+    return "never" if proven_at is None else "complete"
