@@ -12,14 +12,18 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from bus.clock import SystemClock
+from bus.clock import Clock, SystemClock
 from bus.settings import KafkaSettings, checked
 from bus.table import Table
 from bus.transaction import Record, Transaction, refuse_too_large
 from schemas.cursor import Cursor
 from schemas.dead_letter import DeadLetter
+from schemas.events import FulfillmentEvent
+from schemas.fulfillment import Fulfillment, RawRef
 from schemas.raw import Provenance
 from schemas.topics import CURSORS, DEAD_LETTERS, RAW
+from services.normalizer.mappers import discovered
+from services.normalizer.merge import merge
 from services.poller.account import Account, Surroundings
 from services.poller.settings import PollerSettings
 from services.poller.slot import stream_tasks
@@ -64,8 +68,14 @@ class Bench:
     """One account and its streams.  `restart` throws all memory away but what was committed."""
 
     def __init__(
-        self, base_url: str, name: str = "acme", source: str = "zentail", **keys: Any
+        self,
+        base_url: str,
+        name: str = "acme",
+        source: str = "zentail",
+        clock: Clock | None = None,
+        **keys: Any,
     ) -> None:
+        self._clock = clock or EagerClock()
         poller = {key: keys.pop(key) for key in list(keys) if key in PollerSettings.model_fields}
         found = sources()[source]
         self._rate: Rate = keys.pop("rate", found.rate)
@@ -93,7 +103,7 @@ class Bench:
         table = Table(KAFKA, CURSORS, 0)
         for transaction in self.sink.transactions:
             table.apply(transaction.records)
-        around = Surroundings(KAFKA, self.poller, EagerClock(), table, self.sink)
+        around = Surroundings(KAFKA, self.poller, self._clock, table, self.sink)
         self._account = Account(around, self.settings, self._rate, self._found.login(self.settings))
         self.streams = {task.facts.name: task for task in stream_tasks(self._account)}
         self._tasks = [
@@ -147,6 +157,19 @@ class Bench:
         """What was set aside."""
         found = self.sink.records(KAFKA.topic(DEAD_LETTERS))
         return [(DeadLetter.read(dict(record.headers)), record) for record in found]
+
+    def events(self) -> list[FulfillmentEvent]:
+        """What a normalizer makes of the raw records so far."""
+        stored: dict[str, Fulfillment] = {}
+        told: list[FulfillmentEvent] = []
+        for offset, (provenance, body) in enumerate(self.raw):
+            snapshot = discovered()[provenance.source].map(body, provenance)
+            reference = RawRef(topic=KAFKA.topic(RAW), partition=0, offset=offset)
+            outcome = merge(stored.get(provenance.key), snapshot, provenance, reference)
+            if outcome.state is not None:
+                stored[provenance.key] = outcome.state
+            told += outcome.events
+        return told
 
     def cursors(self, stream: str) -> list[Cursor]:
         """Every state a stream's cursor was stored in."""
