@@ -135,6 +135,11 @@ class Bench:
         await self.until(lambda: len(self.cursors(stream)) >= count, f"{count} polls of {stream}")
 
     @property
+    def alive(self) -> int:
+        """How many streams run."""
+        return sum(not task.done() for task in self._tasks)
+
+    @property
     def raw(self) -> list[tuple[Provenance, bytes]]:
         """Provenance and bytes of each raw record."""
         return [
