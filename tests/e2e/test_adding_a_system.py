@@ -26,7 +26,6 @@ ROOMS = ("schemas", "bus", "services", "console", "testbed")
 TESTS = (
     "tests/systems/test_acme_parcels.py",
     "tests/repo/test_layout.py",
-    "tests/repo/test_tidy.py",
     "tests/contract/test_late_corrections.py",
 )
 TOKEN = "acme-token-1"

@@ -55,8 +55,8 @@ def complaints(rule: rules.Rule, paths: list[Path]) -> list[str]:
     [
         (rules.sizes, CODE),
         (rules.docstring, CODE),
-        (rules.mocks, ("tests",)),
-        (rules.claims, ("tests",)),
+        (rules.mocks, ("tests", "examples")),
+        (rules.claims, ("tests", "examples")),
         (rules.sleeps, ("tests/unit",)),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

@@ -55,9 +55,10 @@ class Listing:
     @property
     def facts(self) -> Facts:
         """See source.Facts."""
-        start_from = self.settings.start_from if self.name == "backfill" else None
-        meaning = digest([self.settings.base_url, start_from])
-        return Facts(self.name, "orders", self.weight, self.interval_seconds, meaning)
+        once = self.name == "backfill"
+        meaning = digest([self.settings.base_url, self.settings.start_from if once else None])
+        place = (self.name, "orders", self.weight, self.interval_seconds, meaning)
+        return Facts(*place, rewinds=not once)
 
     def begin(self, cursor: Cursor, now: datetime, ids: Sequence[str]) -> Sweep:
         """From the cursor, or where an unfinished pass stood; history up to the connection."""
