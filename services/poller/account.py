@@ -33,6 +33,9 @@ from services.poller.source import (
 )
 from services.poller.upstream_clock import UpstreamClock
 
+# What is watched is read again within a day and must not be forgotten before.
+WATCHED_KEEP = timedelta(hours=25)
+
 
 class Sink(Protocol):
     """Where transactions go: a slot's Committer."""
@@ -86,6 +89,8 @@ class Account:
             keep = timedelta(
                 hours=settings.settle_horizon_hours, seconds=settings.settle_interval_seconds
             )
+            if settings.watch_days:
+                keep = max(keep, WATCHED_KEEP)
             self._marks[resource] = Marks(
                 around.table,
                 settings.source,

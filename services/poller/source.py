@@ -91,12 +91,16 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer; header names in lower case, `requested_at` the instant its request started."""
+    """An answer; header names in lower case, `requested_at` the instant its request started.
+
+    `limit`: for how many records it was asked, once the loop has understood it.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
     requested_at: datetime
+    limit: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +219,9 @@ class Facts:
     """What the loop has to know about a stream.
 
     `ids_max` 0: a list; else it reads what is due for it by id, so many a request.  `parents`
-    names the resource of the parents it finds or reads by, if any.  `interval_seconds` grows to
-    `interval_seconds_max` while nothing changes.  `fingerprint` covers the settings that give the
+    names the resource of the parents it finds or reads by, if any; a list that finds them `feeds`
+    the stream that reads them.  `interval_seconds` grows to `interval_seconds_max` while nothing
+    changes.  `fingerprint` covers the settings that give the
     position its meaning.  `rewinds`: its position is an instant as schemas.message.iso writes it,
     so an operator may set it.  `volatile` names top-level fields that change without a fact.
     `meaning` is the status an answer should have had: some upstreams say 500 to everything; 200
@@ -232,6 +237,7 @@ class Facts:
     ids_max: int = 0
     interval_seconds_max: float = 0.0
     parents: str = ""
+    feeds: str = ""
     rewinds: bool = False
     volatile: frozenset[str] = frozenset()
     meaning: Callable[[Response], int] = status_of
