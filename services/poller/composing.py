@@ -168,7 +168,7 @@ def _readable_again(found: Found, reading: Reading, marks: Marks) -> bool:
     """Whether a list or a parent can bring it again: else history beyond the settle horizon is
     read once.
     """
-    if reading.facts.parents or found.updated_at is None:
+    if found.again or reading.facts.parents or found.updated_at is None:
         return True
     return found.updated_at >= reading.requested_at - marks.keep
 

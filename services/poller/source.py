@@ -152,8 +152,8 @@ class Found:
 
     `updated_at` is the source's own version, where it has one; `due` when it is to be read again
     by its id, None when lists bring its changes.  `history`: it was there before the account was
-    connected, where `updated_at` cannot tell.  `options` go with it to its mapper, beside those of
-    its stream.
+    connected, where `updated_at` cannot tell.  `again`: lists may bring it again however old it is,
+    so it is remembered.  `options` go with it to its mapper, beside those of its stream.
     """
 
     upstream_id: str
@@ -161,6 +161,7 @@ class Found:
     updated_at: datetime | None = None
     due: Due | None = None
     history: bool = False
+    again: bool = False
     options: frozenset[str] = frozenset()
 
 
@@ -252,9 +253,8 @@ class Stream(Protocol):
         """Fixed for the life of the stream."""
 
     def begin(self, cursor: Cursor, now: datetime, ids: Sequence[str]) -> Sweep:
-        """A new pass, or `cursor.sweep` taken up again; `ids` are the records now due.
-
-        `now` is by the upstream's own clock, as far as its answers have told it.
+        """A new pass, or `cursor.sweep` taken up again; `ids` are the records now due, `now` is by
+        the upstream's own clock, as far as its answers have told it.
         """
 
     def request(self, sweep: Sweep, limit: int) -> Request:
@@ -268,12 +268,14 @@ class Stream(Protocol):
 class Rate:
     """What an upstream allows one credential; `shared`: all accounts of the source together.
 
-    `remaining` and `reset` are headers that tell what is left, and for how many seconds from now.
+    `in_turn`: each request only once the one before is answered.  `remaining` and `reset` are
+    headers that tell what is left, and for how many seconds from now.
     """
 
     per_second: float
     burst: float
     shared: bool = False
+    in_turn: bool = False
     remaining: str = ""
     reset: str = ""
 
