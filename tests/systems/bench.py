@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -163,18 +163,22 @@ class Bench:
         found = self.sink.records(KAFKA.topic(DEAD_LETTERS))
         return [(DeadLetter.read(dict(record.headers)), record) for record in found]
 
-    def events(self) -> list[FulfillmentEvent]:
-        """What a normalizer makes of the raw records so far."""
+    def history(self) -> list[tuple[Sequence[FulfillmentEvent], Fulfillment]]:
+        """What a normalizer makes of each raw record that changes something: events, new state."""
         stored: dict[str, Fulfillment] = {}
-        told: list[FulfillmentEvent] = []
+        found: list[tuple[Sequence[FulfillmentEvent], Fulfillment]] = []
         for offset, (provenance, body) in enumerate(self.raw):
             snapshot = discovered()[provenance.source].map(body, provenance)
             reference = RawRef(topic=KAFKA.topic(RAW), partition=0, offset=offset)
             outcome = merge(stored.get(provenance.key), snapshot, provenance, reference)
             if outcome.state is not None:
                 stored[provenance.key] = outcome.state
-            told += outcome.events
-        return told
+                found.append((outcome.events, outcome.state))
+        return found
+
+    def events(self) -> list[FulfillmentEvent]:
+        """All that it tells."""
+        return [event for told, _ in self.history() for event in told]
 
     def cursors(self, stream: str) -> list[Cursor]:
         """Every state a stream's cursor was stored in."""
