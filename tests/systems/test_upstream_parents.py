@@ -5,7 +5,10 @@ Played with Shoplazza's fulfillments, which are read by their orders.
 
 from __future__ import annotations
 
-from tests.systems.bench import running
+from datetime import timedelta
+
+from services.poller.parents import UNREAD_MAX
+from tests.systems.bench import Bench, running
 from tests.systems.shop_records import (
     FOUND,
     HISTORY,
@@ -135,3 +138,29 @@ async def test_a_shop_that_cuts_the_limit_loses_nothing() -> None:
     ):
         await bench.until(lambda: len(bench.raw) == 90, "all fulfillments")
     assert numbers(bench) == list(range(90))
+
+
+async def test_a_list_waits_for_what_it_has_found_to_be_read_and_holds_up_no_other(
+    shop: Shop,
+) -> None:
+    """A thousand orders of history are marked and not yet read: no more, but the head goes on."""
+    simulator, url = shop
+    for number in range(1400):
+        simulator.put(order_id(number), at=ago(3600 + number))
+    async with running(url, only=("backfill", "head"), **HISTORY) as bench:
+        marks = bench.account.marks("orders")
+        await bench.until(lambda: len(marks) >= UNREAD_MAX, "a thousand orders found")
+        simulator.put(order_id(2000))
+        await bench.until(lambda: marks.due("touched", ago(-9), 9) == [order_id(2000)], "a new one")
+        await bench.polls("head", len(bench.cursors("head")) + 5)
+        assert bench.streams["backfill"].state == "running"
+        assert len(marks) < 1400
+
+
+async def test_what_is_watched_is_remembered_until_it_is_read_again() -> None:
+    """Once a day, however shallow the settle sweep: else each reading would repeat its records."""
+    for keys, hours in (({}, 25), ({"watch_days": 0}, 1), ({"settle_horizon_hours": 48}, 49)):
+        bench = Bench("http://127.0.0.1:1", **{**SHOP, "settle_horizon_hours": 0, **keys})
+        bench.start(("none",))
+        assert bench.account.marks("fulfillments").keep == timedelta(hours=hours, seconds=60)
+        await bench.stop()
