@@ -66,6 +66,8 @@ class Simulator(ABC):
         self._answered: dict[tuple[str, str], Response] = {}
         self._rows = Rows()
         self._bucket = LeakyBucket(requests_per_second, burst)
+        # Whether an edit moves what lists sort by, at an upstream where it need not.
+        self.edits_show = True
 
     @abstractmethod
     def row(self, order: Order) -> Row:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bus.admin import ensure_topics
+from bus.baseline import refuse_lost_state
 from bus.clock import Clock, SystemClock
 from bus.consumer import Owned, PartitionConsumer
 from bus.errors import RetryLater
 from bus.service import End
 from bus.settings import Config, KafkaSettings
-from schemas.topics import RAW
-from services.normalizer.baseline import refuse_lost_state
+from schemas.topics import FULFILLMENTS, RAW
 from services.normalizer.handler import SERVICE, RawPartition, group_of
 from services.normalizer.mappers import discovered
 from services.normalizer.settings import NormalizerSettings
+
+NEW_BASELINE = "every package would be announced again"
 
 
 class Normalizer:
@@ -35,7 +37,7 @@ class Normalizer:
         """Verify the topics, then join the group.  Raises Stop, BadConfig, KafkaError."""
         await ensure_topics(self._kafka, self._clock)
         if not self._accept_new_baseline:
-            await refuse_lost_state(self._kafka)
+            await refuse_lost_state(self._kafka, FULFILLMENTS, NEW_BASELINE)
         await self._consumer.start()
 
     async def stop(self) -> None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 
+from bus.baseline import add_accept_option
 from bus.service import command_line, run
-from services.poller.app import build
+from services.poller.app import NEW_BASELINE, build
 from services.poller.settings import PollerSettings
 
 if __name__ == "__main__":
-    arguments = command_line("poller").parse_args()
-    sys.exit(run("poller", PollerSettings, build, arguments.config))
+    parser = command_line("poller")
+    add_accept_option(parser, NEW_BASELINE)
+    arguments = parser.parse_args()
+    start = partial(build, accept_new_baseline=arguments.accept_new_baseline)
+    sys.exit(run("poller", PollerSettings, start, arguments.config))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from bus.admin import ensure_topics
+from bus.baseline import refuse_lost_state
 from bus.clock import Clock, SystemClock
 from bus.consumer import PartitionConsumer
 from bus.errors import RetryLater
@@ -17,14 +18,18 @@ from services.poller.slot import Slot, home_of
 from services.poller.source import AccountSettings
 
 NO_ACCOUNTS = "add an [[accounts]] table with source, name and its credential to shipfeed.toml"
+NEW_BASELINE = "what changed since the last poll would be passed over"
 
 log = structlog.get_logger(__name__)
 
 
-async def build(config: Config, end: Callable[[BaseException], None]) -> Poller:
+async def build(
+    config: Config, end: Callable[[BaseException], None], *, accept_new_baseline: bool = False
+) -> Poller:
     """A poller that has not begun.  Raises BadConfig."""
-    poller = config.section("poller", PollerSettings)
-    return Poller(config.kafka(), poller, accounts(config), SystemClock(), end)
+    poller, kafka = config.section("poller", PollerSettings), config.kafka()
+    configured, clock = accounts(config), SystemClock()
+    return Poller(kafka, poller, configured, clock, end, accept_new_baseline=accept_new_baseline)
 
 
 class Poller:
@@ -37,8 +42,11 @@ class Poller:
         configured: Sequence[AccountSettings],
         clock: Clock,
         end: Callable[[BaseException], None],
+        *,
+        accept_new_baseline: bool = False,
     ) -> None:
         self._kafka = kafka
+        self._accept_new_baseline = accept_new_baseline
         self._poller = poller
         self._accounts = configured
         self._clock = clock
@@ -56,6 +64,8 @@ class Poller:
     async def start(self) -> None:
         """Make sure of the topics, join the group.  Raises Stop, BadConfig, KafkaError."""
         await ensure_topics(self._kafka, self._clock)
+        if not self._accept_new_baseline:
+            await refuse_lost_state(self._kafka, CURSORS, NEW_BASELINE)
         if not self._accounts:
             log.warning("poller.accounts_missing", advice=NO_ACCOUNTS)
         await self._consumer.start()

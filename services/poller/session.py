@@ -79,7 +79,7 @@ def _token_of(login: Login, outcome: Response | Failure) -> Token | Response | F
     if status in RETRIED or status >= 500:
         return outcome
     if status != 200:
-        advice = "its credential and its rights" if status in UNAUTHORIZED else "base_url"
+        advice = "credential and its rights" if status in UNAUTHORIZED else "base_url"
         return Failure("login", f"the login was answered {status}; check the account's {advice}")
     try:
         return login.token(outcome)

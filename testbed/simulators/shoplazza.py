@@ -57,7 +57,7 @@ class ShoplazzaSimulator(Simulator):
         self.active = True
         self._token = token
         self._page_size_max = page_size_max
-        self._edits_move_orders = edits_move_orders
+        self.edits_show = edits_move_orders
         self._keys: dict[str, int] = {}  # of each order, in the order they came
         self._written: dict[int, Row] = {}
         self._packages: dict[int, dict[str, Package]] = {}  # ever seen, by order and identity
@@ -77,7 +77,7 @@ class ShoplazzaSimulator(Simulator):
         before = self._written.get(key)
         known = before.body["fulfillments"] if before else ()
         shown = {one["id"]: one for one in (*known, *fulfillments)}
-        moved = self._edits_move_orders if moves is None else moves
+        moved = self.edits_show if moves is None else moves
         touched_at = before.updated_at if before and not moved else at or self.clock()
         order = {**(before.body["order"] if before else _order(order_id, touched_at)), **fields}
         self.write(_row(key, touched_at, order, [*shown.values()]))
@@ -99,7 +99,7 @@ class ShoplazzaSimulator(Simulator):
             "status": "cancelled" if order.status == "canceled" else "placed",
             "fulfillment_status": AGGREGATES.get(order.status, order.status),
         }
-        if before and not self._edits_move_orders and len(old) == len(shown):
+        if before and not self.edits_show and len(old) == len(shown):
             as_before = _row(order.number, before.updated_at, told, shown)
             if as_before.body["order"] == before.body["order"]:
                 return as_before

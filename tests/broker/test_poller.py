@@ -11,13 +11,15 @@ from typing import Any
 
 import pytest
 
+from bus.admin import ensure_topics
 from bus.clock import SystemClock
+from bus.errors import Stop
 from bus.settings import KafkaSettings, checked
 from bus.table import read_to_end
-from bus.transaction import Writer
+from bus.transaction import Record, Transaction, Writer
 from schemas.cursor import Cursor, cursor_key
 from schemas.keys import slot_of
-from schemas.topics import CURSORS, RAW
+from schemas.topics import CURSORS, EVENTS, RAW
 from services.poller.app import Poller
 from services.poller.settings import PollerSettings
 from services.poller.source import AccountSettings
@@ -62,10 +64,10 @@ class Copies:
         self._running: list[Poller] = []
         self.fatal: list[BaseException] = []
 
-    async def start(self) -> Poller:
+    async def start(self, **more: bool) -> Poller:
         """One more copy."""
         poller = Poller(
-            self.kafka, PollerSettings(), self._accounts, SystemClock(), self.fatal.append
+            self.kafka, PollerSettings(), self._accounts, SystemClock(), self.fatal.append, **more
         )
         await poller.start()
         self._running.append(poller)
@@ -238,4 +240,30 @@ async def test_an_account_stays_connected_when_it_was_though_nothing_was_read_si
 
     assert None not in connected[0]
     assert connected[0] == connected[1]
+    assert copies.fatal == []
+
+
+async def test_lost_cursors_beside_events_stop_the_start_until_it_is_accepted(
+    settings: KafkaSettings,
+) -> None:
+    """The line names the topic and the flag; once cursors are there the flag is not needed."""
+    async with simulator().serve() as url:
+        pass  # nobody listens there any more
+    await ensure_topics(settings, SystemClock())
+    writer = Writer(settings, f"{settings.prefix}.test")
+    await writer.start()
+    await writer.commit(Transaction([Record(settings.topic(EVENTS), 1, "k", b"{}")]))
+    await writer.close()
+    copies = Copies(settings, url)
+
+    with pytest.raises(Stop, match=r"cursors is empty .* --accept-new-baseline"):
+        await copies.start()
+    for accepted in (True, False):
+        poller = await copies.start(accept_new_baseline=accepted)
+
+        async def owned(poller: Poller = poller) -> bool:
+            return poller.health()["partitions"] == list(range(settings.slots))
+
+        await until(owned, "every slot owned")
+        await copies.stop(poller)
     assert copies.fatal == []

@@ -10,7 +10,7 @@ from tests.repo import rules
 
 ROOT = Path(__file__).parents[2]
 PRODUCTION = ("schemas", "bus", "services", "console")
-CODE = (*PRODUCTION, "testbed", "tests", "benchmarks")
+CODE = (*PRODUCTION, "testbed", "tests", "benchmarks", "examples")
 CLOCK = ROOT / "bus" / "clock.py"
 TEXT_SUFFIXES = {".py", ".toml", ".md", ".lock", ".yml", ".yaml", ".json", ".txt", ".cfg", ""}
 SKIPPED_FOLDERS = {"__pycache__", "node_modules", "build", "dist"}
@@ -23,8 +23,9 @@ def modules(*folders: str) -> list[Path]:
 
 
 def texts() -> list[Path]:
-    """Every text file of the checkout, hidden folders but `.ci` left out."""
-    paths = [path for path in ROOT.iterdir() if path.is_file() or _is_ours(path)]
+    """Every text file of the checkout, hidden folders but `.ci` left out, and git's own."""
+    found = [path for path in ROOT.iterdir() if path.name != ".git"]  # a file in a worktree
+    paths = [path for path in found if path.is_file() or _is_ours(path)]
     files = [file for path in paths for file in ([path] if path.is_file() else path.rglob("*"))]
     return sorted(
         file
@@ -54,8 +55,8 @@ def complaints(rule: rules.Rule, paths: list[Path]) -> list[str]:
     [
         (rules.sizes, CODE),
         (rules.docstring, CODE),
-        (rules.mocks, ("tests",)),
-        (rules.claims, ("tests",)),
+        (rules.mocks, ("tests", "examples")),
+        (rules.claims, ("tests", "examples")),
         (rules.sleeps, ("tests/unit",)),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,8 +18,12 @@ from bus.table import Table
 from bus.transaction import Record, Transaction, refuse_too_large
 from schemas.cursor import Cursor
 from schemas.dead_letter import DeadLetter
+from schemas.events import FulfillmentEvent
+from schemas.fulfillment import Fulfillment, RawRef
 from schemas.raw import Provenance
 from schemas.topics import CURSORS, DEAD_LETTERS, RAW
+from services.normalizer.mappers import discovered
+from services.normalizer.merge import merge
 from services.poller.account import Account, Surroundings
 from services.poller.settings import PollerSettings
 from services.poller.slot import stream_tasks
@@ -142,6 +146,11 @@ class Bench:
         await self.until(lambda: len(self.cursors(stream)) >= count, f"{count} polls of {stream}")
 
     @property
+    def alive(self) -> int:
+        """How many streams run."""
+        return sum(not task.done() for task in self._tasks)
+
+    @property
     def raw(self) -> list[tuple[Provenance, bytes]]:
         """Provenance and bytes of each raw record."""
         return [
@@ -164,6 +173,23 @@ class Bench:
         """What was set aside."""
         found = self.sink.records(KAFKA.topic(DEAD_LETTERS))
         return [(DeadLetter.read(dict(record.headers)), record) for record in found]
+
+    def history(self) -> list[tuple[Sequence[FulfillmentEvent], Fulfillment]]:
+        """What a normalizer makes of each raw record that changes something: events, new state."""
+        stored: dict[str, Fulfillment] = {}
+        found: list[tuple[Sequence[FulfillmentEvent], Fulfillment]] = []
+        for offset, (provenance, body) in enumerate(self.raw):
+            snapshot = discovered()[provenance.source].map(body, provenance)
+            reference = RawRef(topic=KAFKA.topic(RAW), partition=0, offset=offset)
+            outcome = merge(stored.get(provenance.key), snapshot, provenance, reference)
+            if outcome.state is not None:
+                stored[provenance.key] = outcome.state
+                found.append((outcome.events, outcome.state))
+        return found
+
+    def events(self) -> list[FulfillmentEvent]:
+        """All that it tells."""
+        return [event for told, _ in self.history() for event in told]
 
     def cursors(self, stream: str) -> list[Cursor]:
         """Every state a stream's cursor was stored in."""

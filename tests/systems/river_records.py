@@ -6,12 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from schemas.events import FulfillmentEvent
-from schemas.fulfillment import Fulfillment, RawRef
 from schemas.message import iso
-from services.normalizer.mappers.digital_river import map as map_fulfillment
-from services.normalizer.merge import merge
 from testbed.simulators.digital_river import DigitalRiverSimulator
-from tests.systems.bench import Bench
 
 
 def stamp(*, ago_seconds: float = 0.0) -> str:
@@ -40,20 +36,6 @@ def lists(simulator: DigitalRiverSimulator) -> list[dict[str, str]]:
 def by_ids(simulator: DigitalRiverSimulator) -> list[str]:
     """The targets of requests by ids."""
     return [one["target"] for one in simulator.requests if "ids" in one["query"]]
-
-
-def events(bench: Bench) -> list[FulfillmentEvent]:
-    """What a normalizer would tell of the raw records."""
-    stored: dict[str, Fulfillment] = {}
-    told: list[FulfillmentEvent] = []
-    for offset, (provenance, body) in enumerate(bench.raw):
-        reference = RawRef(topic="t.raw", partition=0, offset=offset)
-        known, snapshot = stored.get(provenance.key), map_fulfillment(body, provenance)
-        outcome = merge(known, snapshot, provenance, reference)
-        if outcome.state is not None:
-            stored[provenance.key] = outcome.state
-        told += outcome.events
-    return told
 
 
 def types(told: list[FulfillmentEvent], upstream_id: str) -> list[str]:

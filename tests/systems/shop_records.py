@@ -5,11 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from schemas.events import FulfillmentEvent
-from schemas.fulfillment import Fulfillment, RawRef
 from schemas.message import iso
-from services.normalizer.mappers.shoplazza import map as map_fulfillment
-from services.normalizer.merge import merge
 from services.poller.source import Rate
 from testbed.simulators.shoplazza import ShoplazzaSimulator
 from tests.systems.bench import TOKEN, Bench
@@ -82,22 +78,3 @@ def unthrottled(**keys: Any) -> ShoplazzaSimulator:
     """A simulator that never throttles."""
     rates = {"requests_per_second": 10_000, "burst": 10_000}
     return ShoplazzaSimulator(token=TOKEN, **{**rates, **keys})
-
-
-def events(bench: Bench) -> list[FulfillmentEvent]:
-    """What a normalizer would tell of the raw records."""
-    return [event for told, _ in history(bench) for event in told]
-
-
-def history(bench: Bench) -> list[tuple[tuple[FulfillmentEvent, ...], Fulfillment]]:
-    """Events and state after each raw record that changed anything."""
-    stored: dict[str, Fulfillment] = {}
-    found = []
-    for offset, (provenance, body) in enumerate(bench.raw):
-        reference = RawRef(topic="t.raw", partition=0, offset=offset)
-        known, snapshot = stored.get(provenance.key), map_fulfillment(body, provenance)
-        outcome = merge(known, snapshot, provenance, reference)
-        if outcome.state is not None:
-            stored[provenance.key] = outcome.state
-            found.append((outcome.events, outcome.state))
-    return found

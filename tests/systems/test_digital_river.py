@@ -15,7 +15,7 @@ from schemas.message import iso, parse_instant
 from testbed.http import Request, Response, json_response, serving
 from testbed.simulators.digital_river import DigitalRiverSimulator
 from tests.systems.bench import TOKEN, running
-from tests.systems.river_records import by_ids, events, fulfillment, lists, stamp, types
+from tests.systems.river_records import by_ids, fulfillment, lists, stamp, types
 
 SOURCE: dict[str, Any] = {"source": "digital_river"}
 HISTORY: dict[str, Any] = {**SOURCE, "start_from": "2026-01-01T00:00:00Z"}
@@ -117,7 +117,7 @@ async def test_a_tracking_number_that_comes_later_is_found_by_the_id(river: Rive
         await bench.until(lambda: len(bench.ids) >= 2, "first sight")
         simulator.put(fulfillment(1, at=created, tracking="Z1"))
         await bench.until(lambda: len(bench.raw) == 3, "the number")
-        told = events(bench)
+        told = bench.events()
     provenance, _ = bench.raw[-1]
     assert (provenance.stream, provenance.upstream_id) == ("watch", "ful_1")
     assert types(told, "ful_1") == [
@@ -139,7 +139,7 @@ async def test_a_number_corrected_days_after_shipping_is_told(river: River) -> N
         await bench.until(lambda: bool(bench.ids), "first sight")
         simulator.put(fulfillment(1, at=created, tracking="NEW"))
         await bench.until(lambda: len(bench.raw) == 2, "the correction")
-        told = [event.type for event in events(bench)]
+        told = [event.type for event in bench.events()]
     assert told == [
         "package.created",
         "package.shipped",
@@ -274,7 +274,7 @@ async def test_digital_goods_ship_at_once_only_when_the_account_says_so(river: R
     for announce in (False, True):
         async with running(url, **SOURCE, announce_untracked=announce) as bench:
             await bench.polls("head", 1)
-            told.append([event.type for event in events(bench)])
+            told.append([event.type for event in bench.events()])
     assert told == [
         ["package.created"],
         ["package.created", "package.shipped", "fulfillment.shipped"],
@@ -290,7 +290,7 @@ async def test_a_cancellation_is_no_shipment(river: River) -> None:
     simulator.put(fulfillment(2, items=[{**line, "quantity": 0, "cancelQuantity": 3}]))
     async with running(url, **SOURCE) as bench:
         await bench.polls("head", 1)
-        told = events(bench)
+        told = bench.events()
     assert types(told, "ful_2") == ["fulfillment.items_canceled", "fulfillment.canceled"]
     assert types(told, "ful_1") == [
         "package.created",

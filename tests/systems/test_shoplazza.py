@@ -20,9 +20,7 @@ from tests.systems.shop_records import (
     Shop,
     ago,
     due,
-    events,
     fulfillment,
-    history,
     lists,
     numbers,
     order_id,
@@ -139,7 +137,7 @@ async def test_a_number_edited_days_later_is_told_though_the_order_was_not_touch
         simulator.put(order_id(1), edited, moves=False)
         await bench.until(lambda: len(bench.raw) == 2, "the correction")
         await bench.polls("watch", len(bench.cursors("watch")) + 2)
-        told = [event.type for event in events(bench)]
+        told = [event.type for event in bench.events()]
     assert told == [
         "package.created",
         "package.shipped",
@@ -158,8 +156,8 @@ async def test_shipped_or_finished_has_left_and_waiting_or_pending_has_not(shop:
     simulator.put(order_id(1), *shown)
     async with running(url, only=FOUND, **SHOP) as bench:
         await bench.until(lambda: len(bench.raw) == len(words), "all fulfillments")
-        told = events(bench)
-        statuses = [state.packages[0].status for _, state in history(bench)]
+        told = bench.events()
+        statuses = [state.packages[0].status for _, state in bench.history()]
     shipped = {e.data.fulfillment.upstream_id for e in told if e.type == "package.shipped"}
     assert shipped == {"ful-0", "ful-1"}
     assert statuses == ["shipped", "shipped", "pending", "pending", "canceled", "pending"]
@@ -173,8 +171,8 @@ async def test_finished_after_shipped_is_delivered_and_no_second_shipment(shop: 
         await bench.until(lambda: len(bench.raw) == 1, "shipped")
         simulator.put(order_id(1), fulfillment(1, status="finished"))
         await bench.until(lambda: len(bench.raw) == 2, "finished")
-        told = [event.type for event in events(bench)]
-        _, state = history(bench)[-1]
+        told = [event.type for event in bench.events()]
+        _, state = bench.history()[-1]
     assert state.packages[0].status == "delivered"
     assert told.count("package.shipped") == 1
     assert told.count("fulfillment.shipped") == 1
@@ -274,7 +272,7 @@ async def test_a_record_is_written_as_its_bytes_stood_in_the_page(shop: Shop) ->
     simulator.put(order_id(1), odd)
     async with running(url, only=FOUND, **SHOP) as bench:
         await bench.until(lambda: len(bench.raw) == 1, "the fulfillment")
-        (event, *_) = events(bench)
+        (event, *_) = bench.events()
     assert bench.raw[0][1] == json.dumps(odd, separators=(",", ":"), ensure_ascii=False).encode()
     package = event.data.model_dump()["package"]
     assert (package["carrier"]["name_raw"], package["carrier"]["code"]) == ("燕文物流", "yanwen")

@@ -6,10 +6,6 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from schemas.events import FulfillmentEvent
-from schemas.fulfillment import Fulfillment, RawRef
-from services.normalizer.mappers.tradecloud import map as map_record
-from services.normalizer.merge import merge
 from services.poller.source import Rate
 from testbed.simulators.tradecloud import TradecloudSimulator
 from tests.systems.bench import TOKEN, Bench, running
@@ -139,15 +135,8 @@ class Told:
     """What a normalizer would make of the raw records of a bench."""
 
     def __init__(self, bench: Bench) -> None:
-        self.stored: dict[str, Fulfillment] = {}
-        self.events: list[FulfillmentEvent] = []
-        for offset, (provenance, body) in enumerate(bench.raw):
-            reference = RawRef(topic="t.raw", partition=0, offset=offset)
-            known, snapshot = self.stored.get(provenance.key), map_record(body, provenance)
-            outcome = merge(known, snapshot, provenance, reference)
-            if outcome.state is not None:
-                self.stored[provenance.key] = outcome.state
-            self.events += outcome.events
+        self.stored = {state.key: state for _, state in bench.history()}
+        self.events = bench.events()
 
     @property
     def types(self) -> list[str]:

@@ -147,3 +147,18 @@ def test_an_unordered_list_is_refused() -> None:
     sweep = begun(since=START, now=NOW, until=NOW)
     with pytest.raises(Unreadable, match="ascending"):
         paged(sweep, Listed(rows, [], True, "1@x"), once=False)
+
+
+def test_rows_are_in_order_by_their_instants_and_a_stamp_is_echoed_as_it_was() -> None:
+    """As texts these two stand the other way round; the next page begins at the last one's text."""
+    stamps = ["2026-03-01T13:00:00+01:00", "2026-03-01T12:00:00.5Z"]
+    rows = [
+        Row(Found(str(number), b"{}", parse_instant(stamp)), stamp, parse_instant(stamp))
+        for number, stamp in enumerate(stamps)
+    ]
+    sweep = begun(since=START - timedelta(seconds=1), now=NOW, until=NOW)
+
+    page = paged(sweep, Listed(rows, [], has_next=True, next_url="x"), once=False)
+
+    assert page.sweep is not None
+    assert stamps[1] == page.sweep["since"]

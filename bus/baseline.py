@@ -1,34 +1,44 @@
 """Refusing to forget: no state beside events that were told means a lost table, not a new feed.
 
-With an empty table every package would be announced again, so the operator has to say that this
-is wanted: `--accept-new-baseline`.
+With an empty table a service would begin anew, so the operator has to say that this is wanted:
+`--accept-new-baseline`.
 """
 
 from __future__ import annotations
+
+from argparse import ArgumentParser
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from bus.errors import Stop
 from bus.settings import KafkaSettings
 from bus.table import read_to_end
-from schemas.topics import EVENTS, FULFILLMENTS, Topic
+from schemas.topics import EVENTS, Topic
 
 
 class _Found(Exception):
     """Ends a read early: one record is all that was asked for."""
 
 
-async def refuse_lost_state(kafka: KafkaSettings) -> None:
-    """Raises Stop when `events` holds committed records and `fulfillments` none; RetryLater.
+async def refuse_lost_state(kafka: KafkaSettings, state: Topic, consequence: str) -> None:
+    """Raises Stop when `events` holds committed records and `state` none; RetryLater.
 
-    Events are asked first: a first transaction that ends in between has written both.
+    Events are asked first: what is told follows from a state that was written before or with it.
     """
-    if await _holds_any(kafka, EVENTS) and not await _holds_any(kafka, FULFILLMENTS):
+    if await _holds_any(kafka, EVENTS) and not await _holds_any(kafka, state):
         raise Stop(
-            f"{kafka.topic(FULFILLMENTS)} is empty while {kafka.topic(EVENTS)} is not: the state "
-            "was lost, and every package would be announced again; restore the topic, or start "
-            "once with --accept-new-baseline"
+            f"{kafka.topic(state)} is empty while {kafka.topic(EVENTS)} is not: the state was "
+            f"lost, and {consequence}; restore the topic, or start once with --accept-new-baseline"
         )
+
+
+def add_accept_option(parser: ArgumentParser, consequence: str) -> None:
+    """`--accept-new-baseline`."""
+    parser.add_argument(
+        "--accept-new-baseline",
+        action="store_true",
+        help=f"start although events exist and state does not: {consequence}",
+    )
 
 
 async def _holds_any(kafka: KafkaSettings, topic: Topic) -> bool:
