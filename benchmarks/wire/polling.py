@@ -17,7 +17,7 @@ import httpx2
 
 from bus.clock import Clock, SystemClock
 from bus.committer import Committer
-from bus.errors import RetryLater
+from bus.errors import RetryLater, Stop
 from bus.settings import KafkaSettings, checked
 from bus.table import Table
 from bus.transaction import Writer
@@ -119,6 +119,9 @@ async def _pass(accounts: Sequence[Account], stream: str) -> float:
     try:
         while not all(task.cursor.position for task in tasks):
             await clock.sleep(WAIT_SECONDS)
+            ran = zip(running, tasks, strict=True)
+            if any(run.done() and not task.cursor.position for run, task in ran):
+                raise Stop("a stream ended in mid-pass; its log line says why")
         return clock.monotonic() - began
     finally:
         for task in running:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 
+import msgspec
+
 from schemas.message import iso, parse_instant
 from services.poller.source import Found, Page, Rejected, Sweep, Unreadable
 
@@ -18,8 +20,7 @@ PASSES_MAX = 10  # over rows of one instant; what slides past all of them is the
 READ_MAX = 10_000  # rows remembered within one pass
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True, gc=False):
     """A readable row: `stamp` is its last update as the upstream wrote it, echoed untouched."""
 
     found: Found
