@@ -1,4 +1,8 @@
-"""Pages fetched and committed on a real Kafka, beside a bare loop that only fetches them."""
+"""Pages fetched and committed on a real Kafka, beside a bare loop that only fetches them.
+
+Then what every system's polls cost its upstream while nothing changes, beside the fewest requests
+possible.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks import Row, Target
 from benchmarks.inputs.pages import PAGE_SIZE, stamp
+from benchmarks.wire.economy import economy
 from benchmarks.wire.polling import Workload, bare_seconds, polling
 from bus.admin import ensure_topics
 from bus.child import Child
@@ -20,6 +25,8 @@ from bus.clock import Clock, SystemClock
 from bus.embedded import EmbeddedKafka
 from bus.settings import KafkaSettings
 from bus.telemetry import set_up_logging
+from services.poller.sources import sources
+from testbed.simulators import simulators
 
 ROOT = Path(__file__).parents[1]
 ACCOUNTS = 8  # requests in flight
@@ -28,6 +35,8 @@ ROUNDS = 3
 AGE = timedelta(hours=12)  # of the first order: within the settle horizon
 UNCHANGED_TARGET = Target(">=", 0.5)
 NEW_TARGET = Target(">=", 0.2)
+HEAD_TARGET = Target("<=", 1)
+REREAD_TARGET = Target("<=", 1.5)  # the budget of settle and watch: pages overlap by a record
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +66,23 @@ async def rows() -> list[Row]:
     return [
         _row("poller.unchanged", work, rounds, lambda one: one.unchanged, UNCHANGED_TARGET),
         _row("poller.all_new", work, rounds, lambda one: one.new, NEW_TARGET),
+        *await economy_rows(clock),
     ]
+
+
+async def economy_rows(clock: Clock) -> list[Row]:
+    """Requests per poll while nothing changes, heads first: beside the fewest possible."""
+    heads: list[Row] = []
+    others: list[Row] = []
+    for name, module in simulators().items():
+        if name not in sources():
+            continue
+        for one in await economy(sources()[name], module, clock):
+            title = f"poller.requests_per_poll.{name}.{one.stream}"
+            target = HEAD_TARGET if one.head else REREAD_TARGET
+            row = Row(title, one.requests, "requests", one.minimum, target)
+            (heads if one.head else others).append(row)
+    return [*heads, *others]
 
 
 def _row(

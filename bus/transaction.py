@@ -24,7 +24,7 @@ from bus.settings import KafkaSettings
 from schemas.topics import RECORD_BYTES_MAX, Topic
 
 BATCH_BYTES = 1024 * 1024
-RETRY_BACKOFF_MS = 5  # 100 halves the rate of small transactions: CONCURRENT_TRANSACTIONS waits
+RETRY_BACKOFF_MS = 1  # 100 halves the rate of small transactions: CONCURRENT_TRANSACTIONS waits
 FENCE_KEY = "fence"  # of records that are never committed
 CLOSE_SECONDS_MAX = 2.0
 OVERHEAD_BYTES = 256  # record framing, counted generously

@@ -126,11 +126,13 @@ def _judge(
     upstream_id, requested_at = found.upstream_id, reading.requested_at
     mark = composed.marks.get(upstream_id) or marks.get(upstream_id)
     content = content_digest(found.body, reading.facts.volatile)
+    composed.read.append(upstream_id)
     due_at = due_instant(found.due, requested_at)
     due_stream = found.due.stream if found.due else None
-    composed.read.append(upstream_id)
     if mark is not None and mark.content == content:
         composed.unchanged += 1
+        if due_at is None and mark.due_at is None:
+            return True
         if not stays(mark, due_at, due_stream):
             composed.marks[upstream_id] = mark.moved(due_at, due_stream)
         elif due_at is not None:
