@@ -6,6 +6,7 @@ possible.
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -53,7 +54,7 @@ async def rows() -> list[Row]:
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="shipfeed-bench-")))
-        _log_as_a_service(folder / "log", stack)
+        _as_a_service(folder / "log", stack)
         broker = await stack.enter_async_context(EmbeddedKafka(folder / "kafka"))
         work = await _served(folder, clock, stack)
         kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers, prefix="bench")
@@ -97,10 +98,14 @@ def _row(
     return Row(name, work.pages / seconds(middle), "pages/s", work.pages / middle.bare, target)
 
 
-def _log_as_a_service(path: Path, stack: AsyncExitStack) -> None:
-    """A line for each page that brought something: as JSON and into a file, not to a terminal."""
-    with redirect_stderr(stack.enter_context(path.open("w", encoding="utf-8"))):
+def _as_a_service(log: Path, stack: AsyncExitStack) -> None:
+    """What a service's process has: log lines as JSON into a file, modules no collection looks at.
+
+    The bare loop has it, too.
+    """
+    with redirect_stderr(stack.enter_context(log.open("w", encoding="utf-8"))):
         set_up_logging("bench")
+    gc.freeze()
 
 
 async def _served(folder: Path, clock: Clock, stack: AsyncExitStack) -> Workload:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import zlib
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Iterable
 from contextlib import aclosing
 from datetime import datetime
 from functools import cache
@@ -80,10 +80,19 @@ class Http:
             extensions={"timeout": self._timeouts},
         )
         async with aclosing(await self._transport.handle_async_request(asked)) as answer:
-            headers = {name.lower(): value for name, value in answer.headers.items()}
+            headers = _by_name(answer.headers.raw)
             assert isinstance(answer.stream, AsyncIterable), "an async transport gave it"
             body = await read_body(answer.stream, headers.get("content-encoding", "identity"))
             return Response(answer.status_code, headers, body, requested_at)
+
+
+def _by_name(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Names in lower case; what is said twice is joined by a comma."""
+    found: dict[str, str] = {}
+    for name, value in raw:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        found[key] = f"{found[key]}, {text}" if key in found else text
+    return found
 
 
 @cache
