@@ -21,7 +21,9 @@ WIRE_FAULTS = frozenset(
     {"status", "html_200", "broken_json", "cut_body", "reset", "stall", "oversized", "redirect"}
 )
 # Faults of a listing, carried out by the simulator that knows its shape.
-LISTING_FAULTS = frozenset({"next_token_host", "bad_record", "shifting_page", "late_write"})
+LISTING_FAULTS = frozenset(
+    {"next_token_host", "bad_record", "shifting_page", "late_write", "shrinking_total"}
+)
 
 
 @dataclass

@@ -41,11 +41,11 @@ from testbed.world import World
 TOKEN = "shipfeed-bench"  # noqa: S105 - of a simulator
 TOKEN_NAME = "SHIPFEED_BENCH_ECONOMY_TOKEN"  # noqa: S105 - the name of a variable
 SEED = 7
-ORDERS = 250
+ORDERS = 240  # of no page size a multiple: a page that is exactly full tells of more
 HISTORY = timedelta(hours=12)  # the first order is so old: beyond any lookback
 CHANGES = timedelta(hours=3)  # what is told of an order happens in these
-STEP = timedelta(seconds=1)  # from one order's last update to the next one's
-PAGE_SIZE_MAX = 100
+STEP = timedelta(minutes=1)  # from one order's last update to the next one's
+PAGE_SIZE_MAX = 1000  # the sources know their upstreams' own
 INTERVAL_SECONDS = 0.2
 POLLS = 3  # counted of each stream
 WARM_UP_SECONDS_MAX = 60.0
@@ -156,8 +156,12 @@ async def _warmed_up(account: Account, polls: _Polls) -> None:
         def ready() -> bool:
             done = {task.facts.name for task in tasks if task.cursor.done}
             read = all(name in done or len(polls.ended.get(name, ())) > 1 for name in lists)
-            by_id = [_marks(account, task.facts) for task in tasks if task.facts.ids_max]
-            return read and not any(marks.due_count(account.around.clock.now()) for marks in by_id)
+            now, all_facts = account.around.clock.now(), [task.facts for task in tasks]
+            return read and not any(
+                _marks(account, facts).due_count(facts.name, now)
+                for facts in all_facts
+                if facts.ids_max
+            )
 
         if not await _within(WARM_UP_SECONDS_MAX, ready, account.around.clock):
             states = [(task.facts.name, task.state, task.reason) for task in tasks]

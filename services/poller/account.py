@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
@@ -32,6 +33,9 @@ from services.poller.source import (
     Response,
 )
 from services.poller.upstream_clock import UpstreamClock
+
+# What is watched is read again within a day and must not be forgotten before.
+WATCHED_KEEP = timedelta(hours=25)
 
 
 class Sink(Protocol):
@@ -78,6 +82,7 @@ class Account:
         self._marks: dict[str, Marks] = {}
         self._woken: dict[str, asyncio.Event] = {}
         self._writing = asyncio.Lock()
+        self._turn = asyncio.Lock() if rate.in_turn else nullcontext()
 
     def marks(self, resource: str) -> Marks:
         """The marks of a resource, read from the table at first use."""
@@ -86,6 +91,8 @@ class Account:
             keep = timedelta(
                 hours=settings.settle_horizon_hours, seconds=settings.settle_interval_seconds
             )
+            if settings.watch_days:
+                keep = max(keep, WATCHED_KEEP)
             self._marks[resource] = Marks(
                 around.table,
                 settings.source,
@@ -107,7 +114,8 @@ class Account:
                 await clock.sleep(wait)
         finally:
             self.budget.leave(name)
-        outcome = await self._session.send(request)
+        async with self._turn:
+            outcome = await self._session.send(request)
         if isinstance(outcome, Response):
             self.upstream.heard(outcome.headers, clock.now())
             self.budget.told(outcome.headers, clock.monotonic())

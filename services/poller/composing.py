@@ -23,13 +23,17 @@ OBSERVED_STEP = timedelta(milliseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A page and where it came from; `origin` is the request's URL without its query."""
+    """A page and where it came from; `origin` is the request's URL without its query.
+
+    `received_at`: when the answer was there, by the same clock as `requested_at`; None: at once.
+    """
 
     page: Page
     facts: Facts
     cursor: Cursor
     origin: str
     requested_at: datetime
+    received_at: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -101,10 +105,10 @@ def compose(
 
 def _mark_parents(composed: Composed, reading: Reading, parents: Marks) -> None:
     """Never left out for want of room: what is found here is read nowhere else."""
-    requested_at = reading.requested_at
+    received_at = reading.received_at or reading.requested_at
     for parent in reading.page.parents:
         known = composed.parents.get(parent.id) or parents.get(parent.id)
-        mark = marked(parent, known, requested_at)
+        mark = marked(parent, known, received_at)
         composed.read.append(parent.id)
         if mark is None or (known is None and mark.due_at is None):
             continue
@@ -144,15 +148,19 @@ def _judge(
     if mark is not None:
         observed_at = max(observed_at, mark.observed_at + OBSERVED_STEP)
     _emit(composed, reading, found, raws.of(found, observed_at), raws.kafka)
-    wanted = due_at is not None or _readable_again(found, requested_at, marks)
+    wanted = due_at is not None or _readable_again(found, reading, marks)
     seen = SeenMark(upstream_id, content, observed_at, due_at, due_stream)
     _remember(composed, marks, seen, known=mark is not None, wanted=wanted)
     return True
 
 
-def _readable_again(found: Found, requested_at: datetime, marks: Marks) -> bool:
-    """Whether a list can bring it again: history beyond the settle horizon is read once."""
-    return found.updated_at is None or found.updated_at >= requested_at - marks.keep
+def _readable_again(found: Found, reading: Reading, marks: Marks) -> bool:
+    """Whether a list or a parent can bring it again: else history beyond the settle horizon is
+    read once.
+    """
+    if found.again or reading.facts.parents or found.updated_at is None:
+        return True
+    return found.updated_at >= reading.requested_at - marks.keep
 
 
 def _remember(

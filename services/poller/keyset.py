@@ -98,7 +98,7 @@ def _following(sweep: Sweep, listed: Listed, new: list[Row]) -> Sweep | None:
     if ended:
         return None
     if last is not None and moved:
-        _refuse_disorder(listed.rows)
+        refuse_disorder(listed.rows)
         at_last = [row.token for row in listed.rows if row.updated_at == last.updated_at]
         onward = {"since": last.stamp, "read": at_last, "fresh": False, "passes": 0}
         return {**sweep, **onward, "next": None}
@@ -112,7 +112,8 @@ def _read(sweep: Sweep, new: Sequence[Row]) -> list[str]:
     return [*sweep["read"], *(row.token for row in new)][:READ_MAX]
 
 
-def _refuse_disorder(rows: Sequence[Row]) -> None:
+def refuse_disorder(rows: Sequence[Row]) -> None:
+    """Raises Unreadable: paging on from a row's own instant would lose some."""
     for before, after in pairwise(rows):
         if after.updated_at < before.updated_at:
             raise Unreadable(

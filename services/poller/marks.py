@@ -136,9 +136,9 @@ class Marks:
         """When a stream is to read its next record by id."""
         return min(self._due.get(stream, {}).values(), default=None)
 
-    def due_count(self, now: datetime) -> int:
-        """How many are due, whichever stream reads them."""
-        return sum(at <= now for waiting in self._due.values() for at in waiting.values())
+    def due_count(self, stream: str, now: datetime) -> int:
+        """How many are due for a stream to read."""
+        return sum(at <= now for at in self._due.get(stream, {}).values())
 
     def postpone(self, upstream_ids: Iterable[str], until: datetime) -> None:
         """Not before `until`: kept in memory only, so a restart reads them at once."""

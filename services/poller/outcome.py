@@ -24,18 +24,19 @@ from services.poller.source import (
 class Asked:
     """A request that was made: where in a pass, for which ids or for how many records.
 
-    `attempt` counts the failures in a row before it.
+    `attempt` counts the failures in a row before it; `by_parent`: an id stands for many records.
     """
 
     sweep: Sweep
     ids: Sequence[str]
     limit: int
     attempt: int
+    by_parent: bool = False
 
     @property
     def count(self) -> int:
         """For how many records it was."""
-        return len(self.ids) or self.limit
+        return self.limit if self.by_parent else len(self.ids) or self.limit
 
     def answer_to_failure(self, failure: Failure, chance: float) -> Answer:
         """The row for no usable answer."""
@@ -62,7 +63,7 @@ def understood(
     if answer.action != "read":
         return None, answer
     try:
-        return stream.read(asked.sweep, outcome), answer
+        return stream.read(asked.sweep, replace(outcome, limit=asked.limit)), answer
     except Unreadable as error:
         return None, asked.answer_to_failure(Failure("unreadable", str(error)), chance)
     except Refused as error:

@@ -11,19 +11,20 @@ from datetime import datetime, timedelta
 from services.poller.marks import SeenMark, content_digest
 from services.poller.source import Due, Parent
 
-UNREAD_MAX = 1000  # parents due; above, no list of the account finds any more
+UNREAD_MAX = 1000  # parents due for a stream; above, no list that feeds it finds any more
 
 # A due time that moves by less is not written: a restart then reads a little early.
 MOVE_WRITTEN = timedelta(hours=1)
 
 
-def marked(parent: Parent, known: SeenMark | None, requested_at: datetime) -> SeenMark | None:
+def marked(parent: Parent, known: SeenMark | None, received_at: datetime) -> SeenMark | None:
     """What it is to be remembered as, None when nothing was learned.
 
     A body that is new or changed makes it due; the end of a reading says when it is due again,
-    unless a list found it touched after that reading began.
+    unless that reading began before a list's answer was there that found it touched: it may have
+    been answered first.
     """
-    due_at = due_instant(parent.due, requested_at)
+    due_at = due_instant(parent.due, received_at)
     due_stream = parent.due.stream if parent.due else None
     if parent.body is None and known is not None:
         touched_since = parent.read_at is not None and known.observed_at > parent.read_at
@@ -31,7 +32,7 @@ def marked(parent: Parent, known: SeenMark | None, requested_at: datetime) -> Se
     content = "" if parent.body is None else content_digest(parent.body, frozenset())
     if known is not None and known.content == content:
         return None
-    observed_at = max(requested_at, known.observed_at) if known else requested_at
+    observed_at = max(received_at, known.observed_at) if known else received_at
     return SeenMark(parent.id, content, observed_at, due_at, due_stream)
 
 

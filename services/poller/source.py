@@ -92,12 +92,16 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer; header names in lower case, `requested_at` the instant its request started."""
+    """An answer; header names in lower case, `requested_at` the instant its request started.
+
+    `limit`: for how many records it was asked, once the loop has understood it.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
     requested_at: datetime
+    limit: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +152,8 @@ class Found(msgspec.Struct, frozen=True, gc=False):
 
     `updated_at` is the source's own version, where it has one; `due` when it is to be read again
     by its id, None when lists bring its changes.  `history`: it was there before the account was
-    connected, where `updated_at` cannot tell.  `options` go with it to its mapper, beside those of
-    its stream.
+    connected, where `updated_at` cannot tell.  `again`: lists may bring it again however old it is,
+    so it is remembered.  `options` go with it to its mapper, beside those of its stream.
     """
 
     upstream_id: str
@@ -157,10 +161,8 @@ class Found(msgspec.Struct, frozen=True, gc=False):
     updated_at: datetime | None = None
     due: Due | None = None
     history: bool = False
+    again: bool = False
     options: frozenset[str] = frozenset()
-
-    def __repr__(self) -> str:
-        return f"Found({self.upstream_id!r}, {len(self.body)} bytes, {self.updated_at})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,8 +220,9 @@ class Facts:
     """What the loop has to know about a stream.
 
     `ids_max` 0: a list; else it reads what is due for it by id, so many a request.  `parents`
-    names the resource of the parents it finds or reads by, if any.  `interval_seconds` grows to
-    `interval_seconds_max` while nothing changes.  `fingerprint` covers the settings that give the
+    names the resource of the parents it finds or reads by, if any; a list that finds them `feeds`
+    the stream that reads them.  `interval_seconds` grows to `interval_seconds_max` while nothing
+    changes.  `fingerprint` covers the settings that give the
     position its meaning.  `rewinds`: its position is an instant as schemas.message.iso writes it,
     so an operator may set it.  `volatile` names top-level fields that change without a fact.
     `meaning` is the status an answer should have had: some upstreams say 500 to everything; 200
@@ -235,6 +238,7 @@ class Facts:
     ids_max: int = 0
     interval_seconds_max: float = 0.0
     parents: str = ""
+    feeds: str = ""
     rewinds: bool = False
     volatile: frozenset[str] = frozenset()
     meaning: Callable[[Response], int] = status_of
@@ -249,9 +253,8 @@ class Stream(Protocol):
         """Fixed for the life of the stream."""
 
     def begin(self, cursor: Cursor, now: datetime, ids: Sequence[str]) -> Sweep:
-        """A new pass, or `cursor.sweep` taken up again; `ids` are the records now due.
-
-        `now` is by the upstream's own clock, as far as its answers have told it.
+        """A new pass, or `cursor.sweep` taken up again; `ids` are the records now due, `now` is by
+        the upstream's own clock, as far as its answers have told it.
         """
 
     def request(self, sweep: Sweep, limit: int) -> Request:
@@ -265,12 +268,14 @@ class Stream(Protocol):
 class Rate:
     """What an upstream allows one credential; `shared`: all accounts of the source together.
 
-    `remaining` and `reset` are headers that tell what is left, and for how many seconds from now.
+    `in_turn`: each request only once the one before is answered.  `remaining` and `reset` are
+    headers that tell what is left, and for how many seconds from now.
     """
 
     per_second: float
     burst: float
     shared: bool = False
+    in_turn: bool = False
     remaining: str = ""
     reset: str = ""
 

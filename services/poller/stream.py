@@ -135,7 +135,8 @@ class StreamTask:
             if self._behind(told):
                 sweep = self._begin(ids)
                 continue
-            asked = Asked(sweep, ids, self._limit, self._failures)
+            by_parent = bool(self.facts.parents)
+            asked = Asked(sweep, ids, self._limit, self._failures, by_parent)
             now, chance = self._clock.now(), self._clock.chance()
             page, answer = understood(self._stream, asked, outcome, chance=chance, now=now)
             self._account.heard(answer)
@@ -181,15 +182,16 @@ class StreamTask:
 
     async def _until_parents_are_read(self) -> None:
         """A list that finds parents waits for those it has found: so many, and no more."""
-        if not self.facts.parents or self.facts.ids_max:
+        if not self.facts.feeds:
             return
         parents = self._account.marks(self.facts.parents)
-        while parents.due_count(self._clock.now()) >= UNREAD_MAX:
+        while parents.due_count(self.facts.feeds, self._clock.now()) >= UNREAD_MAX:
             await self._clock.sleep(UNREAD_SECONDS)
 
     async def _write(self, page: Page, request: Request, response: Response) -> bool:
         """Whether it is on Kafka; False: it must be asked for again."""
-        reading = Reading(page, self.facts, self.cursor, request.origin, response.requested_at)
+        asked_at, now = response.requested_at, self._clock.now()
+        reading = Reading(page, self.facts, self.cursor, request.origin, asked_at, now)
         composed = await self._account.write(reading)
         if composed is None:
             return False

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -24,6 +24,15 @@ _BRACKETS_AND_STRINGS = re.compile(rb'[\[\]{}]|"(?:[^"\\]++|\\.)*+"?', re.DOTALL
 _decode_any = msgspec.json.Decoder(Any).decode
 
 T = TypeVar("T")
+
+
+class Identified(Protocol):
+    """A record with an id."""
+
+    id: str | int
+
+
+R = TypeVar("R", bound=Identified)
 
 
 def legible(decode: Callable[[bytes], T], body: bytes) -> tuple[T, bytes]:
@@ -50,6 +59,18 @@ def slices(pieces: Iterable[msgspec.Raw], copy: bytes, body: bytes) -> Iterator[
         start = copy.index(found, end)
         end = start + len(found)
         yield body[start:end]
+
+
+def identified(decode: Callable[[bytes], R], body: bytes) -> tuple[R | Rejected, str]:
+    """A record decoded, and its `id`; an id that two records may share is as good as none."""
+    try:
+        record, copy = legible(decode, body)
+    except NOT_JSON as error:
+        return unreadable(body, error, "id"), ""
+    upstream_id = str(record.id)
+    if not upstream_id or (copy is not body and "\ufffd" in upstream_id):
+        return Rejected("", "$.id", "id is empty or not valid Unicode", body), ""
+    return record, upstream_id
 
 
 def unreadable(body: bytes, error: Exception, id_field: str) -> Rejected:

@@ -14,7 +14,14 @@ OTHERS = {
     "tests/systems/test_*.py": "test_",
 }
 # No system: a simulator that only misbehaves, and what tests/systems claims of all of them at once.
-EXTRA_NAMES = {"hostile", "upstream_answers", "upstream_limits", "upstream_loop", "webhook"}
+EXTRA_NAMES = {
+    "hostile",
+    "upstream_answers",
+    "upstream_limits",
+    "upstream_loop",
+    "upstream_parents",
+    "webhook",
+}
 
 
 def names(pattern: str, prefix: str = "") -> set[str]:

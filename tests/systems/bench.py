@@ -102,6 +102,12 @@ class Bench:
             if not only or name in only
         ]
 
+    @property
+    def account(self) -> Account:
+        """What its streams share, once started."""
+        assert self._account is not None
+        return self._account
+
     async def stop(self) -> None:
         """As a crash would: nothing is finished."""
         for task in self._tasks:

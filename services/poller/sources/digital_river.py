@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 import msgspec
@@ -25,8 +25,6 @@ from services.poller.source import (
     HEAD_WEIGHT,
     SETTLE_WEIGHT,
     WATCH_WEIGHT,
-    AccountSettings,
-    Due,
     Facts,
     Found,
     Page,
@@ -40,16 +38,16 @@ from services.poller.source import (
     Unreadable,
 )
 from services.poller.verbatim import unreadable
+from services.poller.watching import WatchedSettings
 
 RATE = Rate(per_second=20, burst=20)  # a test key is allowed 25 a second, a live one ten times that
 RESOURCE = "fulfillments"
 PAGE_SIZE = 100  # seed: "Limit can range between 1 and 100, and the default is 10."
 JAVA_TIME = "{year:04}-{monthValue:02}-{dayOfMonth:02}T{hour:02}:{minute:02}:{second:02}.{nano:09}Z"
-DAY_SECONDS = 86_400
 NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError)
 
 
-class Settings(AccountSettings):
+class Settings(WatchedSettings):
     """The keys of a Digital River account."""
 
     base_url: str = Field("https://api.digitalriver.com", pattern=r"^https?://[^/?#@]+[^?#]*$")
@@ -57,11 +55,6 @@ class Settings(AccountSettings):
     api_version: str = Field("2021-12-13", pattern=r"^\d{4}-\d{2}-\d{2}$")
     announce_untracked: bool = Field(
         False, description="what has no tracking number or shipment id counts as shipped at once"
-    )
-    watch_after_seconds: tuple[Annotated[float, Field(ge=0.2)], ...] = Field(
-        (3600, 21_600, DAY_SECONDS),
-        min_length=1,
-        description="ages at which a tracked fulfillment is read again; the longest repeats",
     )
 
     def request(self, params: Sequence[tuple[str, str]]) -> Request:
@@ -261,19 +254,8 @@ def _read(body: bytes, now: datetime, settings: Settings) -> Found | Rejected:
         return Rejected(record.id, "$.createdTime", f"not an instant: {error}", body)
     if not record.id:
         return Rejected("", "$.id", "id is empty", body)
-    return Found(record.id, body, created_at, _due(body, now - created_at, settings))
-
-
-def _due(body: bytes, age: timedelta, settings: Settings) -> Due | None:
-    """When a fulfillment is read again by its id (design 4, watch mark)."""
-    seconds, poll_seconds = age.total_seconds(), settings.poll_interval_seconds
-    if seconds >= settings.watch_days * DAY_SECONDS:
-        return None
-    if _awaits_tracking(body):
-        return Due("watch", poll_seconds)
-    ahead = [step - seconds for step in settings.watch_after_seconds if step > seconds]
-    longest = max(settings.watch_after_seconds)
-    return Due("watch", max(poll_seconds, min(ahead, default=longest - seconds % longest)))
+    due = settings.watch(now - created_at, awaits_tracking=_awaits_tracking(body))
+    return Found(record.id, body, created_at, due)
 
 
 def _awaits_tracking(body: bytes) -> bool:

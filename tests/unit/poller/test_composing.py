@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 
+from msgspec.structs import replace
+
 from bus.partitioning import partition_of
 from bus.settings import KafkaSettings
 from bus.table import Table
@@ -73,6 +75,15 @@ def test_raw_marks_and_cursor_are_one_transaction() -> None:
     assert raw.partition == partition_of(raw.key, KAFKA.partition_count(RAW))
     assert [(r.topic, r.partition) for r in (mark, cursor)] == [("t.cursors", 3)] * 2
     assert Cursor.model_validate_json(cursor.value or b"").position == "here"
+
+
+def test_what_a_list_brings_again_is_remembered_however_old_it_is() -> None:
+    """History is read once and leaves no mark; but a row that every poll shows is written once."""
+    state, old = State(), NOW - KEEP - timedelta(days=1)
+    rows = (found(1, at=old), replace(found(2, at=old), again=True))
+    assert len(state.write(Page(rows)).raw) == 2
+    assert len(state.marks) == 1
+    assert [record.key[-1] for record in state.write(Page(rows)).raw] == ["1"]
 
 
 def test_an_empty_page_still_writes_the_cursor() -> None:

@@ -10,7 +10,7 @@ from schemas.cursor import Cursor, Mark
 from schemas.topics import CURSORS
 from services.poller.composing import Composed, Reading, compose
 from services.poller.marks import Marks
-from services.poller.source import Due, Facts, Page, Parent
+from services.poller.source import Due, Facts, Found, Page, Parent
 
 KAFKA = KafkaSettings(prefix="t")
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -42,14 +42,24 @@ class State:
             for resource in ("orders", "fulfillments")
         )
 
-    def write(self, facts: Facts, *parents: Parent, at: datetime = NOW) -> Composed:
+    def write(
+        self,
+        facts: Facts,
+        *parents: Parent,
+        at: datetime = NOW,
+        received_at: datetime | None = None,
+        found: tuple[Found, ...] = (),
+    ) -> Composed:
         cursor = Cursor(source="acme", account="a", stream=facts.name, connected_at=NOW)
-        reading = Reading(Page(parents=parents), facts, cursor, "https://up.example", at)
+        page = Page(found, parents=parents)
+        reading = Reading(page, facts, cursor, "https://up.example", at, received_at)
         composed = compose(reading, self.marks, self.table, KAFKA, self.parents)
         assert composed is not None
         self.table.apply(composed.transaction.records)
         self.parents.committed(composed.parents.values(), composed.tombstones)
-        self.parents.touch(composed.read, at)
+        self.marks.committed(composed.marks.values(), composed.tombstones)
+        for marks in (self.parents, self.marks):
+            marks.touch(composed.read, at)
         for upstream_id, due_at in composed.postponed.items():
             self.parents.postpone([upstream_id], due_at)
         return composed
@@ -82,6 +92,17 @@ def test_an_order_touched_while_it_is_read_stays_due() -> None:
     state.write(READ, Parent("1", WATCH, read_at=NOW + 4 * SECOND), at=NOW + 5 * SECOND)
     assert state.due("touched", NOW + 9 * SECOND) == []
     assert state.due("watch", NOW + 2 * timedelta(hours=1)) == ["1"]
+
+
+def test_an_order_read_while_a_slow_list_is_on_its_way_stays_due() -> None:
+    """The list may have been answered after the reading, though it was asked for before."""
+    state = State()
+    state.write(LIST, Parent("1", TOUCHED, b"a"))
+    state.write(LIST, Parent("1", TOUCHED, b"b"), at=NOW + SECOND, received_at=NOW + 4 * SECOND)
+    state.write(READ, Parent("1", WATCH, read_at=NOW + 2 * SECOND), at=NOW + 5 * SECOND)
+    assert state.due("touched", NOW + 5 * SECOND) == ["1"]
+    state.write(READ, Parent("1", WATCH, read_at=NOW + 5 * SECOND), at=NOW + 6 * SECOND)
+    assert state.due("touched", NOW + 6 * SECOND) == []
 
 
 def test_what_is_due_survives_a_restart_and_stands_in_the_lists_own_transaction() -> None:
@@ -122,3 +143,21 @@ def test_a_due_time_that_moves_little_is_not_written() -> None:
     moved = state.write(READ, Parent("1", WATCH, read_at=NOW + SECOND), at=NOW + timedelta(hours=2))
     stored = Mark.model_validate_json(moved.transaction.records[0].value or b"")
     assert stored.due_at == NOW + timedelta(hours=3)
+
+
+def test_an_old_record_read_by_its_parent_is_remembered() -> None:
+    """The next reading brings it again, unlike one that only a list brings."""
+    state = State()
+    old = (Found("r", b"{}", NOW - timedelta(days=5)),)
+    first = state.write(READ, Parent("1", WATCH, read_at=NOW), found=old)
+    again = state.write(READ, Parent("1", WATCH, read_at=NOW), at=NOW + SECOND, found=old)
+    assert (len(first.raw), len(again.raw)) == (1, 0)
+
+
+def test_what_is_due_is_counted_for_the_stream_that_reads_it() -> None:
+    """Orders that are watched, or read for history, hold up no list that finds new ones."""
+    state = State()
+    state.write(LIST, Parent("1", TOUCHED, b"a"), Parent("2", Due("history", 0), b"a"))
+    state.write(READ, Parent("3", Due("watch", 0), b"a"))
+    counted = {one: state.parents.due_count(one, NOW) for one in ("touched", "history", "else")}
+    assert counted == {"touched": 1, "history": 1, "else": 0}
