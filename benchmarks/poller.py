@@ -64,10 +64,11 @@ async def rows() -> list[Row]:
         rounds = [
             Round(await bare_seconds(work, clock), *await slot.seconds(work)) for _ in range(ROUNDS)
         ]
+        economies = await economy_rows(clock)
     return [
         _row("poller.unchanged", work, rounds, lambda one: one.unchanged, UNCHANGED_TARGET),
         _row("poller.all_new", work, rounds, lambda one: one.new, NEW_TARGET),
-        *await economy_rows(clock),
+        *economies,
     ]
 
 

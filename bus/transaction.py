@@ -33,7 +33,7 @@ OVERHEAD_BYTES = 256  # record framing, counted generously
 class Record(msgspec.Struct, frozen=True, gc=False):
     """One record for one partition; `value` None is a tombstone.
 
-    A struct, since a dataclass takes eight times as long to make, and there are two for each
+    A struct, since a dataclass takes ten times as long to make, and there are two for each
     record polled.
     """
 

@@ -1,7 +1,7 @@
 """Polling measured where it happens: real HTTP, real transactions, one slot's writer.
 
 No rate of an upstream holds it back here; all else is as a slot runs it.  Clients are made before
-the watch starts, ours and the bare loop's alike: that takes longer than a hundred small pages.
+the watch starts, ours and the bare loop's alike: each reads certificates for 20 ms.
 """
 
 from __future__ import annotations
