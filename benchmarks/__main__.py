@@ -13,6 +13,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -56,7 +57,8 @@ async def _measured(benches: Sequence[Bench]) -> list[Row]:
 def _table(rows: Sequence[Row]) -> Table:
     table = Table(title="benchmarks")
     for column in COLUMNS:
-        table.add_column(column, justify="left" if column in ("name", "unit") else "right")
+        justify: Literal["left", "right"] = "left" if column in ("name", "unit") else "right"
+        table.add_column(column, justify=justify, overflow="fold")
     for row in rows:
         style = None if row.ok else "bold red"
         figures = (_short(row.value), row.unit, _short(row.baseline), f"{row.ratio:.2f}")

@@ -14,7 +14,7 @@ from bus.errors import RetryLater, TransactionLost
 from bus.transaction import Transaction, Writer, refuse_too_large
 
 SPARE_SECONDS = 3.0  # over one commit, for closing its producer
-RECORDS_MAX = 500  # in one transaction, unless a single caller brings more
+RECORDS_MAX = 2000  # in one transaction, unless a single caller brings more (decision 0005)
 
 
 class Committer:
@@ -36,7 +36,7 @@ class Committer:
     async def commit(self, transaction: Transaction) -> None:
         """Returns when it is durable.  Raises SetAside (too large), Fenced or TransactionLost."""
         for record in transaction.records:
-            refuse_too_large(record)
+            refuse_too_large(record)  # here, or it would be refused with all it was merged with
         if self._broken is not None:
             self._on_broken(self._broken)
             raise self._broken

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
@@ -70,6 +71,7 @@ def command_line(name: str) -> argparse.ArgumentParser:
 def run(name: str, settings: type[HttpSettings], build: Build, config_path: Path | None) -> int:
     """Run a service until it is told to stop.  Returns the exit code."""
     set_up_logging(name)
+    gc.freeze()  # what is imported lives as long as the process: no collection looks at it again
     try:
         config = Config.read(config_path)
         http = config.section(name, settings)

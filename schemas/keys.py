@@ -14,7 +14,12 @@ from schemas.message import canonical_json
 
 def joined(*parts: str) -> str:
     """Parts percent-encoded and joined by "/"; `split` gives them back."""
-    return "/".join(_quoted(part) for part in parts)
+    return "/".join([quoted(part) for part in parts])
+
+
+def quoted(part: str) -> str:
+    """One part of a key, percent-encoded; most need no encoding."""
+    return part if part.isalnum() and part.isascii() else _quoted(part)
 
 
 @lru_cache(maxsize=10_000)

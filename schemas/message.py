@@ -90,6 +90,8 @@ def quantity(value: object) -> str:
 
 
 def _utc(value: datetime) -> datetime:
+    if value.tzinfo is UTC:
+        return value
     if value.tzinfo is None:
         raise ValueError(f"instant {value.isoformat()} has no time zone")
     return value.astimezone(UTC)

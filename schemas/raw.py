@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Self
 
 from schemas.keys import fulfillment_key
 from schemas.message import Headers, Instant, Message, iso, parse_instant
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """What the headers of many records have in common: all but id and trace."""
+
+    before: tuple[tuple[str, bytes], ...]
+    between: tuple[tuple[str, bytes], ...]
+    after: tuple[tuple[str, bytes], ...]
+
+    def headers(self, upstream_id: str, traceparent: str) -> list[tuple[str, bytes]]:
+        """Kafka headers of one of them; `Provenance.read` is the inverse."""
+        return [
+            *self.before,
+            ("shipfeed-upstream-id", upstream_id.encode()),
+            *self.between,
+            ("traceparent", traceparent.encode()),
+            *self.after,
+        ]
 
 
 class Provenance(Message):
@@ -32,21 +52,28 @@ class Provenance(Message):
         """The fulfillment key: the raw record's key."""
         return fulfillment_key(self.source, self.account, self.resource, self.upstream_id)
 
+    @property
+    def heading(self) -> Heading:
+        """What it shares with records that differ from it in id and trace only."""
+        options = ",".join(sorted(self.options)).encode()
+        return Heading(
+            (
+                ("shipfeed-schema", b"1"),
+                ("shipfeed-source", self.source.encode()),
+                ("shipfeed-account", self.account.encode()),
+                ("shipfeed-resource", self.resource.encode()),
+                ("shipfeed-stream", self.stream.encode()),
+            ),
+            (
+                ("shipfeed-observed-at", iso(self.observed_at).encode()),
+                ("shipfeed-backfill", b"true" if self.backfill else b"false"),
+            ),
+            (("shipfeed-options", options),) if options else (),
+        )
+
     def headers(self) -> list[tuple[str, bytes]]:
         """Kafka headers; `read` is the inverse."""
-        options = ",".join(sorted(self.options)).encode()
-        return [
-            ("shipfeed-schema", b"1"),
-            ("shipfeed-source", self.source.encode()),
-            ("shipfeed-account", self.account.encode()),
-            ("shipfeed-resource", self.resource.encode()),
-            ("shipfeed-stream", self.stream.encode()),
-            ("shipfeed-upstream-id", self.upstream_id.encode()),
-            ("shipfeed-observed-at", iso(self.observed_at).encode()),
-            ("shipfeed-backfill", b"true" if self.backfill else b"false"),
-            ("traceparent", self.traceparent.encode()),
-            *([("shipfeed-options", options)] if options else []),
-        ]
+        return self.heading.headers(self.upstream_id, self.traceparent)
 
     @classmethod
     def read(cls, headers: Headers) -> Self:

@@ -7,8 +7,10 @@ record and no delivery without its state.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from bus.dead_letters import set_aside
 from bus.settings import KafkaSettings
@@ -110,7 +112,9 @@ def dead_letter(
     value = event.envelope.data if event else delivery.to_json()
     record = set_aside(kafka, letter, event.key if event else delivery.lane, value, partition)
     own = (SUBSCRIPTION_HEADER, delivery.subscription.encode())
-    return replace(record, headers=[*record.headers, own, *(event.headers if event else ())])
+    return msgspec.structs.replace(
+        record, headers=[*record.headers, own, *(event.headers if event else ())]
+    )
 
 
 def _attempt_record(

@@ -143,7 +143,7 @@ class Account:
             if composed is None:
                 return None
             await around.sink.commit(composed.transaction)
-            around.table.apply(composed.transaction.records)
+            around.table.apply([*composed.state, *composed.tombstones])
             marks.committed(composed.marks.values(), composed.tombstones)
             if parents is not None:
                 parents.committed(composed.parents.values(), composed.tombstones)

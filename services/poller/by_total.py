@@ -11,8 +11,10 @@ over.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec.structs import replace
 
 from schemas.message import digest, iso, parse_instant
 from services.poller.keyset import Row, refuse_disorder

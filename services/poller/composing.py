@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bus.dead_letters import set_aside
-from bus.partitioning import partition_of
 from bus.settings import KafkaSettings
 from bus.table import Table
 from bus.transaction import Record, Transaction
-from schemas.cursor import Cursor, Mark
+from schemas.cursor import Cursor
 from schemas.dead_letter import DeadLetter
 from schemas.keys import fulfillment_key
-from schemas.message import iso
-from schemas.raw import Provenance
-from schemas.topics import RAW, RECORD_BYTES_MAX
-from services.poller.marks import Marks, content_digest
+from schemas.topics import RECORD_BYTES_MAX
+from services.poller.marks import Marks, SeenMark, content_digest
 from services.poller.parents import due_instant, marked, stays
+from services.poller.raws import Raws
 from services.poller.source import Facts, Found, Page, Rejected
 
 OBSERVED_STEP = timedelta(milliseconds=1)
@@ -52,8 +49,8 @@ class Composed:
     cursor: Cursor
     raw: list[Record] = field(default_factory=list)
     letters: list[Record] = field(default_factory=list)
-    marks: dict[str, Mark] = field(default_factory=dict)
-    parents: dict[str, Mark] = field(default_factory=dict)
+    marks: dict[str, SeenMark] = field(default_factory=dict)
+    parents: dict[str, SeenMark] = field(default_factory=dict)
     tombstones: list[Record] = field(default_factory=list)
     state: list[Record] = field(default_factory=list)
     read: list[str] = field(default_factory=list)
@@ -82,8 +79,9 @@ def compose(
     """
     page = reading.page
     composed = Composed(reading.cursor)
+    raws = Raws(reading.cursor, reading.facts, kafka)
     for found in page.found:
-        if not _judge(composed, reading, found, marks, kafka):
+        if not _judge(composed, reading, found, marks, raws):
             return None
     for rejected in page.rejected:
         _reject(composed, reading, rejected, marks, kafka)
@@ -123,7 +121,7 @@ def _mark_parents(composed: Composed, reading: Reading, parents: Marks) -> None:
     received_at = reading.received_at or reading.requested_at
     for parent in reading.page.parents:
         known = composed.parents.get(parent.id) or parents.get(parent.id)
-        mark = marked(parent, known, reading.cursor, reading.facts.parents, received_at)
+        mark = marked(parent, known, received_at)
         composed.read.append(parent.id)
         if mark is None or (known is None and mark.due_at is None):
             continue
@@ -135,20 +133,25 @@ def _mark_parents(composed: Composed, reading: Reading, parents: Marks) -> None:
 
 
 def _judge(
-    composed: Composed, reading: Reading, found: Found, marks: Marks, kafka: KafkaSettings
+    composed: Composed,
+    reading: Reading,
+    found: Found,
+    marks: Marks,
+    raws: Raws,
 ) -> bool:
     """Write it when it is new or changed.  False: the response is too old to tell."""
     upstream_id, requested_at = found.upstream_id, reading.requested_at
     mark = composed.marks.get(upstream_id) or marks.get(upstream_id)
     content = content_digest(found.body, reading.facts.volatile)
+    composed.read.append(upstream_id)
     due_at = due_instant(found.due, requested_at)
     due_stream = found.due.stream if found.due else None
-    composed.read.append(upstream_id)
     if mark is not None and mark.content == content:
         composed.unchanged += 1
+        if due_at is None and mark.due_at is None:
+            return True
         if not stays(mark, due_at, due_stream):
-            due = {"due_at": due_at, "due_stream": due_stream}
-            composed.marks[upstream_id] = mark.model_copy(update=due)
+            composed.marks[upstream_id] = mark.moved(due_at, due_stream)
         elif due_at is not None:
             composed.postponed[upstream_id] = due_at
         return True
@@ -157,23 +160,10 @@ def _judge(
     observed_at = requested_at
     if mark is not None:
         observed_at = max(observed_at, mark.observed_at + OBSERVED_STEP)
-    _emit(composed, reading, found, observed_at, kafka)
-    cursor = reading.cursor
-    _remember(
-        composed,
-        marks,
-        Mark(
-            source=cursor.source,
-            account=cursor.account,
-            resource=reading.facts.resource,
-            upstream_id=upstream_id,
-            content=content,
-            observed_at=observed_at,
-            due_at=due_at,
-            due_stream=due_stream,
-        ),
-        wanted=due_at is not None or _readable_again(found, reading, marks),
-    )
+    _emit(composed, reading, found, raws.of(found, observed_at), raws.kafka)
+    wanted = due_at is not None or _readable_again(found, reading, marks)
+    seen = SeenMark(upstream_id, content, observed_at, due_at, due_stream)
+    _remember(composed, marks, seen, known=mark is not None, wanted=wanted)
     return True
 
 
@@ -186,34 +176,19 @@ def _readable_again(found: Found, reading: Reading, marks: Marks) -> bool:
     return found.updated_at >= reading.requested_at - marks.keep
 
 
-def _remember(composed: Composed, marks: Marks, mark: Mark, *, wanted: bool) -> None:
-    upstream_id = mark.upstream_id
-    known = upstream_id in composed.marks or marks.get(upstream_id) is not None
+def _remember(
+    composed: Composed, marks: Marks, mark: SeenMark, *, known: bool, wanted: bool = True
+) -> None:
+    """In the place of the one that is known, or while there is room."""
     if known or (wanted and len(composed.marks) < marks.room):
-        composed.marks[upstream_id] = mark
+        composed.marks[mark.upstream_id] = mark
     elif wanted:
         composed.unmarked += 1
 
 
 def _emit(
-    composed: Composed, reading: Reading, found: Found, observed_at: datetime, kafka: KafkaSettings
+    composed: Composed, reading: Reading, found: Found, record: Record, kafka: KafkaSettings
 ) -> None:
-    cursor, facts = reading.cursor, reading.facts
-    key = fulfillment_key(cursor.source, cursor.account, facts.resource, found.upstream_id)
-    provenance = Provenance(
-        source=cursor.source,
-        account=cursor.account,
-        resource=facts.resource,
-        stream=facts.name,
-        upstream_id=found.upstream_id,
-        observed_at=observed_at,
-        backfill=found.history
-        or (found.updated_at is not None and found.updated_at < cursor.connected_at),
-        traceparent=traceparent(key, observed_at),
-        options=facts.options | found.options,
-    )
-    partition = partition_of(key, kafka.partition_count(RAW))
-    record = Record(kafka.topic(RAW), partition, key, found.body, provenance.headers())
     if record.bytes_on_wire <= RECORD_BYTES_MAX:
         composed.raw.append(record)
         return
@@ -226,27 +201,18 @@ def _reject(
     composed: Composed, reading: Reading, rejected: Rejected, marks: Marks, kafka: KafkaSettings
 ) -> None:
     """A dead letter, once for the same bytes: overlapping polls bring them again and again."""
-    cursor, content = reading.cursor, content_digest(rejected.body, reading.facts.volatile)
+    content = content_digest(rejected.body, reading.facts.volatile)
     known = marks.get(rejected.upstream_id) if rejected.upstream_id else None
     if known is not None and known.due_at is not None:
-        composed.marks[rejected.upstream_id] = known.model_copy(
-            update={"due_at": None, "due_stream": None}
-        )
+        composed.marks[rejected.upstream_id] = known.moved(None, None)
     sighting = f"!{rejected.upstream_id or content}"  # beside the record's own mark, if any
     composed.read.append(sighting)
     mark = composed.marks.get(sighting) or marks.get(sighting)
     if mark is not None and mark.content == content:
         return
     composed.letters.append(_letter(reading, rejected, kafka))
-    mark = Mark(
-        source=cursor.source,
-        account=cursor.account,
-        resource=reading.facts.resource,
-        upstream_id=sighting,
-        content=content,
-        observed_at=reading.requested_at,
-    )
-    _remember(composed, marks, mark, wanted=True)
+    seen = SeenMark(sighting, content, reading.requested_at)
+    _remember(composed, marks, seen, known=mark is not None)
 
 
 def _letter(reading: Reading, rejected: Rejected, kafka: KafkaSettings) -> Record:
@@ -263,9 +229,3 @@ def _letter(reading: Reading, rejected: Rejected, kafka: KafkaSettings) -> Recor
     resource = rejected.resource or reading.facts.resource
     key = fulfillment_key(cursor.source, cursor.account, resource, rejected.upstream_id)
     return set_aside(kafka, letter, key, rejected.body)
-
-
-def traceparent(key: str, observed_at: datetime) -> str:
-    """W3C trace context derived from content: the same observation, the same trace."""
-    digest = hashlib.sha256(f"{key} {iso(observed_at)}".encode()).hexdigest()
-    return f"00-{digest[:32]}-{digest[32:48]}-01"

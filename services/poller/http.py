@@ -1,15 +1,19 @@
 """The one seam to HTTP: a request goes out, a whole body or a named failure comes back.
 
-No redirect is followed, no proxy or credential is taken from the environment, every wait and the
-decompressed size are bounded.  What an answer means is decided in `answers`.
+Straight over the client's transport: it follows no redirect, keeps no cookie and takes no proxy or
+credential from the environment.  Every wait and the decompressed size are bounded.  What an answer
+means is decided in `answers`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 import zlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterable, Iterable, Mapping
+from contextlib import aclosing
 from datetime import datetime
+from functools import cache
 
 import httpx2
 
@@ -22,6 +26,7 @@ CONNECTIONS_MAX = 4
 NOT_SECRET = frozenset({"Accept", "Content-Type"})
 CREDENTIAL_LENGTH_MIN = 6
 GZIP_WINDOW = 31  # zlib's word for a gzip stream
+HEADERS = {"User-Agent": "shipfeed", "Accept-Encoding": "gzip"}
 
 
 class TooLarge(Exception):
@@ -38,12 +43,11 @@ class Http:
     def __init__(self, clock: Clock, total_seconds: float) -> None:
         self._clock = clock
         self._total_seconds = total_seconds
-        self._client = httpx2.AsyncClient(
-            follow_redirects=False,
+        self._timeouts = {"connect": min(CONNECT_SECONDS_MAX, total_seconds)}
+        self._transport = httpx2.AsyncHTTPTransport(
+            verify=_tls(),
             trust_env=False,
-            timeout=httpx2.Timeout(total_seconds, connect=min(CONNECT_SECONDS_MAX, total_seconds)),
             limits=httpx2.Limits(max_connections=CONNECTIONS_MAX),
-            headers={"User-Agent": "shipfeed", "Accept-Encoding": "gzip"},
         )
 
     async def send(self, request: Request) -> Response | Failure:
@@ -66,24 +70,33 @@ class Http:
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._client.aclose()
+        await self._transport.aclose()
 
     async def _answer(self, request: Request, requested_at: datetime) -> Response:
-        headers = dict(request.headers)
-        params = dict(request.params) or None  # {} would cut the query off a whole URL
-        async with self._client.stream(
+        asked = httpx2.Request(
             request.method,
             request.url,
-            params=params,
-            headers=headers,
+            params=dict(request.params) or None,  # {} would cut the query off a whole URL
+            headers={**HEADERS, **request.headers},
             content=request.body or None,
-        ) as answer:
-            encoding = answer.headers.get("content-encoding", "identity").lower()
-            body = await read_body(answer.aiter_raw(), encoding)
+            extensions={"timeout": self._timeouts},
+        )
+        async with aclosing(await self._transport.handle_async_request(asked)) as answer:
+            headers = _by_name(answer.headers.raw)
+            assert isinstance(answer.stream, AsyncIterable), "an async transport gave it"
+            body = await read_body(answer.stream, headers.get("content-encoding", "identity"))
             if answer.status_code != 200:
                 body = redacted(body, request.headers)
-            found = {name.lower(): value for name, value in answer.headers.items()}
-            return Response(answer.status_code, found, body, requested_at)
+            return Response(answer.status_code, headers, body, requested_at)
+
+
+def _by_name(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Names in lower case; what is said twice is joined by a comma."""
+    found: dict[str, str] = {}
+    for name, value in raw:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        found[key] = f"{found[key]}, {text}" if key in found else text
+    return found
 
 
 def redacted(body: bytes, sent: Mapping[str, str]) -> bytes:
@@ -97,20 +110,28 @@ def redacted(body: bytes, sent: Mapping[str, str]) -> bytes:
     return body
 
 
-async def read_body(chunks: AsyncIterator[bytes], encoding: str) -> bytes:
+@cache
+def _tls() -> ssl.SSLContext:
+    """One for all accounts: reading the authorities' certificates takes 20 ms."""
+    return httpx2.create_ssl_context(trust_env=False)
+
+
+async def read_body(chunks: AsyncIterable[bytes], encoding: str) -> bytes:
     """The body, never more than the cap in memory: a small gzip can hold gigabytes.
 
     Raises TooLarge, Encoded, zlib.error.
     """
+    encoding = encoding.lower()
     if encoding not in ("identity", "gzip"):
         raise Encoded(f"content-encoding {encoding!r} was not asked for")
     gzip = zlib.decompressobj(GZIP_WINDOW) if encoding == "gzip" else None
-    body = bytearray()
+    pieces, room = [], BODY_BYTES_MAX
     async for chunk in chunks:
-        room = BODY_BYTES_MAX + 1 - len(body)
-        body += chunk if gzip is None else gzip.decompress(chunk, room)
-        if len(body) > BODY_BYTES_MAX:
+        piece = chunk if gzip is None else gzip.decompress(chunk, room + 1)
+        room -= len(piece)
+        if room < 0:
             raise TooLarge
+        pieces.append(piece)
     if gzip is not None and not gzip.eof:
         raise Encoded("it ends in the middle")
-    return bytes(body)
+    return b"".join(pieces)

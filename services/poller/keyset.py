@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 
+import msgspec
+
 from schemas.message import iso, parse_instant
 from services.poller.source import Found, Page, Rejected, Sweep, Unreadable
 
@@ -18,8 +20,7 @@ PASSES_MAX = 10  # over rows of one instant; what slides past all of them is the
 READ_MAX = 10_000  # rows remembered within one pass
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True, gc=False):
     """A readable row: `stamp` is its last update as the upstream wrote it, echoed untouched."""
 
     found: Found
@@ -70,7 +71,8 @@ def paged(sweep: Sweep, listed: Listed, *, once: bool) -> Page:
     A complete pass leaves the instant it began as the position, never a row's own.
     """
     known = frozenset(sweep["read"])
-    new = [row for row in listed.rows if row.token not in known]
+    stamps = {token.partition("/")[0] for token in known}
+    new = [row for row in listed.rows if row.stamp not in stamps or row.token not in known]
     found, rejected = tuple(row.found for row in new), tuple(listed.rejected)
     following = _following(sweep, listed, new)
     if following is not None:
@@ -90,10 +92,9 @@ def _following(sweep: Sweep, listed: Listed, new: list[Row]) -> Sweep | None:
     moved = last is not None and last.updated_at > parse_instant(sweep["since"])
     ended = past or not listed.has_next
     fresh = sweep["fresh"] or bool(new)
-    read = [*sweep["read"], *(row.token for row in new)][:READ_MAX]
     if sweep["next"] and (ended or moved) and fresh and sweep["passes"] < PASSES_MAX:
         again = {"next": None, "fresh": False, "passes": sweep["passes"] + 1}
-        return {**sweep, **again, "read": read}
+        return {**sweep, **again, "read": _read(sweep, new)}
     if ended:
         return None
     if last is not None and moved:
@@ -103,7 +104,12 @@ def _following(sweep: Sweep, listed: Listed, new: list[Row]) -> Sweep | None:
         return {**sweep, **onward, "next": None}
     if not listed.next_url:
         raise Unreadable("one instant fills the page, but there is no link to the next one")
-    return {**sweep, "read": read, "fresh": fresh, "next": listed.next_url}
+    return {**sweep, "read": _read(sweep, new), "fresh": fresh, "next": listed.next_url}
+
+
+def _read(sweep: Sweep, new: Sequence[Row]) -> list[str]:
+    """What is known at the pass's instant, with this page."""
+    return [*sweep["read"], *(row.token for row in new)][:READ_MAX]
 
 
 def refuse_disorder(rows: Sequence[Row]) -> None:

@@ -1,4 +1,4 @@
-"""The seen and watch marks of one account, over the slot's table.
+"""The seen and watch marks of one resource of an account, read from the slot's table at first.
 
 Pure but for memory: it gives the records to write and takes them in once they are committed.  A
 mark lives as long as anything can read its record again.
@@ -10,17 +10,43 @@ import hashlib
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 from heapq import nsmallest
+from typing import Annotated
 
 import msgspec
 
 from bus.table import Table
 from bus.transaction import Record
 from schemas.cursor import Mark, mark_key
-from schemas.keys import split
+from schemas.keys import quoted, split
+from schemas.message import SCHEMA_VERSION
 
 EXPIRED_PER_COMMIT_MAX = 100
 
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+_Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class SeenMark(msgspec.Struct, frozen=True, gc=False):
+    """What a `schemas.cursor.Mark` says of its record, as a poller holds it.
+
+    Every record of every page meets its mark, and a model costs ten times as much.
+    """
+
+    upstream_id: str
+    content: str
+    observed_at: _Instant
+    due_at: _Instant | None = None
+    due_stream: str | None = None
+
+    def moved(self, due_at: datetime | None, due_stream: str | None) -> SeenMark:
+        """The same, to be read by its id at another time."""
+        return SeenMark(self.upstream_id, self.content, self.observed_at, due_at, due_stream)
+
+
+_encode = msgspec.json.Encoder().encode
+_decode_mark = msgspec.json.Decoder(SeenMark).decode
 
 
 class Marks:
@@ -40,15 +66,16 @@ class Marks:
         self.keep = keep
         self._marks_max = marks_max
         self._table = table
-        self._place = (source, account, resource)
-        self._touched: dict[str, datetime] = {}  # by key, longest untouched first
-        self._due: dict[str, dict[str, datetime]] = {}  # by stream, then by upstream id
-        prefix = mark_key(*self._place, "")
-        for key, value in table.items():
-            if key.startswith(prefix):
-                mark = Mark.model_validate_json(value)
-                self._touched[key] = now
-                self._await(mark)
+        self._prefix = mark_key(source, account, resource, "")
+        place = {"source": source, "account": account, "resource": resource}
+        self._opening = _encode({"schema_version": SCHEMA_VERSION, **place})[:-1] + b","
+        self._seen: dict[str, SeenMark] = {}  # by upstream id, as all that follow
+        self._touched: dict[str, datetime] = {}  # longest untouched first
+        self._due: dict[str, dict[str, datetime]] = {}  # by stream first
+        found = (value for key, value in table.items() if key.startswith(self._prefix))
+        for mark in map(self._read, found):
+            self._take(mark)
+            self._touched[mark.upstream_id] = now
 
     def __len__(self) -> int:
         return len(self._touched)
@@ -58,41 +85,44 @@ class Marks:
         """How many more records may be remembered."""
         return max(0, self._marks_max - len(self._touched))
 
-    def get(self, upstream_id: str) -> Mark | None:
+    def get(self, upstream_id: str) -> SeenMark | None:
         """The mark of a record."""
-        value = self._table.get(mark_key(*self._place, upstream_id))
-        return None if value is None else Mark.model_validate_json(value)
+        return self._seen.get(upstream_id)
 
-    def put(self, mark: Mark) -> Record:
-        """The record that stores a mark."""
-        return self._table.put(mark.key, mark.to_json())
+    def put(self, mark: SeenMark) -> Record:
+        """The record that stores a mark, spelled as `Mark.to_json` does."""
+        value = self._opening + _encode(mark)[1:]
+        return self._table.put(self._prefix + quoted(mark.upstream_id), value)
 
     def expired(self, now: datetime, but: Collection[str]) -> list[Record]:
         """Tombstones for marks that nothing reads any more, but those of the ids in `but`."""
-        kept = {mark_key(*self._place, upstream_id) for upstream_id in but}
-        return [self._table.put(key, None) for key in self._overdue(now) if key not in kept]
+        overdue = [one for one in self._overdue(now) if one not in but]
+        return [self._table.put(self._prefix + quoted(one), None) for one in overdue]
 
     def _overdue(self, now: datetime) -> Iterator[str]:
-        for count, (key, touched_at) in enumerate(self._touched.items()):
+        for count, (upstream_id, touched_at) in enumerate(self._touched.items()):
             if touched_at + self.keep >= now or count >= EXPIRED_PER_COMMIT_MAX:
                 return
-            if not any(split(key)[-1] in due for due in self._due.values()):
-                yield key
+            if not any(upstream_id in due for due in self._due.values()):
+                yield upstream_id
 
-    def committed(self, marks: Iterable[Mark], tombstones: Iterable[Record]) -> None:
+    def committed(self, marks: Iterable[SeenMark], tombstones: Iterable[Record]) -> None:
         """Take in what was written; the table itself is told by the slot's stream."""
         for mark in marks:
-            self._await(mark)
+            self._take(mark)
         for record in tombstones:
-            self._touched.pop(record.key, None)
+            if record.key.startswith(self._prefix):
+                upstream_id = split(record.key)[-1]
+                self._seen.pop(upstream_id, None)
+                self._touched.pop(upstream_id, None)
 
     def touch(self, upstream_ids: Iterable[str], now: datetime) -> None:
         """These were read now; those without a mark are passed over."""
+        seen, touched = self._seen, self._touched
         for upstream_id in upstream_ids:
-            key = mark_key(*self._place, upstream_id)
-            if self._table.get(key) is not None:
-                self._touched.pop(key, None)
-                self._touched[key] = now
+            if upstream_id in seen:
+                touched.pop(upstream_id, None)
+                touched[upstream_id] = now
 
     def due(
         self, stream: str, now: datetime, ids_max: int, slack: timedelta = timedelta(0)
@@ -118,7 +148,14 @@ class Marks:
                 if upstream_id in waiting:
                     waiting[upstream_id] = until
 
-    def _await(self, mark: Mark) -> None:
+    def _read(self, value: bytes) -> SeenMark:
+        """Raises ValueError for what `Mark` refuses."""
+        if not value.startswith(self._opening):
+            Mark.model_validate_json(value)
+        return _decode_mark(value)
+
+    def _take(self, mark: SeenMark) -> None:
+        self._seen[mark.upstream_id] = mark
         for waiting in self._due.values():
             waiting.pop(mark.upstream_id, None)
         if mark.due_at is not None and mark.due_stream is not None:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from schemas.cursor import Cursor, Mark
-from services.poller.marks import content_digest
+from services.poller.marks import SeenMark, content_digest
 from services.poller.source import Due, Parent
 
 UNREAD_MAX = 1000  # parents due for a stream; above, no list that feeds it finds any more
@@ -18,34 +17,23 @@ UNREAD_MAX = 1000  # parents due for a stream; above, no list that feeds it find
 MOVE_WRITTEN = timedelta(hours=1)
 
 
-def marked(
-    parent: Parent, known: Mark | None, cursor: Cursor, resource: str, received_at: datetime
-) -> Mark | None:
+def marked(parent: Parent, known: SeenMark | None, received_at: datetime) -> SeenMark | None:
     """What it is to be remembered as, None when nothing was learned.
 
     A body that is new or changed makes it due; the end of a reading says when it is due again,
     unless that reading began before a list's answer was there that found it touched: it may have
     been answered first.
     """
-    due = {
-        "due_at": due_instant(parent.due, received_at),
-        "due_stream": parent.due.stream if parent.due else None,
-    }
+    due_at = due_instant(parent.due, received_at)
+    due_stream = parent.due.stream if parent.due else None
     if parent.body is None and known is not None:
         touched_since = parent.read_at is not None and known.observed_at > parent.read_at
-        return None if touched_since else known.model_copy(update=due)
+        return None if touched_since else known.moved(due_at, due_stream)
     content = "" if parent.body is None else content_digest(parent.body, frozenset())
     if known is not None and known.content == content:
         return None
-    return Mark(
-        source=cursor.source,
-        account=cursor.account,
-        resource=resource,
-        upstream_id=parent.id,
-        content=content,
-        observed_at=max(received_at, known.observed_at) if known else received_at,
-        **due,
-    )
+    observed_at = max(received_at, known.observed_at) if known else received_at
+    return SeenMark(parent.id, content, observed_at, due_at, due_stream)
 
 
 def due_instant(due: Due | None, now: datetime) -> datetime | None:
@@ -53,7 +41,7 @@ def due_instant(due: Due | None, now: datetime) -> datetime | None:
     return None if due is None else now + timedelta(seconds=due.in_seconds)
 
 
-def stays(known: Mark, due_at: datetime | None, stream: str | None) -> bool:
+def stays(known: SeenMark, due_at: datetime | None, stream: str | None) -> bool:
     """Whether what is stored of a due time is near enough."""
     if known.due_at is None or due_at is None:
         return known.due_at is None and due_at is None

@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Protocol
 from urllib.parse import SplitResult, urlsplit
 
+import msgspec
 from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo
 
 from bus.settings import Settings, secret
@@ -148,8 +149,7 @@ class Due:
     in_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True, gc=False):
     """One record, `body` its bytes as they stood in the page.
 
     `updated_at` is the source's own version, where it has one; `due` when it is to be read again
@@ -159,7 +159,7 @@ class Found:
     """
 
     upstream_id: str
-    body: bytes = field(repr=False)
+    body: bytes
     updated_at: datetime | None = None
     due: Due | None = None
     history: bool = False

@@ -280,7 +280,8 @@ class StreamTask:
 
     def _show(self, state: State, reason: str) -> None:
         """One log line for each change of state."""
-        STREAM_STATE.labels(*self._names().values()).set(UP[state])
+        if state != self.state:
+            STREAM_STATE.labels(*self._names().values()).set(UP[state])
         if state != self.state or (reason != self.reason and state == "stopped"):
             write = log.warning if state in ("degraded", "stopped") else log.info
             write("poller.stream_state_changed", state=state, reason=reason, **self._names())

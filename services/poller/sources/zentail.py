@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import ClassVar, Literal
 from urllib.parse import quote
 
@@ -106,7 +107,7 @@ class Listing:
     depth: timedelta
     statuses: str = ""
 
-    @property
+    @cached_property
     def facts(self) -> Facts:
         """See source.Facts."""
         start_from = self.settings.start_from if self.once else None
@@ -148,9 +149,11 @@ class Listing:
         except NOT_JSON as error:
             raise Unreadable(f"not a page of orders: {error}") from error
         bodies = slices(envelope.results, copy, response.body)
-        read = [_read_order(body, self.settings) for body in bodies]
-        rows = [row for row in read if isinstance(row, Row)]
-        rejected = [row for row in read if isinstance(row, Rejected)]
+        rows: list[Row] = []
+        rejected: list[Rejected] = []
+        for body in bodies:
+            row = _read_order(body, self.settings)
+            rows.append(row) if isinstance(row, Row) else rejected.append(row)
         pagination = envelope.pagination
         listed = Listed(rows, rejected, pagination.hasNext, self._next(pagination.nextToken))
         return paged(sweep, listed, once=self.once)

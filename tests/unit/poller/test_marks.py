@@ -1,0 +1,76 @@
+"""Marks as they are held and as they are stored."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bus.settings import KafkaSettings
+from bus.table import Table
+from bus.transaction import Record
+from schemas.cursor import Mark
+from schemas.topics import CURSORS
+from services.poller.marks import Marks, SeenMark
+
+KAFKA = KafkaSettings(prefix="t")
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+INSTANTS = st.integers(0, 10**15).map(lambda us: NOW + timedelta(microseconds=us))
+SEEN = st.builds(
+    SeenMark,
+    upstream_id=st.text(min_size=1),
+    content=st.text(),
+    observed_at=INSTANTS,
+    due_at=st.none() | INSTANTS,
+    due_stream=st.none() | st.text(),
+)
+
+
+def marks(*stored: Record) -> Marks:
+    """What was seen of one resource, restored from these records."""
+    table = Table(KAFKA, CURSORS, 0)
+    table.apply(stored)
+    keep = timedelta(hours=49)
+    return Marks(table, "zentail", "acme", "orders", keep=keep, marks_max=9, now=NOW)
+
+
+@given(SEEN)
+def test_a_mark_is_stored_as_the_contract_spells_it(seen: SeenMark) -> None:
+    """Key and bytes alike, whatever an upstream calls its records."""
+    mark = Mark(
+        source="zentail",
+        account="acme",
+        resource="orders",
+        upstream_id=seen.upstream_id,
+        content=seen.content,
+        observed_at=seen.observed_at,
+        due_at=seen.due_at,
+        due_stream=seen.due_stream,
+    )
+    record = marks().put(seen)
+    assert (record.key, record.value) == (mark.key, mark.to_json())
+
+
+@given(SEEN)
+def test_a_restored_mark_is_the_one_that_was_stored(seen: SeenMark) -> None:
+    """Nothing of it is lost on the way."""
+    assert marks(marks().put(seen)).get(seen.upstream_id) == seen
+
+
+def test_a_mark_of_a_newer_major_version_is_refused_by_name() -> None:
+    """A build that cannot read it must not take it for something else."""
+    record = marks().put(SeenMark("1", "c", NOW))
+    newer = (record.value or b"").replace(b'"1.0"', b'"2.0"')
+    with pytest.raises(ValueError, match=r"Mark has schema_version '2\.0'"):
+        marks(Record(record.topic, 0, record.key, newer))
+
+
+def test_a_mark_of_another_resource_is_another_matter() -> None:
+    """Also where one name begins with the other."""
+    record = marks().put(SeenMark("1", "c", NOW))
+    other = Record(record.topic, 0, record.key.replace("orders", "orders2"), record.value)
+    seen = marks(record, other)
+    seen.committed([], [Record(record.topic, 0, other.key, None)])
+    assert (len(seen), seen.get("1") is not None) == (1, True)
