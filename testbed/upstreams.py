@@ -34,9 +34,13 @@ class Upstreams:
 
     @asynccontextmanager
     async def serve(self, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
-        """Serve until left; yields `http://HOST:PORT`, below which every base path begins."""
+        """Serve until left; yields `http://HOST:PORT`, below which every base path begins.
+
+        With only one simulator its base path is part of it: what an account is configured with.
+        """
+        paths = [simulator.base_path for simulator in self._simulators.values()]
         async with serving(self.handle, host=host, port=port) as url:
-            yield url
+            yield url + (paths[0] if len(paths) == 1 else "")
 
     def handle(self, request: Request) -> Response:
         """Whoever the request is for answers it."""

@@ -44,7 +44,8 @@ class TradecloudSimulator(Simulator):
     """
 
     base_path = "/tradecloud/v2"
-    listing_faults = BAD_RECORDS | {"shifting_page", "shrinking_total"}
+    # Not shifting_page: a touch moves an order's shipments too, which a poll may not have read yet.
+    listing_faults = BAD_RECORDS | {"shrinking_total"}
 
     def __init__(
         self,
