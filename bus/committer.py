@@ -21,7 +21,7 @@ class Committer:
     """Owns a started `Writer`.  The first failure breaks it for good; `on_broken` hears of it, and
     of every later try.
 
-    Its callers wait for their own write, so the queue is bounded by their number.
+    The queue is bounded by its callers, who wait for what they have submitted.
     """
 
     def __init__(self, writer: Writer, on_broken: Callable[[RetryLater], None]) -> None:
@@ -35,6 +35,14 @@ class Committer:
 
     async def commit(self, transaction: Transaction) -> None:
         """Returns when it is durable.  Raises SetAside (too large), Fenced or TransactionLost."""
+        await asyncio.shield(self.submit(transaction))
+
+    def submit(self, transaction: Transaction) -> asyncio.Future[None]:
+        """Queue it; transactions become durable in the order they came, or none from the first
+        that fails on.
+
+        Raises SetAside (too large), Fenced or TransactionLost, at once or when awaited.
+        """
         for record in transaction.records:
             refuse_too_large(record)  # here, or it would be refused with all it was merged with
         if self._broken is not None:
@@ -43,7 +51,7 @@ class Committer:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append((transaction, done))
         self._filled.set()
-        await asyncio.shield(done)
+        return done
 
     async def close(self) -> None:
         """Finish what is queued within the transaction timeout, then let the writer go."""

@@ -1,14 +1,16 @@
 """A partition of a compacted topic as a mapping.
 
 Values stay bytes: a large state costs the garbage collector nothing, and decoding is the
-reader's business.  Start the partition's `Writer` before `restore`, so that no older owner can
-write behind the read.
+reader's business.  They are kept by folder, all of a key up to its last "/", so that what belongs
+together is found without a look at the rest.  Start the partition's `Writer` before `restore`, so
+that no older owner can write behind the read.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -30,31 +32,28 @@ class Table:
         self.topic = kafka.topic(topic)
         self.partition = partition
         self._kafka = kafka
-        self._values: dict[str, bytes] = {}
+        self._folders: dict[str, dict[str, bytes]] = {}
 
     async def restore(self) -> None:
         """Read it whole.  Raises RetryLater when Kafka does not answer or the read stalls."""
-        values: dict[str, bytes] = {}
-
-        def take(key: str, value: bytes | None) -> None:
-            if value is None:
-                values.pop(key, None)
-            else:
-                values[key] = value
-
-        await read_to_end(self._kafka, self.topic, self.partition, take)
-        self._values = values
+        folders: dict[str, dict[str, bytes]] = {}
+        await read_to_end(self._kafka, self.topic, self.partition, partial(_set, folders))
+        self._folders = folders
 
     def get(self, key: str) -> bytes | None:
         """The value of `key`."""
-        return self._values.get(key)
+        return self._folders.get(_folder_of(key), {}).get(key)
 
     def items(self) -> Iterator[tuple[str, bytes]]:
         """Every key and value, as of now."""
-        return iter(list(self._values.items()))
+        return iter([pair for values in self._folders.values() for pair in values.items()])
+
+    def below(self, folder: str) -> Iterator[tuple[str, bytes]]:
+        """Every key that is `folder`, which ends in "/", and one more part, with its value."""
+        return iter(list(self._folders.get(folder, {}).items()))
 
     def __len__(self) -> int:
-        return len(self._values)
+        return sum(map(len, self._folders.values()))
 
     def put(self, key: str, value: bytes | None) -> Record:
         """The record that sets `key` (None: deletes it); `apply` it once it is committed."""
@@ -63,12 +62,20 @@ class Table:
     def apply(self, records: Iterable[Record]) -> None:
         """Take in committed records; those of other topics are passed over."""
         for record in records:
-            if record.topic != self.topic:
-                continue
-            if record.value is None:
-                self._values.pop(record.key, None)
-            else:
-                self._values[record.key] = record.value
+            if record.topic == self.topic:
+                _set(self._folders, record.key, record.value)
+
+
+def _set(folders: dict[str, dict[str, bytes]], key: str, value: bytes | None) -> None:
+    values = folders.setdefault(_folder_of(key), {})
+    if value is None:
+        values.pop(key, None)
+    else:
+        values[key] = value
+
+
+def _folder_of(key: str) -> str:
+    return key[: key.rfind("/") + 1]
 
 
 async def read_to_end(

@@ -28,6 +28,8 @@ RETRY_BACKOFF_MS = 1  # 100 halves the rate of small transactions: CONCURRENT_TR
 FENCE_KEY = "fence"  # of records that are never committed
 CLOSE_SECONDS_MAX = 2.0
 OVERHEAD_BYTES = 256  # record framing, counted generously
+# A value below that fits with all that may be beside it: what key and headers hold comes from it.
+SURELY_FITS_BYTES = 256 * 1024
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -42,6 +44,12 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     key: str
     value: bytes | None
     headers: Sequence[tuple[str, bytes]] = ()
+
+    @property
+    def fits(self) -> bool:
+        """Whether its topic takes it."""
+        small = len(self.value or b"") < SURELY_FITS_BYTES and len(self.key) < SURELY_FITS_BYTES
+        return small or self.bytes_on_wire <= RECORD_BYTES_MAX
 
     @property
     def bytes_on_wire(self) -> int:
@@ -71,7 +79,7 @@ class Transaction:
 
 def refuse_too_large(record: Record) -> None:
     """Raises SetAside: a record over the topic's limit would ruin its whole transaction."""
-    if record.bytes_on_wire > RECORD_BYTES_MAX:
+    if not record.fits:
         raise SetAside(
             f"the record has {record.bytes_on_wire} bytes, the topic takes {RECORD_BYTES_MAX}"
         )

@@ -74,10 +74,13 @@ class _Polls:
     simulator: Simulator
     ended: dict[str, list[int]] = field(default_factory=dict)
 
-    async def commit(self, transaction: Transaction) -> None:
+    def submit(self, transaction: Transaction) -> asyncio.Future[None]:
         """Takes everything."""
         for record in transaction.records:
             self._take(record)
+        durable = asyncio.get_running_loop().create_future()
+        durable.set_result(None)
+        return durable
 
     def _take(self, record: Record) -> None:
         if record.key.startswith(CURSOR_KEYS) and record.value is not None:

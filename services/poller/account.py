@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -41,8 +42,16 @@ WATCHED_KEEP = timedelta(hours=25)
 class Sink(Protocol):
     """Where transactions go: a slot's Committer."""
 
-    async def commit(self, transaction: Transaction) -> None:
-        """Returns when it is durable.  Raises RetryLater."""
+    def submit(self, transaction: Transaction) -> Awaitable[None]:
+        """Queue it at once; what is returned ends when it is durable.  Raises RetryLater."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A page that is on its way to Kafka; `durable` ends when it is there.  Raises RetryLater."""
+
+    composed: Composed
+    durable: Awaitable[None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +67,11 @@ class Surroundings:
 
 
 class Account:
-    """One credential.  Its streams judge and write one page at a time, so that none judges a
-    record by a mark that another is about to replace.
+    """One credential.  A page is judged, queued and taken in without a pause, so that no stream
+    judges a record by a mark that another is about to replace.
+
+    Memory is ahead of Kafka by what is queued.  Of that all is written in order, or nothing from
+    the first failure on, and then the slot throws its accounts away.
     """
 
     def __init__(
@@ -81,7 +93,6 @@ class Account:
         self._session = Session(Http(around.clock, around.poller.request_timeout_seconds), login)
         self._marks: dict[str, Marks] = {}
         self._woken: dict[str, asyncio.Event] = {}
-        self._writing = asyncio.Lock()
         self._turn = asyncio.Lock() if rate.in_turn else nullcontext()
 
     def marks(self, resource: str) -> Marks:
@@ -133,36 +144,35 @@ class Account:
         else:
             self.breaker.succeeded()
 
-    async def write(self, reading: Reading) -> Composed | None:
-        """Commit a page and take it in; None when it must be asked for again."""
+    def write(self, reading: Reading) -> Written | None:
+        """Queue a page and take it in; None when it must be asked for again.  Raises RetryLater."""
         around, facts = self.around, reading.facts
         marks = self.marks(facts.resource)
         parents = self.marks(facts.parents) if facts.parents else None
-        async with self._writing:
-            composed = compose(reading, marks, around.table, around.kafka, parents)
-            if composed is None:
-                return None
-            await around.sink.commit(composed.transaction)
-            around.table.apply([*composed.state, *composed.tombstones])
-            marks.committed(composed.marks.values(), composed.tombstones)
-            if parents is not None:
-                parents.committed(composed.parents.values(), composed.tombstones)
-            for one in (marks,) if parents is None else (marks, parents):
-                one.touch(composed.read, reading.requested_at)
-                for upstream_id, due_at in composed.postponed.items():
-                    one.postpone([upstream_id], due_at)
+        composed = compose(reading, marks, around.table, around.kafka, parents)
+        if composed is None:
+            return None
+        durable = around.sink.submit(composed.transaction)
+        around.table.apply([*composed.state, *composed.tombstones])
+        marks.committed(composed.marks.values(), composed.tombstones)
+        if parents is not None:
+            parents.committed(composed.parents.values(), composed.tombstones)
+        for one in (marks,) if parents is None else (marks, parents):
+            one.touch(composed.read, reading.requested_at)
+            for upstream_id, due_at in composed.postponed.items():
+                one.postpone([upstream_id], due_at)
         for mark in (*composed.marks.values(), *composed.parents.values()):
             self._wake(mark.due_stream)
         self.unmarked += composed.unmarked
         SEEN_UNCHANGED.labels(self.settings.source).inc(composed.unchanged)
         RECORDS.labels("poller", RAW.name).inc(len(composed.raw))
         SET_ASIDE.labels("poller", self.settings.source).inc(len(composed.letters))
-        return composed
+        return Written(composed, durable)
 
     async def keep(self, cursor: Cursor) -> None:
         """Write a cursor as it is: whoever has lost the slot to another learns of it so."""
         record = self.around.table.put(cursor.key, cursor.to_json())
-        await self.around.sink.commit(Transaction([record]))
+        await self.around.sink.submit(Transaction([record]))
         self.around.table.apply([record])
 
     async def marked(self, stream: str, seconds: float) -> bool:

@@ -189,7 +189,7 @@ def _remember(
 def _emit(
     composed: Composed, reading: Reading, found: Found, record: Record, kafka: KafkaSettings
 ) -> None:
-    if record.bytes_on_wire <= RECORD_BYTES_MAX:
+    if record.fits:
         composed.raw.append(record)
         return
     reason = f"the record has {len(found.body)} bytes, {record.topic} takes {RECORD_BYTES_MAX}"

@@ -72,8 +72,7 @@ class Marks:
         self._seen: dict[str, SeenMark] = {}  # by upstream id, as all that follow
         self._touched: dict[str, datetime] = {}  # longest untouched first
         self._due: dict[str, dict[str, datetime]] = {}  # by stream first
-        found = (value for key, value in table.items() if key.startswith(self._prefix))
-        for mark in map(self._read, found):
+        for mark in (self._read(value) for _, value in table.below(self._prefix)):
             self._take(mark)
             self._touched[mark.upstream_id] = now
 

@@ -6,11 +6,13 @@ has observed later than our request wins, and we ask again.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from bus.clock import Clock
+from bus.committer import Committer
 from bus.errors import Misuse, RetryLater
 from bus.settings import KafkaSettings
 from bus.table import Table
@@ -76,7 +78,8 @@ async def refresh(
     source, stream = sources()[wanted.settings.source], reader(wanted.settings, wanted.resource)
     for _ in range(TRIES_MAX):
         writer, table = writer_of(kafka, slot), Table(kafka, CURSORS, slot)
-        around = Surroundings(kafka, poller, clock, table, writer)
+        committer = Committer(writer, _next_try)
+        around = Surroundings(kafka, poller, clock, table, committer)
         login = source.login(wanted.settings)
         account = Account(around, wanted.settings, source.rate, login)
         try:
@@ -86,17 +89,22 @@ async def refresh(
             await writer.start()
             await table.restore()
             known = account.marks(wanted.resource).get(wanted.upstream_id) is not None
-            written = [await account.write(reading) for reading in readings]
+            written = [account.write(reading) for reading in readings]
+            await asyncio.gather(*(one.durable for one in written if one is not None))
         except RetryLater as error:
             failure = error
         else:
-            composed = [one for one in written if one is not None]
+            composed = [one.composed for one in written if one is not None]
             if len(composed) == len(written):
                 return _came(wanted.key, composed, known=known)
         finally:
             await account.close()
-            await writer.close()
+            await committer.close()
     raise failure
+
+
+def _next_try(_: RetryLater) -> None:
+    """A lost writer is told by what it was to write."""
 
 
 async def _asked(account: Account, stream: Stream, wanted: Wanted) -> list[Reading] | Refreshed:

@@ -110,12 +110,8 @@ def stream_tasks(account: Account) -> list[StreamTask]:
     """The account's streams with their cursors; all begin where the account was connected."""
     settings, around = account.settings, account.around
     streams = sources()[settings.source].streams(settings)
-    prefix = cursor_key(settings.source, settings.name, "")
-    known = [
-        Cursor.model_validate_json(value)
-        for key, value in around.table.items()
-        if key.startswith(prefix)
-    ]
+    stored = around.table.below(cursor_key(settings.source, settings.name, ""))
+    known = [Cursor.model_validate_json(value) for _, value in stored]
     connected_at = min((cursor.connected_at for cursor in known), default=around.clock.now())
     by_stream = {cursor.stream: cursor for cursor in known}
     tasks = []

@@ -5,17 +5,18 @@ It carries out what the source, `answers` and `composing` decide, and shows its 
 
 from __future__ import annotations
 
+from collections import deque
 from datetime import datetime, timedelta
-from typing import Literal
 
 import structlog
 
 from bus.errors import RetryLater
-from bus.telemetry import POLLS, PROVEN_UNTIL, STREAM_STATE
+from bus.telemetry import POLLS, PROVEN_UNTIL
 from schemas.cursor import Cursor
-from services.poller.account import Account
+from services.poller.account import Account, Written
 from services.poller.answers import DEGRADED_ATTEMPTS, Answer
 from services.poller.composing import Reading
+from services.poller.condition import Condition, State
 from services.poller.marks import Marks
 from services.poller.outcome import Asked, understood
 from services.poller.parents import UNREAD_MAX
@@ -23,29 +24,23 @@ from services.poller.schedule import adapted_seconds, next_due
 from services.poller.source import Failure, Page, Request, Response, Stream, Sweep
 from services.poller.standing import gap_seconds, meaning_changed, proven_until
 
-State = Literal["starting", "running", "degraded", "paused", "stopped", "done"]
-UP: dict[State, float] = {
-    "starting": 1,
-    "running": 1,
-    "degraded": 0.5,
-    "paused": 0,
-    "stopped": 0,
-    "done": 1,
-}
+PAGES_AHEAD = 3  # on their way to Kafka while the next one is fetched and judged
 UNREAD_SECONDS = 1.0  # between two looks at how many parents are still to be read
 
 log = structlog.get_logger(__name__)
 
 
 class StreamTask:
-    """Runs one stream.  `cursor` is what is on Kafka; nothing else is true."""
+    """Runs one stream.  `cursor` is what is on Kafka, or on its way there; nothing else is true."""
 
     def __init__(self, account: Account, stream: Stream, cursor: Cursor) -> None:
         self.facts = stream.facts
         self.cursor = cursor
-        self.state: State = "starting"
-        self.reason = ""
         self.due_at = account.around.clock.now()
+        settings = account.settings
+        names = (settings.source, settings.name, self.facts.name)
+        self._names = dict(zip(("source", "account", "stream"), names, strict=True))
+        self._condition = Condition(self._names)
         self._account = account
         self._stream = stream
         self._clock = account.around.clock
@@ -53,6 +48,7 @@ class StreamTask:
         self._failures = 0
         self._quiet = 0  # polls in a row that brought nothing
         self._brought = False
+        self._on_their_way: deque[Written] = deque()
 
     def health(self) -> dict[str, object]:
         """For people: state, why, last success and next time."""
@@ -79,16 +75,25 @@ class StreamTask:
         oldest_due, now = self._due_marks.next_due(self.facts.name), self._clock.now()
         return proven_until(self.cursor, by_id=True, oldest_due=oldest_due, now=now)
 
+    @property
+    def state(self) -> State:
+        """See condition.State."""
+        return self._condition.state
+
+    @property
+    def reason(self) -> str:
+        """Why it is so."""
+        return self._condition.reason
+
     def leave(self) -> None:
-        """Another copy may run it next: what this one last measured of it is forgotten."""
-        for gauge in (STREAM_STATE, PROVEN_UNTIL):
-            gauge.remove(*self._names().values())
+        """Another copy may run it next."""
+        self._condition.leave()
 
     async def run(self) -> None:
         """Until the slot is let go, its writer is lost, or the stream has nothing more to do."""
         complaint = meaning_changed(self.cursor, self.facts)
         if complaint:
-            self._show("stopped", complaint)
+            self._condition.show("stopped", complaint)
             return
         try:
             while self.cursor.paused:
@@ -98,19 +103,19 @@ class StreamTask:
                 await self._poll()
                 self._measure()
         except RetryLater as error:
-            log.info("poller.stream_left", reason=str(error), **self._names())  # the slot rebuilds
+            log.info("poller.stream_left", reason=str(error), **self._names)  # the slot rebuilds
             return
-        self._show("done", "")
+        self._condition.show("done", "")
 
     def _measure(self) -> None:
         if self.cursor.done:
-            PROVEN_UNTIL.remove(*self._names().values())
+            PROVEN_UNTIL.remove(*self._names.values())
         elif (proven_at := self.proven_until) is not None:
-            PROVEN_UNTIL.labels(*self._names().values()).set(proven_at.timestamp())
+            PROVEN_UNTIL.labels(*self._names.values()).set(proven_at.timestamp())
 
     async def _stand_by(self) -> None:
         """Paused: nothing is asked; the cursor is kept, or nobody would notice a `resume`."""
-        self._show("paused", "by an operator; shipfeed cursors resume lets it go on")
+        self._condition.show("paused", "by an operator; shipfeed cursors resume lets it go on")
         await self._clock.sleep(self.facts.interval_seconds)
         await self._account.keep(self.cursor)
 
@@ -123,16 +128,17 @@ class StreamTask:
             return
         try:
             stopped = await self._sweep(ids)
+            await self._written(but=0)
         except RetryLater:
             raise
         except Exception as error:
             # A bug in a source: this stream stops, visibly, and no other stream of any account.
-            log.exception("poller.stream_failed", **self._names())
+            log.exception("poller.stream_failed", **self._names)
             stopped = f"an error of ours: {type(error).__name__}: {error}"
         outcome = "stopped" if stopped else "failed" if self._failures else "ok"
-        POLLS.labels(*self._names().values(), outcome).inc()
+        POLLS.labels(*self._names.values(), outcome).inc()
         if stopped:
-            self._show("stopped", stopped)
+            self._condition.show("stopped", stopped)
             self._limit = self.facts.page_size
             recheck = timedelta(seconds=self._account.around.poller.recheck_seconds)
             self.due_at = self._clock.now() + recheck
@@ -157,9 +163,10 @@ class StreamTask:
             page, answer = understood(self._stream, asked, outcome, chance=chance, now=now)
             self._account.heard(answer)
             if page is not None and isinstance(outcome, Response):
-                if await self._write(page, request, outcome):
+                if self._write(page, request, outcome):
                     if page.sweep is None:
                         return ""
+                    await self._written(but=PAGES_AHEAD)
                     sweep = page.sweep
                     continue
                 older = Failure("unreadable", "requested before what is known was observed")
@@ -169,7 +176,7 @@ class StreamTask:
             if answer.action == "halve":
                 self._limit = asked.count // 2
                 ids = ids[: self._limit]  # the others stay due
-                log.warning("poller.page_halved", limit=self._limit, **self._names())
+                log.warning("poller.page_halved", limit=self._limit, **self._names)
                 sweep = self._begin(ids)
                 continue
             await self._wait(answer, ids)
@@ -204,40 +211,49 @@ class StreamTask:
         while parents.due_count(self.facts.feeds, self._clock.now()) >= UNREAD_MAX:
             await self._clock.sleep(UNREAD_SECONDS)
 
-    async def _write(self, page: Page, request: Request, response: Response) -> bool:
-        """Whether it is on Kafka; False: it must be asked for again."""
+    def _write(self, page: Page, request: Request, response: Response) -> bool:
+        """Whether it is on its way to Kafka; False: it must be asked for again."""
         asked_at, now = response.requested_at, self._clock.now()
         reading = Reading(page, self.facts, self.cursor, request.origin, asked_at, now)
-        composed = await self._account.write(reading)
-        if composed is None:
+        written = self._account.write(reading)
+        if written is None:
             return False
-        self.cursor = composed.cursor
+        self._on_their_way.append(written)
+        self.cursor = written.composed.cursor
         self._failures = 0
-        self._brought = self._brought or composed.brought
+        self._brought = self._brought or written.composed.brought
         if page.sweep is None:
             self._limit = self.facts.page_size
-        self._show("running", "")
-        if composed.raw or composed.letters:
-            log.info(
-                "poller.page_committed",
-                raw=len(composed.raw),
-                unchanged=composed.unchanged,
-                set_aside=len(composed.letters),
-                **self._names(),
-            )
         return True
 
+    async def _written(self, *, but: int) -> None:
+        """Wait until all pages are on Kafka, or all but so many."""
+        while len(self._on_their_way) > but:
+            written = self._on_their_way.popleft()
+            await written.durable
+            self._condition.show("running", "")
+            composed = written.composed
+            if composed.raw or composed.letters:
+                log.info(
+                    "poller.page_committed",
+                    raw=len(composed.raw),
+                    unchanged=composed.unchanged,
+                    set_aside=len(composed.letters),
+                    **self._names,
+                )
+
     async def _wait(self, answer: Answer, ids: list[str]) -> None:
+        await self._written(but=0)
         self._failures += 1
         log.info(
             "poller.request_failed",
             reason=answer.reason,
             failures=self._failures,
             wait_seconds=round(answer.wait_seconds, 3),
-            **self._names(),
+            **self._names,
         )
         if self._failures >= DEGRADED_ATTEMPTS:
-            self._show("degraded", answer.reason)
+            self._condition.show("degraded", answer.reason)
         until = self._clock.now() + timedelta(seconds=answer.wait_seconds)
         if ids:
             self._due_marks.postpone(ids, until)
@@ -277,19 +293,6 @@ class StreamTask:
                 return
             if seconds <= 0 or not await self._account.marked(self.facts.name, seconds):
                 return
-
-    def _show(self, state: State, reason: str) -> None:
-        """One log line for each change of state."""
-        if state != self.state:
-            STREAM_STATE.labels(*self._names().values()).set(UP[state])
-        if state != self.state or (reason != self.reason and state == "stopped"):
-            write = log.warning if state in ("degraded", "stopped") else log.info
-            write("poller.stream_state_changed", state=state, reason=reason, **self._names())
-        self.state, self.reason = state, reason
-
-    def _names(self) -> dict[str, str]:
-        settings = self._account.settings
-        return {"source": settings.source, "account": settings.name, "stream": self.facts.name}
 
     async def _sleep_until(self, instant: datetime) -> None:
         await self._clock.sleep(max(0.0, (instant - self._clock.now()).total_seconds()))

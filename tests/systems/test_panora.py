@@ -43,7 +43,7 @@ async def test_both_credentials_go_out_and_remote_data_is_asked_for(panora: Pano
     async with running(url, **KEYS) as bench:
         await scans(bench, 1)
     assert simulator.requests[0]["status"] == 200
-    assert simulator.requests[0]["query"] == {"limit": "102", "remote_data": "true"}
+    assert simulator.requests[0]["query"] == {"limit": "110", "remote_data": "true"}
     assert bench.bodies[0]["remote_data"]["status"] == "success"
     assert bench.raw[0][0].key == f"panora/acme/fulfillments/{uuid(1)}"
 
@@ -54,7 +54,7 @@ async def test_without_remote_data_the_parameter_is_left_out(panora: Panora) -> 
     simulator.put(without_raw_record(1))
     async with running(url, remote_data=False, **KEYS) as bench:
         await scans(bench, 1)
-    assert simulator.requests[0]["query"] == {"limit": "102"}
+    assert simulator.requests[0]["query"] == {"limit": "110"}
     assert len(bench.ids) == 1
 
 

@@ -184,7 +184,7 @@ async def test_a_pause_outlives_the_choice_to_start_over(zentail: Zentail) -> No
         await bench.stop()
         paused = bench.cursors("head")[-1].model_copy(update={"paused": True})
         record = Table(KAFKA, CURSORS, 0).put(paused.key, paused.to_json())
-        await bench.sink.commit(Transaction([record]))
+        await bench.sink.submit(Transaction([record]))
         accepted = Bench(url.replace("127.0.0.1", "localhost"), accept_new_cursor=True)
         accepted.sink = bench.sink
         accepted.start(("head",))

@@ -65,7 +65,7 @@ async def test_a_paused_stream_asks_nothing_and_goes_on_keeping_its_cursor() -> 
         await bench.polls("head", 1)
         await bench.stop()
         paused = bench.cursors("head")[-1].model_copy(update={"paused": True})
-        await bench.sink.commit(
+        await bench.sink.submit(
             Transaction([Table(KAFKA, CURSORS, 0).put(paused.key, paused.to_json())])
         )
         asked = len(upstream.requests)

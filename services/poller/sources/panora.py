@@ -41,7 +41,7 @@ RATE = Rate(  # 100 in 60 s for each address, any key
 RESOURCE = "fulfillments"
 PATH = "/ecommerce/fulfillments"
 PAGE_SIZE = 100
-OVERLAP_ROWS = 2  # asked for on top: what two neighboring pages share when no instant is shared
+OVERLAP_ROWS = 10  # asked for on top: what two neighboring pages share, one instant's rows and one
 RESTARTS_MAX = 3  # of one pass whose place in the list was deleted
 VOLATILE = frozenset({"modified_at"})  # moves at every sync, changed or not
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 import pytest
 
@@ -25,7 +26,7 @@ STALL_SECONDS = 600.0
 class NoSink:
     """Nothing is written here."""
 
-    async def commit(self, transaction: Transaction) -> None:
+    def submit(self, transaction: Transaction) -> Awaitable[None]:
         raise AssertionError(f"{transaction} was not to be written")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -153,7 +153,7 @@ def test_a_page_is_made_wider_so_often_and_then_the_link_is_followed() -> None:
         following = read(body, sweep).sweep
         assert following is not None
         sweep = following
-    assert limits == ["102", "204", "408", "816", "1632"]
+    assert limits == ["110", "220", "440", "880", "1760"]
     assert (sweep["cursor"], sweep["times"]) == (place(9), 1)
 
 
@@ -283,5 +283,5 @@ async def test_all_accounts_live_in_one_slot_and_share_one_budget() -> None:
 class NoSink:
     """Nothing is written here."""
 
-    async def commit(self, transaction: Transaction) -> None:
+    def submit(self, transaction: Transaction) -> Awaitable[None]:
         raise AssertionError(transaction)
