@@ -29,6 +29,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # "[kafka]" in a help text is no markup
 )
 for verb in (demo, up, sources, topics, dead_letters, audit):
     app.command(verb.NAME)(verb.run)

@@ -65,7 +65,7 @@ def _default(field: FieldInfo) -> str:
     if value is None or value is PydanticUndefined or isinstance(value, SecretStr):
         return "none"
     shown = value.model_dump() if isinstance(value, BaseModel) else value
-    return f"`{str(shown).lower() if isinstance(shown, bool) else shown!r}`"
+    return f"`{str(shown).lower()}`" if isinstance(shown, bool) else f"`{shown!r}`"
 
 
 def _meaning(field: FieldInfo) -> str:
