@@ -42,6 +42,9 @@ def system_clock() -> datetime:
     return datetime.now(UTC)
 
 
+Touched = Callable[[Row, datetime], Row]
+
+
 class Simulator(ABC):
     """One upstream over HTTP on loopback; `async with simulator.serve() as base_url`."""
 
@@ -126,11 +129,11 @@ class Simulator(ABC):
         self._rows.put(row, late_seconds=fault.seconds if fault else 0.0)
         self.log += self.shown(row)
 
-    def touch(self, key: int) -> None:
+    def touch(self, key: int, touched: Touched | None = None) -> None:
         """Write a record again as it is, last updated now."""
         row = next((row for row in self.visible(self.clock()) if row.key == key), None)
         assert row is not None, f"no record {key} to touch"
-        self.write(self.touched(row, self.clock()))
+        self.write((touched or self.touched)(row, self.clock()))
 
     def visible(self, now: datetime) -> list[Row]:
         """The records readers see, oldest update first, ties by key."""
@@ -140,10 +143,13 @@ class Simulator(ABC):
         """Nothing will change any more by itself."""
         return self._rows.settled(now) and (self._world is None or self._world.finished(now))
 
-    def shift(self, request: Request, key: int) -> None:
-        """A `shifting_page` fault touches a record of the page just read: the rest moves up."""
+    def shift(self, request: Request, key: int, touched: Touched | None = None) -> None:
+        """A `shifting_page` fault touches a record of the page just read: the rest moves up.
+
+        `touched` where a row holds more than the page has shown: only that is to move.
+        """
         if self.faults.take({"shifting_page"}, request.target):
-            self.touch(key)
+            self.touch(key, touched)
 
     def with_bad_record(self, request: Request, page: list[Any], **wrong: Any) -> list[Any]:
         """A `bad_record` fault adds its `record`, else a copy of one with fields that are wrong;

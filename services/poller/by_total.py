@@ -64,11 +64,6 @@ def paged(sweep: Sweep, listed: Listed, response: Response) -> Page:
     A complete pass leaves the newest last update as the position, in the upstream's own spelling;
     without rows it leaves the position alone.
     """
-    border = sweep["border"]
-    slid = border and [_token(one) for one in listed.entries[:1]] != [border]
-    if slid and sweep["passes"] < PASSES_MAX:
-        again = {"offset": 0, "border": "", "passes": sweep["passes"] + 1}
-        return Page(sweep={**sweep, **again})
     known, rows = frozenset(sweep["read"]), listed.rows
     new = [row for row in rows if row.token not in known]
     # What shares the last instant may be shown by every poll from now on.
@@ -76,9 +71,22 @@ def paged(sweep: Sweep, listed: Listed, response: Response) -> Page:
     found = tuple(replace(row.found, again=row.updated_at == last) for row in new)
     rejected = tuple(one for one in listed.entries if isinstance(one, Rejected))
     sweep = {**sweep, "newest": _newest(sweep["newest"], rows, response)}
+    if _slid(sweep, listed) and sweep["passes"] < PASSES_MAX:
+        again = {"offset": 0, "border": "", "passes": sweep["passes"] + 1}
+        return Page(found, rejected, {**sweep, **again, "read": _read(sweep, rows)})
     if not _more(sweep, listed):
         return Page(found, rejected, position=sweep["newest"] or None)
     return Page(found, rejected, _onward(sweep, listed, rows))
+
+
+def _slid(sweep: Sweep, listed: Listed) -> bool:
+    """Whether the page does not begin with what the one before it ended with."""
+    border = sweep["border"]
+    return bool(border) and [_token(one) for one in listed.entries[:1]] != [border]
+
+
+def _read(sweep: Sweep, rows: list[Row]) -> list[str]:
+    return list(dict.fromkeys([*sweep["read"], *(row.token for row in rows)]))[-READ_MAX:]
 
 
 def _more(sweep: Sweep, listed: Listed) -> bool:
@@ -96,7 +104,7 @@ def _onward(sweep: Sweep, listed: Listed, rows: list[Row]) -> Sweep:
     refuse_disorder(rows)
     count = len(listed.entries)
     full = count if _told(sweep, listed) else sweep["full"]
-    read = list(dict.fromkeys([*sweep["read"], *(row.token for row in rows)]))[-READ_MAX:]
+    read = _read(sweep, rows)
     whole = [row for row in rows if row.updated_at < rows[-1].updated_at]
     if whole and whole[-1].updated_at > parse_instant(sweep["after"]):
         return {

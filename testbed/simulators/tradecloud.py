@@ -13,6 +13,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from testbed.http import Request, Response, json_response
@@ -44,8 +45,7 @@ class TradecloudSimulator(Simulator):
     """
 
     base_path = "/tradecloud/v2"
-    # Not shifting_page: a touch moves an order's shipments too, which a poll may not have read yet.
-    listing_faults = BAD_RECORDS | {"shrinking_total"}
+    listing_faults = BAD_RECORDS | {"shifting_page", "shrinking_total"}
 
     def __init__(
         self,
@@ -108,8 +108,7 @@ class TradecloudSimulator(Simulator):
 
     def touched(self, row: Row, at: datetime) -> Row:
         """Last updated now, all of it."""
-        body = {name: [_stamped(one, at) for one in found] for name, found in row.body.items()}
-        return Row(row.key, at, body)
+        return _touched(row, at, frozenset(POLLS.values()))
 
     def refusal(self, status: int, message: str) -> Response:
         """An error in the shape of this API."""
@@ -160,7 +159,7 @@ class TradecloudSimulator(Simulator):
         page = wanted[offset : offset + min(limit, self._page_size_max)]
         total = len(wanted)
         if offset + len(page) < total:
-            self.shift(request, page[0][0])
+            self.shift(request, page[0][0], partial(_touched, names=frozenset({resource})))
             if self.faults.take({"shrinking_total"}, request.target):
                 total = offset + len(page)
         wrong = {"id": "bad", "lastUpdatedAt": 5, "meta": None}
@@ -216,6 +215,11 @@ def _updated_at(body: Body) -> datetime:
     return datetime.fromisoformat(body.get("lastUpdatedAt") or body["meta"]["lastUpdatedAt"])
 
 
+def _touched(row: Row, at: datetime, names: frozenset[str]) -> Row:
+    stamped = {name: [_stamped(one, at) for one in row.body[name]] for name in names}
+    return Row(row.key, at, {**row.body, **stamped})
+
+
 def _stamped(body: Body, at: datetime) -> Body:
     """The same, last updated then; what its lines say of themselves stays."""
     if "lastUpdatedAt" in body:
@@ -238,7 +242,6 @@ def _shipment(order: Order, package: Package, *, gone: bool) -> Body:
     return {
         "id": f"{SUPPLIER}-{number}",
         "identifiers": {"billOfLadingNumber": None, "trackingNumber": package.tracking},
-        "transportMode": "Road transport",
         "supplierShipment": {"companyId": SUPPLIER, "shipmentNumber": number},
         "buyerShipment": {"companyId": BUYER},
         "loadCarriers": [] if loose else [box],
@@ -273,10 +276,8 @@ def _order(order: Order) -> Body:
     return {
         "id": f"{BUYER}-{order.number}",
         "buyerOrder": {"companyId": BUYER, "purchaseOrderNumber": str(order.number)},
-        "supplierOrder": {"companyId": SUPPLIER},
         "lines": lines,
         "status": {"processStatus": process, "logisticsStatus": logistics},
-        "version": 1,
         "lastUpdatedAt": _stamp(order.updated_at),
     }
 

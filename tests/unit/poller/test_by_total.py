@@ -126,6 +126,21 @@ def test_only_within_one_instant_pages_follow_by_offset_and_share_a_row() -> Non
     assert len(ids) == 11
 
 
+def test_a_page_that_shows_that_rows_have_slid_is_not_read_in_vain() -> None:
+    """Its rows are written, though the offset starts over: they may be others the next time."""
+    upstream = Upstream({number: at(3) for number in range(9)}, size=4)
+    start = begun(after=BEFORE, now=NOW, page_size=4)
+    first = paged(start, upstream.page(start), ANSWER)
+    assert first.sweep is not None
+    upstream.touch(0)
+    slid = paged(first.sweep, upstream.page(first.sweep), ANSWER)
+    assert slid.sweep is not None
+    assert [one.upstream_id for one in slid.found] == ["4", "5", "6", "7"]
+    assert slid.sweep["offset"] == 0
+    again = paged(slid.sweep, upstream.page(slid.sweep), ANSWER)
+    assert again.found == ()  # 1 to 4 are known by now
+
+
 def test_a_single_short_page_is_the_whole_pass() -> None:
     """One request when all of it fits, also when there is nothing, or the last row again."""
     for updated, inclusive in (({}, False), ({1: at(0)}, False), ({1: at(0)}, True)):
