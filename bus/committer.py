@@ -14,7 +14,7 @@ from bus.errors import RetryLater, TransactionLost
 from bus.transaction import Transaction, Writer, refuse_too_large
 
 SPARE_SECONDS = 3.0  # over one commit, for closing its producer
-RECORDS_MAX = 2000  # in one transaction, unless a single caller brings more (decision 0005)
+RECORDS_MAX = 5000  # in one transaction, unless a single caller brings more (decision 0005)
 
 
 class Committer:

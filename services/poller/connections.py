@@ -15,6 +15,7 @@ import httpcore2
 
 CONNECTIONS_MAX = 4
 IDLE_SECONDS_MAX = 5.0  # longer, and more servers have closed one before we use it again
+FRESH_SECONDS = 0.1  # so soon after an answer nobody looks whether the server has gone
 
 
 class Connections:
@@ -22,7 +23,8 @@ class Connections:
 
     def __init__(self, tls: ssl.SSLContext) -> None:
         self._tls = tls
-        self._idle: list[httpcore2.AsyncHTTPConnection] = []  # the one used last at the end
+        # With the loop's time at their return, the one used last at the end.
+        self._idle: list[tuple[httpcore2.AsyncHTTPConnection, float]] = []
         self._room = asyncio.Semaphore(CONNECTIONS_MAX)
 
     @asynccontextmanager
@@ -36,20 +38,22 @@ class Connections:
                 yield connection
             finally:
                 if connection.is_idle() and not connection.is_closed():
-                    self._idle.append(connection)
+                    self._idle.append((connection, asyncio.get_running_loop().time()))
                 else:
                     await connection.aclose()
 
     async def close(self) -> None:
         """Close those that are not in use."""
         idle, self._idle = self._idle, []
-        for connection in idle:
+        for connection, _ in idle:
             await connection.aclose()
 
     async def _taken(self, origin: httpcore2.Origin) -> httpcore2.AsyncHTTPConnection:
+        now = asyncio.get_running_loop().time()
         while self._idle:
-            connection = self._idle.pop()
-            if connection.can_handle_request(origin) and not connection.has_expired():
+            connection, since = self._idle.pop()
+            fresh = now - since < FRESH_SECONDS
+            if connection.can_handle_request(origin) and (fresh or not connection.has_expired()):
                 return connection
             await connection.aclose()
         return httpcore2.AsyncHTTPConnection(
