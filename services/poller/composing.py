@@ -83,8 +83,8 @@ def compose(
     page = reading.page
     composed = Composed(reading.cursor)
     raws = Raws(reading.cursor, reading.facts, kafka)
-    for found, content in _without_known(composed, reading, marks):
-        if not _judge(composed, reading, found, content, marks, raws):
+    for sighting in _without_known(composed, reading, marks):
+        if not _judge(composed, reading, sighting, marks, raws):
             return None
     for rejected in page.rejected:
         _reject(composed, reading, rejected, marks, kafka)
@@ -135,9 +135,7 @@ def _mark_parents(composed: Composed, reading: Reading, parents: Marks) -> None:
             composed.parents[parent.id] = mark
 
 
-def _without_known(
-    composed: Composed, reading: Reading, marks: Marks
-) -> list[tuple[Found, str]]:
+def _without_known(composed: Composed, reading: Reading, marks: Marks) -> list[tuple[Found, str]]:
     """What has to be judged, with its content: all but what is known as it is, and not due.
 
     Most of what is polled is just that, so it is passed over without a call for each.  A page that
@@ -165,16 +163,17 @@ def _without_known(
 def _judge(
     composed: Composed,
     reading: Reading,
-    found: Found,
-    content: str,
+    sighting: tuple[Found, str],
     marks: Marks,
     raws: Raws,
 ) -> bool:
     """Write it when it is new or changed.  False: the response is too old to tell."""
+    found, content = sighting
     upstream_id, requested_at = found.upstream_id, reading.requested_at
     mark = composed.marks.get(upstream_id) or marks.get(upstream_id)
-    due_at = due_instant(found.due, requested_at)
-    due_stream = found.due.stream if found.due else None
+    due_at = due_stream = None
+    if found.due is not None:
+        due_at, due_stream = due_instant(found.due, requested_at), found.due.stream
     if mark is not None and mark.content == content:
         composed.unchanged += 1
         if due_at is None and mark.due_at is None:

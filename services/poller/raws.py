@@ -28,7 +28,9 @@ class Raws:
         self._topic = kafka.topic(RAW)
         self._prefix = fulfillment_key(cursor.source, cursor.account, facts.resource, "")
         self._partition_count = kafka.partition_count(RAW)
-        self._headings: dict[tuple[datetime, bool, frozenset[str]], tuple[str, Heading]] = {}
+        # Most records of a page share one, so it is at hand without hashing what it depends on.
+        self._shared: tuple[datetime, bool, frozenset[str]] | None = None
+        self._heading: tuple[str, Heading] = ("", Heading((), (), ()))
 
     def of(self, found: Found, content: str, observed_at: datetime) -> Record:
         """The raw record of an observation; `content` is the digest of what was observed."""
@@ -37,14 +39,14 @@ class Raws:
             found.updated_at is not None and found.updated_at < self._cursor.connected_at
         )
         shared = (observed_at, backfill, found.options)
-        if shared not in self._headings:
-            self._headings[shared] = self._heading(*shared)
-        moment, heading = self._headings[shared]
+        if shared != self._shared:
+            self._shared, self._heading = shared, self._head(*shared)
+        moment, heading = self._heading
         headers = heading.headers(found.upstream_id, _traceparent(content, moment))
         partition = partition_of(key, self._partition_count)
         return Record(self._topic, partition, key, found.body, headers)
 
-    def _heading(
+    def _head(
         self, observed_at: datetime, backfill: bool, options: frozenset[str]
     ) -> tuple[str, Heading]:
         provenance = Provenance(

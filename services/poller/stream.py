@@ -24,7 +24,7 @@ from services.poller.schedule import adapted_seconds, next_due
 from services.poller.source import Failure, Page, Request, Response, Stream, Sweep
 from services.poller.standing import gap_seconds, meaning_changed, proven_until
 
-PAGES_AHEAD = 6
+PAGES_AHEAD = 6  # on their way to Kafka while the next one is fetched and judged
 UNREAD_SECONDS = 1.0  # between two looks at how many parents are still to be read
 
 log = structlog.get_logger(__name__)
