@@ -206,8 +206,9 @@ async def test_history_is_read_once_and_goes_on_where_a_crash_left_it(zentail: Z
     for number in range(450):
         at = (first + timedelta(minutes=number // 3)).isoformat()
         simulator.put(order(number, at=at, status="REFUNDED" if number % 7 == 0 else "SHIPPED"))
+    simulator.faults.add({"name": "hang", "skip": 2})
     async with running(url, only=("backfill",), **HISTORY) as bench:
-        await bench.until(lambda: len(bench.sink.transactions) >= 2, "two pages")
+        await bench.until(lambda: bool(simulator.faults.struck), "the third page hangs")
         await bench.stop()
         assert bench.cursors("backfill")[-1].sweep is not None
         bench.start(("backfill",))
