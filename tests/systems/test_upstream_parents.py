@@ -5,6 +5,7 @@ Played with Shoplazza's fulfillments, which are read by their orders.
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 from services.poller.parents import UNREAD_MAX
@@ -156,7 +157,9 @@ async def test_a_list_waits_for_what_it_has_found_to_be_read_and_holds_up_no_oth
         simulator.put(order_id(2000))
         await bench.until(lambda: marks.due("touched", ago(-9), 9) == [order_id(2000)], "a new one")
         await bench.polls("head", len(bench.cursors("head")) + 5)
-        assert bench.streams["backfill"].state == "running"
+        backfill = bench.streams["backfill"]
+        await bench.until(lambda: backfill.state == "waiting", "waiting")
+        assert re.fullmatch(r"for stream history: 1\d+ orders found are .*", backfill.reason)
         assert len(marks) < 1400
 
 
