@@ -14,7 +14,6 @@ from bus.settings import KafkaSettings
 from bus.table import Table
 from bus.telemetry import RECORDS, REQUESTS, SEEN_UNCHANGED, SET_ASIDE
 from bus.transaction import Transaction
-from schemas.cursor import Cursor
 from schemas.topics import RAW
 from services.poller.answers import Answer
 from services.poller.breaker import Breaker
@@ -171,12 +170,6 @@ class Account:
         self._records.inc(len(composed.raw))
         self._set_aside.inc(len(composed.letters))
         return Written(composed, durable)
-
-    async def keep(self, cursor: Cursor) -> None:
-        """Write a cursor as it is: whoever has lost the slot to another learns of it so."""
-        record = self.around.table.put(cursor.key, cursor.to_json())
-        await self.around.sink.submit(Transaction([record]))
-        self.around.table.apply([record])
 
     async def marked(self, stream: str, seconds: float) -> bool:
         """Wait, at most so long, until something is marked for a stream to read."""
