@@ -32,7 +32,7 @@ from testbed.simulators import simulators
 ROOT = Path(__file__).parents[1]
 ACCOUNTS = 8  # requests in flight
 PAGES = 100  # of each account: a bare pass of about half a second
-ROUNDS = 3
+ROUNDS = 5
 AGE = timedelta(hours=12)  # of the first order: within the settle horizon
 UNCHANGED_TARGET = Target(">=", 0.5)
 NEW_TARGET = Target(">=", 0.2)
