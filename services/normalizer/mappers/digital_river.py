@@ -14,13 +14,35 @@ from typing import Any
 
 import msgspec
 
-from schemas.fulfillment import LineItem, OrderRef
-from schemas.message import parse_instant, quantity
+from schemas.message import parse_instant
 from schemas.raw import Provenance
-from services.normalizer.mapper import Seen, Snapshot, Unmappable, carrier, decoded, tracking
+from services.normalizer.mapper import (
+    Leaves,
+    Seen,
+    Snapshot,
+    Unmappable,
+    amount,
+    carrier,
+    decoded,
+    tracking,
+    verbatim,
+)
+from services.normalizer.model import NULL, LineItem, OrderRef
 
 ANNOUNCE_UNTRACKED = "announce_untracked"  # the account's setting: digital goods ship at once
 JAVA_TIME = "{year:04}-{monthValue:02}-{dayOfMonth:02}T{hour:02}:{minute:02}:{second:02}.{nano:09}Z"
+
+
+LEAVES = Leaves(
+    mapped="""id=packages.upstream_id orderId=orders createdTime*=created_at
+    items[].itemId=line_items.line_id items[].skuId=line_items.sku
+    items[].quantity=line_items.quantity items[].cancelQuantity=canceled_items.quantity
+    trackingCompany=packages.carrier trackingNumber=packages.trackings.number
+    trackingUrl=packages.trackings.url metadata*=field_mappings""",
+    derived="shipmentId=packages.status",
+    kept="""items[].shipmentItemId items[].distributorCost* items[].shippingCost*
+    items[].subfulfillerId currency partnerId liveMode orderDetails.*""",
+)
 
 
 class _Item(msgspec.Struct, rename="camel"):
@@ -39,6 +61,7 @@ class _Fulfillment(msgspec.Struct, rename="camel"):
     tracking_company: str | None = None
     tracking_number: str | None = None
     tracking_url: str | None = None
+    metadata: msgspec.Raw = NULL
 
 
 _DECODER = msgspec.json.Decoder(_Fulfillment)
@@ -64,6 +87,7 @@ def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the con
         line_items=shipped,
         canceled_items=canceled,
         packages=(package,) if package else (),
+        field_mappings=verbatim(record.metadata, "metadata"),
     )
 
 
@@ -92,10 +116,7 @@ def _items(items: Sequence[_Item], name: str) -> tuple[LineItem, ...]:
     found = []
     for index, item in enumerate(items):
         count = item.quantity if name == "quantity" else item.cancel_quantity
-        try:
-            told = quantity(Decimal(0) if count is None else count)
-        except ValueError as error:
-            raise Unmappable(str(error), f"$.items[{index}].{name}") from error
+        told = amount(Decimal(0) if count is None else count, "items", index, name)
         if told != "0":
             sku, line_id = _id(item.sku_id), _id(item.item_id)
             found.append(LineItem(sku=sku, line_id=line_id, quantity=told))

@@ -11,23 +11,38 @@ from decimal import Decimal
 
 import msgspec
 
-from schemas.fulfillment import LineItem, OrderRef, PackageStatus, Tracking
-from schemas.message import quantity
+from schemas.fulfillment import PackageStatus
 from schemas.raw import Provenance
 from services.normalizer.mapper import (
     PACKAGES_MAX,
+    Leaves,
     Seen,
     Snapshot,
     Unmappable,
+    amount,
     carrier,
     decoded,
     instant,
     tracking,
+    verbatim,
 )
+from services.normalizer.model import NULL, LineItem, OrderRef, Tracking
 
 # The provider's words (assumed: Shopify's). With any other one a tracking number is enough.
 NOT_YET = frozenset({"pending", "open"})
 CALLED_OFF = frozenset({"cancelled", "canceled", "error", "failure"})
+
+
+REMOTE_DATA = "remote_data"  # the account's setting: the provider's own record goes with the state
+LEAVES = Leaves(
+    mapped="""remote_id=remote_id order_id=orders carrier=packages.carrier
+    tracking_numbers[]=packages.trackings.number tracking_urls[]=packages.trackings.url
+    items[].remote_id=line_items.line_id items[].id=line_items.line_id items[].sku=line_items.sku
+    items[].title=line_items.description items[].quantity=line_items.quantity
+    field_mappings*=field_mappings created_at=created_at remote_data*=remote_data""",
+    derived="id=upstream_id",
+    kept="modified_at items*",
+)
 
 
 class _Line(msgspec.Struct):
@@ -40,12 +55,14 @@ class _Line(msgspec.Struct):
 
 class _Fulfillment(msgspec.Struct):
     id: str
+    remote_id: str | int | None = None
     order_id: str | None = None
     carrier: str | None = None
     tracking_numbers: list[str | None] | None = None
     tracking_urls: list[str | None] | None = None
-    items: msgspec.Raw = msgspec.Raw(b"null")
-    remote_data: msgspec.Raw = msgspec.Raw(b"null")
+    items: msgspec.Raw = NULL
+    field_mappings: msgspec.Raw = NULL
+    remote_data: msgspec.Raw = NULL
     created_at: str | None = None
 
 
@@ -79,14 +96,18 @@ def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the con
         raise Unmappable(reason, "$.tracking_numbers")
     word = _status_raw(found.remote_data)
     items = _items(found, raw)
+    remote_data = found.remote_data if REMOTE_DATA in provenance.options else NULL
     return Snapshot(
         scope="shipment",
         orders=(OrderRef(id=found.order_id),) if found.order_id else (),
         status="canceled" if _plain(word) in CALLED_OFF else None,
         status_raw=word,
-        created_at=instant(found.created_at, "$.created_at"),
+        created_at=instant(found.created_at, "created_at"),
         line_items=items or (),
         packages=_packages(found, trackings, word, items),
+        remote_id=None if found.remote_id in (None, "") else str(found.remote_id),
+        field_mappings=verbatim(found.field_mappings, "field_mappings"),
+        remote_data=verbatim(remote_data, "remote_data"),
     )
 
 
@@ -146,23 +167,20 @@ def _items(found: _Fulfillment, raw: bytes) -> tuple[LineItem, ...] | None:
     try:
         lines = _REMOTE_LINES.decode(found.remote_data).line_items
         if lines is not None:
-            return tuple(_item(line, "") for line in lines)
+            return tuple(_item(line, "remote_data", i) for i, line in enumerate(lines))
     except (*FOREIGN, Unmappable):
         pass
     if bytes(found.items).lstrip()[:1] != b"[":
         return None
     listed = decoded(_ITEMS, raw).items
-    return tuple(_item(line, f"$.items[{index}]") for index, line in enumerate(listed))
+    return tuple(_item(line, "items", index) for index, line in enumerate(listed))
 
 
-def _item(line: _Line, path: str) -> LineItem:
+def _item(line: _Line, *path: str | int) -> LineItem:
     number = line.id if line.id is not None else line.remote_id
-    try:
-        return LineItem(
-            sku=line.sku or None,
-            line_id=None if number in (None, "") else str(number),
-            quantity=quantity(line.quantity),
-            description=line.title or None,
-        )
-    except ValueError as error:
-        raise Unmappable(str(error), f"{path}.quantity") from error
+    return LineItem(
+        sku=line.sku or None,
+        line_id=None if number in (None, "") else str(number),
+        quantity=amount(line.quantity, *path, "quantity"),
+        description=line.title or None,
+    )

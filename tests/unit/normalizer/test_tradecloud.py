@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from schemas.events import FulfillmentEvent
-from schemas.fulfillment import Fulfillment, RawRef
 from services.normalizer.mapper import Unmappable
 from services.normalizer.mappers.tradecloud import map as map_record
 from services.normalizer.merge import merge
+from services.normalizer.model import Event, Fulfillment, RawRef
 from tests.unit.normalizer.feed import at
 from tests.unit.normalizer.tradecloud_shapes import (
     BUYER,
@@ -27,10 +26,10 @@ from tests.unit.normalizer.tradecloud_shapes import (
 )
 
 
-def told(*versions: dict[str, Any], options: frozenset[str] = BUYER) -> list[FulfillmentEvent]:
+def told(*versions: dict[str, Any], options: frozenset[str] = BUYER) -> list[Event]:
     """The events of a shipment in these versions, a minute apart."""
     state: Fulfillment | None = None
-    events: list[FulfillmentEvent] = []
+    events: list[Event] = []
     seen = provenance("shipments", options)
     for offset, version in enumerate(versions):
         stamped = {**version, "meta": {"lastUpdatedAt": at(60 * offset)}}
@@ -126,11 +125,11 @@ def test_a_product_has_our_own_number(role: str, sku: str) -> None:
     assert mapped("shipments", bare).line_items[0].sku == "S-1"
 
 
-def test_the_version_is_the_last_update_and_no_local_date_becomes_an_instant() -> None:
+def test_the_version_is_the_last_update_and_a_local_date_stays_a_date() -> None:
     """Public: only lastUpdatedAt has a zone."""
     found = mapped("shipments", shipment(box(line())))
     assert found.updated_at == datetime(2026, 3, 1, 12, tzinfo=UTC)
-    assert (found.packages[0].shipped_at, found.created_at) == (None, None)
+    assert (found.packages[0].shipped_at, found.created_at) == ("2026-03-01", None)
 
 
 @pytest.mark.parametrize(
