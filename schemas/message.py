@@ -10,7 +10,15 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    field_validator,
+)
 
 SCHEMA_MAJOR = 1
 SCHEMA_VERSION = "1.0"
@@ -98,7 +106,11 @@ def _utc(value: datetime) -> datetime:
 
 
 Instant = Annotated[datetime, AfterValidator(_utc)]
-Quantity = Annotated[str, BeforeValidator(quantity)]
+Quantity = Annotated[
+    str,
+    BeforeValidator(quantity),
+    WithJsonSchema({"type": "string", "pattern": r"^(0|[1-9]\d*)(\.\d{0,5}[1-9])?$"}),
+]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
 Headers = Mapping[str, bytes]
 

@@ -1,0 +1,109 @@
+"""The life of one made-up fulfillment in which every event type happens: the pages' examples.
+
+It goes through the normalizer's own pairing, merging and diffing, so that what is shown is what
+is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+from schemas.events import FulfillmentEvent
+from schemas.fulfillment import FulfillmentStatus, LineItem, OrderRef, RawRef
+from schemas.raw import Provenance
+from services.normalizer.mapper import Seen, Snapshot, carrier, tracking
+from services.normalizer.merge import merge
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+MUG = LineItem(sku="MUG-RED", line_id="1", quantity="2")
+TRAY = LineItem(sku="TRAY-OAK", line_id="2", quantity="1")
+TRAYS = LineItem(sku="TRAY-OAK", line_id="2", quantity="2")
+JAR = LineItem(sku="JAR-1L", line_id="3", quantity="1")
+
+FIRST = Seen("pending", upstream_id="1", line_items=(MUG,))
+FIRST_LEFT = Seen(
+    "shipped",
+    upstream_id="1",
+    status_raw="dispatched",
+    carrier=carrier("UPS"),
+    trackings=tracking("1Z1000042019398702"),
+    shipped_at=NOON + timedelta(hours=1),
+    line_items=(MUG,),
+)
+CORRECTED = Seen(
+    "shipped",
+    upstream_id="1",
+    status_raw="dispatched",
+    carrier=carrier("UPS"),
+    trackings=tracking("1Z1000043108686001"),
+    shipped_at=NOON + timedelta(hours=1),
+    line_items=(MUG,),
+)
+SECOND = Seen("pending", upstream_id="2", line_items=(TRAY,))
+SECOND_FULLER = Seen("pending", upstream_id="2", line_items=(TRAYS,))
+SECOND_LEFT = Seen(
+    "shipped",
+    upstream_id="2",
+    status_raw="dispatched",
+    carrier=carrier("FedEx"),
+    trackings=tracking("794644792798"),
+    shipped_at=NOON + timedelta(hours=5),
+    line_items=(TRAYS,),
+)
+
+
+def examples() -> dict[str, FulfillmentEvent]:
+    """Type -> the first event of it."""
+    found: dict[str, FulfillmentEvent] = {}
+    for event in told():
+        found.setdefault(event.type, event)
+    return found
+
+
+def told() -> Iterator[FulfillmentEvent]:
+    """All its events, in order."""
+    stored = None
+    for hour, snapshot in enumerate(_snapshots()):
+        seen_at = NOON + timedelta(hours=hour, minutes=5)
+        provenance = Provenance(
+            source="shop",
+            account="acme",
+            resource="orders",
+            stream="orders",
+            upstream_id="1001",
+            observed_at=seen_at,
+        )
+        raw = RawRef(topic="shipfeed.raw", partition=3, offset=40 + hour)
+        outcome = merge(stored, snapshot, provenance, raw)
+        yield from outcome.events
+        stored = outcome.state
+
+
+def _snapshots() -> Iterator[Snapshot]:
+    yield _shown([FIRST, SECOND])
+    yield _shown([FIRST_LEFT, SECOND])
+    yield _shown([CORRECTED, SECOND])
+    yield _shown([CORRECTED, SECOND_FULLER])
+    yield _shown([CORRECTED, SECOND_FULLER], canceled=[JAR])
+    yield _shown([CORRECTED, SECOND_LEFT], canceled=[JAR])
+    yield _shown([CORRECTED], canceled=[JAR])
+    yield _shown([CORRECTED], canceled=[JAR], status="canceled")
+    yield _shown([CORRECTED], canceled=[JAR], status="open")
+
+
+def _shown(
+    packages: Sequence[Seen],
+    *,
+    canceled: Sequence[LineItem] = (),
+    status: FulfillmentStatus | None = None,
+) -> Snapshot:
+    return Snapshot(
+        scope="shipment",
+        orders=(OrderRef(id="1001", number="#1001"),),
+        status=status,
+        created_at=NOON - timedelta(hours=1),
+        line_items=(MUG, TRAYS, JAR),
+        canceled_items=tuple(canceled),
+        packages=tuple(packages),
+    )
