@@ -109,7 +109,13 @@ Instant = Annotated[datetime, AfterValidator(_utc)]
 Quantity = Annotated[
     str,
     BeforeValidator(quantity),
-    WithJsonSchema({"type": "string", "pattern": r"^(0|[1-9]\d*)(\.\d{0,5}[1-9])?$"}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^(0|[1-9]\d*)(\.\d{0,5}[1-9])?$",
+            "description": "decimal string",
+        }
+    ),
 ]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
 Headers = Mapping[str, bytes]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from console.contracts.headers import EVENT, Schema
-from console.contracts.jsonschemas import documents, prose
+from console.contracts.jsonschemas import PREFIX, data_of, prose, schema_of
 from console.contracts.story import examples
 from console.contracts.text import pretty
 from schemas.events import EVENT_CLASSES, FulfillmentEvent
-from schemas.topics import EVENTS
 
 HEAD = """\
 # Events
@@ -33,23 +32,26 @@ CloudEvents 1.0, Kafka binary mode. A webhook's body has the same attributes, wi
 DATA = """\
 ## Data
 
-Every field is always written; null where nothing was told.
+Every field is always written, null where nothing was told; instants are UTC.
 """
 
 
 def page() -> str:
     """The whole page, Markdown."""
-    given, known = examples(), documents()
-    models = known[EVENTS.name]["$defs"]
-    names = {name: f"[{name}](#{name.lower()})" for name in models}
+    given = examples()
+    values = list(dict.fromkeys(data for cls in EVENT_CLASSES if (data := data_of(cls))))
+    models: dict[str, Schema] = {}
+    for value in values:
+        schema = schema_of([value])
+        models |= {value.__name__: schema, **schema["$defs"]}
     return "\n".join(
         [
             HEAD,
             HEADERS + "\n".join(f"| `{name}` | {_about(one)} |" for name, one in EVENT.items()),
             "\n## Types\n",
-            *(_section(cls, known[cls.type], given[cls.type], names) for cls in EVENT_CLASSES),
+            *(_section(cls, given[cls.type]) for cls in EVENT_CLASSES),
             DATA,
-            *(_model(name, one, names) for name, one in models.items()),
+            *(_model(name, one) for name, one in models.items()),
         ]
     )
 
@@ -62,49 +64,51 @@ def _about(header: Schema) -> str:
     )
 
 
-def _section(
-    cls: type[FulfillmentEvent], schema: Schema, event: FulfillmentEvent, names: Mapping[str, str]
-) -> str:
+def _section(cls: type[FulfillmentEvent], event: FulfillmentEvent) -> str:
     shown = {**event.attributes, "data": json.loads(event.data.to_json())}
+    data, schema = _link(type(event.data).__name__), f"../schemas/v1/{cls.type}.json"
     return "\n".join(
         [
             f"### `{cls.type}`\n",
-            prose(cls),
-            f"Schema: [`{schema['$id']}`](../schemas/v1/{cls.type}.json).\n",
-            *_table(schema, names),
-            f"\n```json\n{pretty(shown)}\n```\n",
+            f"{prose(cls)}\n",
+            f"Data: {data}, schema [`{PREFIX}{cls.type}`]({schema}).\n",
+            f"```json\n{pretty(shown)}\n```\n",
         ]
     )
 
 
-def _model(name: str, schema: Schema, names: Mapping[str, str]) -> str:
-    return "\n".join([f"### {name}\n", schema["description"], "", *_table(schema, names), ""])
+def _link(name: str) -> str:
+    return f"[{name}](#{name.lower()})"
 
 
-def _table(schema: Schema, names: Mapping[str, str]) -> Iterator[str]:
+def _model(name: str, schema: Schema) -> str:
+    return "\n".join([f"### {name}\n", schema["description"], "", *_table(schema), ""])
+
+
+def _table(schema: Schema) -> Iterator[str]:
     yield "| field | is |"
     yield "|---|---|"
     for name, field in schema["properties"].items():
-        yield f"| `{name}` | {_kind(field, names)} |"
+        yield f"| `{name}` | {_kind(field)} |"
 
 
-def _kind(schema: Schema, names: Mapping[str, str]) -> str:
+def _kind(schema: Schema) -> str:
     """A type in words."""
     if "$ref" in schema:
-        return names[schema["$ref"].rsplit("/", 1)[-1]]
+        return _link(schema["$ref"].rsplit("/", 1)[-1])
     if "anyOf" in schema:
-        return " or ".join(_kind(one, names) for one in schema["anyOf"])
+        return " or ".join(_kind(one) for one in schema["anyOf"])
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     types = schema.get("type", "any JSON value")
     first, *null = [types] if isinstance(types, str) else types
-    words = [_word(first, schema, names), *null]
+    words = [_word(first, schema), *null]
     return " or ".join(words)
 
 
-def _word(name: str, schema: Schema, names: Mapping[str, str]) -> str:
+def _word(name: str, schema: Schema) -> str:
     if name == "array":
-        return f"list of {_kind(schema['items'], names)}"
-    if "pattern" in schema:
-        return "decimal string"
-    return {"date-time": "instant, UTC"}.get(schema.get("format", ""), name)
+        return f"list of {_kind(schema['items'])}"
+    if "description" in schema:
+        return str(schema["description"])
+    return {"date-time": "instant"}.get(schema.get("format", ""), name)

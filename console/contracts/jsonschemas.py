@@ -43,18 +43,19 @@ def headers_name(topic: Topic) -> str:
 
 
 def value_of(kind: type[Message]) -> Schema | None:
-    """The JSON value of a record of this class; None: verbatim, and the class is in its headers."""
-    data = _data_of(kind)
+    """The JSON value of a record of this class; None: verbatim."""
+    data = data_of(kind)
     return schema_of([data]) if data else None
 
 
 def values_of(topic: Topic) -> Schema:
     """The JSON value of any record of the topic."""
-    distinct = list(dict.fromkeys(data for kind in topic.kinds if (data := _data_of(kind))))
+    distinct = list(dict.fromkeys(data for kind in topic.kinds if (data := data_of(kind))))
     return schema_of(distinct) if distinct else {}
 
 
-def _data_of(kind: type[Message]) -> type[Message] | None:
+def data_of(kind: type[Message]) -> type[Message] | None:
+    """The class of the JSON value; None: it is verbatim, and `kind` is in the headers."""
     if issubclass(kind, FulfillmentEvent):
         data = kind.model_fields["data"].annotation
         assert isinstance(data, type)

@@ -7,6 +7,7 @@ is written.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from schemas.events import FulfillmentEvent
@@ -22,34 +23,24 @@ TRAYS = LineItem(sku="TRAY-OAK", line_id="2", quantity="2")
 JAR = LineItem(sku="JAR-1L", line_id="3", quantity="1")
 
 FIRST = Seen("pending", upstream_id="1", line_items=(MUG,))
-FIRST_LEFT = Seen(
-    "shipped",
-    upstream_id="1",
+FIRST_LEFT = replace(
+    FIRST,
+    status="shipped",
     status_raw="dispatched",
     carrier=carrier("UPS"),
     trackings=tracking("1Z1000042019398702"),
     shipped_at=NOON + timedelta(hours=1),
-    line_items=(MUG,),
 )
-CORRECTED = Seen(
-    "shipped",
-    upstream_id="1",
-    status_raw="dispatched",
-    carrier=carrier("UPS"),
-    trackings=tracking("1Z1000043108686001"),
-    shipped_at=NOON + timedelta(hours=1),
-    line_items=(MUG,),
-)
+CORRECTED = replace(FIRST_LEFT, trackings=tracking("1Z1000043108686001"))
 SECOND = Seen("pending", upstream_id="2", line_items=(TRAY,))
-SECOND_FULLER = Seen("pending", upstream_id="2", line_items=(TRAYS,))
-SECOND_LEFT = Seen(
-    "shipped",
-    upstream_id="2",
+SECOND_FULLER = replace(SECOND, line_items=(TRAYS,))
+SECOND_LEFT = replace(
+    SECOND_FULLER,
+    status="shipped",
     status_raw="dispatched",
     carrier=carrier("FedEx"),
     trackings=tracking("794644792798"),
     shipped_at=NOON + timedelta(hours=5),
-    line_items=(TRAYS,),
 )
 
 
