@@ -38,7 +38,7 @@ class Topic(Message):
     name: str
     key: str
     record: str
-    kinds: tuple[type[Message], ...]
+    kinds: tuple[type, ...]
     audience: Literal["consumers", "services"] = "services"
     count: Literal["shared", "slots", "one"] = "shared"
     retention_ms: int | None = None

@@ -7,7 +7,7 @@ from typing import Any
 from console.contracts.headers import Schema, headers_of
 from console.contracts.jsonschemas import PREFIX, headers_name, prose, value_of
 from schemas.events import CONTENT_TYPE, FulfillmentEvent
-from schemas.message import SCHEMA_VERSION, Message
+from schemas.message import SCHEMA_VERSION
 from schemas.topics import CURSOR_SLOTS, SHARED_PARTITIONS, TOPICS, Topic
 
 BINDING = "0.5.0"
@@ -55,7 +55,7 @@ def document() -> dict[str, Any]:
     }
 
 
-def message_name(kind: type[Message]) -> str:
+def message_name(kind: type) -> str:
     """The event type, or the name of the class."""
     return kind.type if issubclass(kind, FulfillmentEvent) else kind.__name__
 
@@ -81,7 +81,7 @@ def _channel(topic: Topic) -> dict[str, Any]:
     }
 
 
-def _message(topic: Topic, kind: type[Message]) -> dict[str, Any]:
+def _message(topic: Topic, kind: type) -> dict[str, Any]:
     headers, value = _headers(topic, kind), _value(topic, kind)
     return {
         "name": message_name(kind),
@@ -97,7 +97,7 @@ def _message(topic: Topic, kind: type[Message]) -> dict[str, Any]:
     }
 
 
-def _headers(topic: Topic, kind: type[Message]) -> Schema | None:
+def _headers(topic: Topic, kind: type) -> Schema | None:
     if headers_of(kind) is None:
         return None
     shared = {"$ref": f"./v1/{headers_name(topic)}.json"}
@@ -107,7 +107,7 @@ def _headers(topic: Topic, kind: type[Message]) -> Schema | None:
     return {"allOf": [shared, {"type": "object", "properties": own}]}
 
 
-def _value(topic: Topic, kind: type[Message]) -> Schema:
+def _value(topic: Topic, kind: type) -> Schema:
     if issubclass(kind, FulfillmentEvent):
         return {"$ref": f"./v1/{kind.type}.json"}
     if value_of(kind) is None or len(topic.kinds) == 1:

@@ -12,7 +12,7 @@ from schemas.events import (
     SPEC_VERSION,
     FulfillmentEvent,
 )
-from schemas.message import SCHEMA_MAJOR, Message
+from schemas.message import SCHEMA_MAJOR
 from schemas.raw import Provenance
 
 Schema = dict[str, Any]
@@ -67,14 +67,14 @@ DEAD_LETTER = {
     "shipfeed-dead-at": _text("When it was set aside.", format="date-time"),
     "shipfeed-subscription": _text("The subscription that an undelivered event was for."),
 }
-HEADERS: dict[type[Message], dict[str, Schema]] = {
+HEADERS: dict[type, dict[str, Schema]] = {
     FulfillmentEvent: EVENT,
     Provenance: RAW,
     DeadLetter: DEAD_LETTER,
 }
 
 
-def headers_of(kind: type[Message]) -> Schema | None:
+def headers_of(kind: type) -> Schema | None:
     """The headers of a record of this class, None when it has none.  Others may stand beside."""
     for carrier, names in HEADERS.items():
         if issubclass(kind, carrier):

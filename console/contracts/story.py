@@ -32,6 +32,9 @@ FIRST_LEFT = replace(
     shipped_at=NOON + timedelta(hours=1),
 )
 CORRECTED = replace(FIRST_LEFT, trackings=tracking("1Z1000043108686001"))
+OTHER_CARRIER = replace(CORRECTED, carrier=carrier("UPS Mail Innovations"))
+OTHER_DAY = replace(OTHER_CARRIER, shipped_at=NOON - timedelta(days=1))
+ARRIVED = replace(OTHER_DAY, status="delivered", delivered_at=NOON + timedelta(hours=8))
 SECOND = Seen("pending", upstream_id="2", line_items=(TRAY,))
 SECOND_FULLER = replace(SECOND, line_items=(TRAYS,))
 SECOND_LEFT = replace(
@@ -40,8 +43,9 @@ SECOND_LEFT = replace(
     status_raw="dispatched",
     carrier=carrier("FedEx"),
     trackings=tracking("794644792798"),
-    shipped_at=NOON + timedelta(hours=5),
+    shipped_at=NOON + timedelta(hours=7),
 )
+SECOND_CALLED_OFF = replace(SECOND_LEFT, status="canceled", status_raw="voided")
 
 
 def examples() -> dict[str, FulfillmentEvent]:
@@ -75,12 +79,17 @@ def _snapshots() -> Iterator[Snapshot]:
     yield _shown([FIRST, SECOND])
     yield _shown([FIRST_LEFT, SECOND])
     yield _shown([CORRECTED, SECOND])
-    yield _shown([CORRECTED, SECOND_FULLER])
-    yield _shown([CORRECTED, SECOND_FULLER], canceled=[JAR])
-    yield _shown([CORRECTED, SECOND_LEFT], canceled=[JAR])
-    yield _shown([CORRECTED], canceled=[JAR])
-    yield _shown([CORRECTED], canceled=[JAR], status="canceled")
-    yield _shown([CORRECTED], canceled=[JAR], status="open")
+    yield _shown([OTHER_CARRIER, SECOND])
+    yield _shown([OTHER_DAY, SECOND])
+    yield _shown([OTHER_DAY, SECOND_FULLER])
+    yield _shown([OTHER_DAY, SECOND_FULLER], canceled=[JAR])
+    yield _shown([OTHER_DAY, SECOND_LEFT], canceled=[JAR])
+    yield _shown([ARRIVED, SECOND_LEFT], canceled=[JAR])
+    yield _shown([ARRIVED], canceled=[JAR])
+    yield _shown([ARRIVED, SECOND_LEFT], canceled=[JAR])
+    yield _shown([ARRIVED, SECOND_CALLED_OFF], canceled=[JAR])
+    yield _shown([ARRIVED, SECOND_CALLED_OFF], canceled=[JAR], status="canceled")
+    yield _shown([ARRIVED, SECOND_CALLED_OFF], canceled=[JAR], status="open")
 
 
 def _shown(
