@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
+from typing import Any, get_type_hints
 
 import pytest
 from hypothesis import given
@@ -129,6 +130,19 @@ def test_the_headers_described_are_the_headers_written() -> None:
     assert {name for name, _ in READ.headers()} == set(RAW)
     assert {name for name, _ in LETTER.headers()} == set(DEAD_LETTER) - from_others
     assert set(OPTIONAL) <= {name for headers in HEADERS.values() for name in headers}
+
+
+@pytest.mark.parametrize(
+    ("kind", "prefix", "described"),
+    [(Provenance, "shipfeed-", RAW), (DeadLetter, "shipfeed-dead-", DEAD_LETTER)],
+)
+def test_every_field_that_travels_in_headers_is_described(
+    kind: type, prefix: str, described: dict[str, Any]
+) -> None:
+    """Also one that the records above do not have."""
+    fields = {name.replace("_", "-") for name in get_type_hints(kind)} - {"traceparent"}
+
+    assert {f"{prefix}{name}" for name in fields} <= set(described)
 
 
 def test_headers_as_they_are_written_are_taken() -> None:
