@@ -7,7 +7,7 @@ import json
 import shutil
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -35,7 +35,8 @@ async def running(kafka: KafkaSettings, *command: str) -> AsyncIterator[asyncio.
     try:
         yield process.stdout
     finally:
-        process.kill()
+        with suppress(ProcessLookupError):  # it has ended by itself; what it printed says why
+            process.kill()
         await process.wait()
 
 
@@ -52,9 +53,11 @@ async def lines(output: asyncio.StreamReader, count: int) -> list[str]:
 
 
 async def normalized(kafka: KafkaSettings, shown: list[Raw]) -> None:
-    """These records, and everything that follows from them."""
+    """These records, and everything that follows from them, for every reader to see."""
     await produce(kafka, shown)
     await settled(kafka)
+    for topic in (FULFILLMENTS, EVENTS):
+        await records(kafka, topic)  # up to the end: no transaction is open before it
 
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.name)
