@@ -6,7 +6,8 @@ from typing import Any
 
 from console.contracts.headers import Schema, headers_of
 from console.contracts.jsonschemas import PREFIX, headers_name, prose, value_of
-from schemas.events import CONTENT_TYPE, FulfillmentEvent
+from schemas.cloudevents import CONTENT_TYPE
+from schemas.events import FulfillmentEvent
 from schemas.message import SCHEMA_VERSION
 from schemas.topics import CURSOR_SLOTS, SHARED_PARTITIONS, TOPICS, Topic
 
@@ -35,7 +36,7 @@ def document() -> dict[str, Any]:
             "license": {"name": "Apache-2.0"},
             "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         },
-        "defaultContentType": CONTENT_TYPE,
+        "defaultContentType": CONTENT_TYPE.decode(),
         "channels": {topic.name: _channel(topic) for topic in TOPICS},
         "operations": {
             f"write-{topic.name}": {

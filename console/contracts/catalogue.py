@@ -9,7 +9,8 @@ from console.contracts.headers import EVENT, Schema
 from console.contracts.jsonschemas import PREFIX, data_of, prose, schema_of
 from console.contracts.story import examples
 from console.contracts.text import pretty
-from schemas.events import EVENT_CLASSES, FulfillmentEvent
+from schemas.events import EVENT_CLASSES, Envelope, FulfillmentEvent
+from services.normalizer.model import Event
 
 HEAD = """\
 # Events
@@ -64,8 +65,9 @@ def _about(header: Schema) -> str:
     )
 
 
-def _section(cls: type[FulfillmentEvent], event: FulfillmentEvent) -> str:
-    shown = {**event.attributes, "data": json.loads(event.data.to_json())}
+def _section(cls: type[FulfillmentEvent], event: Event) -> str:
+    envelope = Envelope.read(dict(event.headers()), event.data.to_json())
+    shown = json.loads(envelope.structured())
     data, schema = _link(type(event.data).__name__), f"../schemas/v1/{cls.type}.json"
     return "\n".join(
         [
@@ -111,4 +113,4 @@ def _word(name: str, schema: Schema) -> str:
         return f"list of {_kind(schema['items'])}"
     if "description" in schema:
         return str(schema["description"])
-    return {"date-time": "instant"}.get(schema.get("format", ""), name)
+    return {"date-time": "instant", "date": "local date"}.get(schema.get("format", ""), name)

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from schemas.cloudevents import CONTENT_TYPE, INDEX_DIGITS, REVISION_DIGITS, SPEC_VERSION
 from schemas.dead_letter import DeadLetter
-from schemas.events import (
-    CONTENT_TYPE,
-    INDEX_DIGITS,
-    REVISION_DIGITS,
-    SPEC_VERSION,
-    FulfillmentEvent,
-)
+from schemas.events import FulfillmentEvent
 from schemas.message import SCHEMA_MAJOR
 from schemas.raw import Provenance
 
@@ -26,7 +21,7 @@ TRACE = _text("W3C trace context of the poll that read it.")
 OPTIONAL = {"traceparent", "shipfeed-options", "shipfeed-subscription"}
 
 EVENT = {
-    "ce_specversion": _text("CloudEvents version.", const=SPEC_VERSION),
+    "ce_specversion": _text("CloudEvents version.", const=SPEC_VERSION.decode()),
     "ce_id": _text("Made from the fact itself: the idempotency key, the same on every try."),
     "ce_source": _text("`/source/account`."),
     "ce_type": _text("Event type, such as `package.shipped`."),
@@ -38,7 +33,7 @@ EVENT = {
         "Revision and index, zero-padded: sorts as text within one fulfillment.",
         pattern=rf"^\d{{{REVISION_DIGITS}}}\.\d{{{INDEX_DIGITS}}}$",
     ),
-    "content-type": _text("Media type of the value.", const=CONTENT_TYPE),
+    "content-type": _text("Media type of the value.", const=CONTENT_TYPE.decode()),
     "traceparent": TRACE,
 }
 RAW = {

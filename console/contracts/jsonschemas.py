@@ -100,7 +100,7 @@ class _Plain(GenerateJsonSchema):
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
         found = super().nullable_schema(schema)
-        other, *null = found.get("anyOf", [{}])
-        if null and isinstance(other.get("type"), str) and "enum" not in other:
+        other, *more = found.get("anyOf", [{}])
+        if len(more) == 1 and isinstance(other.get("type"), str) and "enum" not in other:
             return {**other, "type": [other["type"], "null"]}
         return found

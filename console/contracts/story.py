@@ -7,14 +7,16 @@ is written.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from schemas.events import FulfillmentEvent
-from schemas.fulfillment import FulfillmentStatus, LineItem, OrderRef, RawRef
+from msgspec.structs import replace
+
+from schemas.fulfillment import FulfillmentStatus
+from schemas.message import iso
 from schemas.raw import Provenance
 from services.normalizer.mapper import Seen, Snapshot, carrier, tracking
 from services.normalizer.merge import merge
+from services.normalizer.model import Event, LineItem, OrderRef, RawRef
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 MUG = LineItem(sku="MUG-RED", line_id="1", quantity="2")
@@ -22,20 +24,25 @@ TRAY = LineItem(sku="TRAY-OAK", line_id="2", quantity="1")
 TRAYS = LineItem(sku="TRAY-OAK", line_id="2", quantity="2")
 JAR = LineItem(sku="JAR-1L", line_id="3", quantity="1")
 
-FIRST = Seen("pending", upstream_id="1", line_items=(MUG,))
+FIRST = Seen(
+    "pending",
+    upstream_id="1",
+    status_raw="packed",
+    carrier=carrier("UPS"),
+    trackings=tracking("1Z1000042019398702"),
+    line_items=(MUG,),
+)
 FIRST_LEFT = replace(
     FIRST,
     status="shipped",
     status_raw="dispatched",
-    carrier=carrier("UPS"),
-    trackings=tracking("1Z1000042019398702"),
-    shipped_at=NOON + timedelta(hours=1),
+    shipped_at=iso(NOON + timedelta(hours=1)),
 )
 CORRECTED = replace(FIRST_LEFT, trackings=tracking("1Z1000043108686001"))
 OTHER_CARRIER = replace(CORRECTED, carrier=carrier("UPS Mail Innovations"))
-OTHER_DAY = replace(OTHER_CARRIER, shipped_at=NOON - timedelta(days=1))
-ARRIVED = replace(OTHER_DAY, status="delivered", delivered_at=NOON + timedelta(hours=8))
-SECOND = Seen("pending", upstream_id="2", line_items=(TRAY,))
+OTHER_DAY = replace(OTHER_CARRIER, shipped_at=iso(NOON - timedelta(days=1)))
+ARRIVED = replace(OTHER_DAY, status="delivered", delivered_at=iso(NOON + timedelta(hours=8)))
+SECOND = Seen("pending", upstream_id="2", status_raw="packed", line_items=(TRAY,))
 SECOND_FULLER = replace(SECOND, line_items=(TRAYS,))
 SECOND_LEFT = replace(
     SECOND_FULLER,
@@ -43,20 +50,20 @@ SECOND_LEFT = replace(
     status_raw="dispatched",
     carrier=carrier("FedEx"),
     trackings=tracking("794644792798"),
-    shipped_at=NOON + timedelta(hours=7),
+    shipped_at=iso(NOON + timedelta(hours=7)),
 )
 SECOND_CALLED_OFF = replace(SECOND_LEFT, status="canceled", status_raw="voided")
 
 
-def examples() -> dict[str, FulfillmentEvent]:
+def examples() -> dict[str, Event]:
     """Type -> the first event of it."""
-    found: dict[str, FulfillmentEvent] = {}
+    found: dict[str, Event] = {}
     for event in told():
         found.setdefault(event.type, event)
     return found
 
 
-def told() -> Iterator[FulfillmentEvent]:
+def told() -> Iterator[Event]:
     """All its events, in order."""
     stored = None
     for hour, snapshot in enumerate(_snapshots()):

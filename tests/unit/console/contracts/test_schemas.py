@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
-from typing import Any, get_type_hints
+from datetime import UTC, date, datetime
+from typing import Any, Literal, get_type_hints
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from console.contracts.headers import DEAD_LETTER, EVENT, HEADERS, OPTIONAL, RAW
+from console.contracts.jsonschemas import schema_of
 from console.contracts.story import told
 from schemas.cursor import Cursor, Mark
 from schemas.dead_letter import DeadLetter
@@ -113,6 +114,30 @@ def test_every_kind_of_value_is_tried() -> None:
     assert {type(record) for _, record in OWN} == kinds
 
 
+class Box(Message):
+    """A made-up record."""
+
+    size: int | None
+    kind: Literal["paper", "wood"] | None
+    at: datetime | date | None = None
+
+
+def test_null_stands_beside_all_that_a_field_may_be() -> None:
+    """In one word with a single type, as an alternative of several or of a closed list."""
+    assert schema_of([Box])["properties"] == {
+        "size": {"type": ["integer", "null"]},
+        "kind": {"anyOf": [{"enum": ["paper", "wood"], "type": "string"}, {"type": "null"}]},
+        "at": {
+            "anyOf": [
+                {"format": "date-time", "type": "string"},
+                {"format": "date", "type": "string"},
+                {"type": "null"},
+            ],
+            "default": None,
+        },
+    }
+
+
 def test_a_value_with_a_field_less_or_more_is_refused() -> None:
     """So that the tests above can fail."""
     whole = json.loads(Position(subscription="erp", offset=5).to_json())
@@ -147,7 +172,7 @@ def test_every_field_that_travels_in_headers_is_described(
 
 def test_headers_as_they_are_written_are_taken() -> None:
     """Also those of a record that has none of the optional ones."""
-    plain = READ.model_copy(update={"options": frozenset(), "backfill": False})
+    plain = READ._replace(options=frozenset(), backfill=False)
 
     assert header_complaints("raw", READ.headers()) == []
     assert header_complaints("raw", plain.headers()) == []
