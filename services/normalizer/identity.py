@@ -111,7 +111,7 @@ class _Matching:
     def __init__(self, old: dict[int, Evidence], new: dict[int, Evidence]) -> None:
         self.pairs: dict[int, int] = {}
         self._old, self._new = old, new
-        self._paired: set[int] = set()
+        self._free_old, self._free_new = set(old), list(new)
 
     def by_key(
         self,
@@ -130,6 +130,8 @@ class _Matching:
 
     def by_number(self, group: Iterable[int]) -> None:
         """One tracking number; boxes that share it stay as many as they are, by contents."""
+        if not self._free_new:
+            return
         numbers: dict[str, list[int]] = defaultdict(list)
         for old in self._free(group):
             for number in self._old[old].numbers:
@@ -137,7 +139,7 @@ class _Matching:
         if not numbers:
             return
         news: dict[str, list[int]] = defaultdict(list)
-        for new in self._free_new():
+        for new in self._free_new:
             for number in self._new[new].numbers & numbers.keys():
                 news[number].append(new)
         for number in sorted(news):
@@ -159,11 +161,11 @@ class _Matching:
         group = list(group)
         for olds, news in self._buckets(group, _contents, _contents):
             self._by_position(olds, news)
-        self._by_position(self._free(group), self._free_new())
+        self._by_position(self._free(group), self._free_new)
 
     def _by_position(self, olds: list[int], news: list[int]) -> None:
         """In array order, when the counts are equal; contents that differ are two packages."""
-        for old, new in zip(olds, news, strict=True) if len(olds) == len(news) else ():
+        for old, new in zip(olds, list(news), strict=True) if len(olds) == len(news) else ():
             told = self._old[old].contents, self._new[new].contents
             alike = told[0] == told[1] or None in told
             if alike and not self._contradict(old, new):
@@ -176,14 +178,16 @@ class _Matching:
         new_key: Callable[[Evidence], Hashable | None],
     ) -> Iterator[tuple[list[int], list[int]]]:
         """What is free on both sides, put together by key; None is no key."""
+        if not self._free_old or not self._free_new:
+            return
         olds: dict[Hashable, list[int]] = defaultdict(list)
         for old in self._free(group):
             olds[old_key(self._old[old])].append(old)
         olds.pop(None, None)
         news: dict[Hashable, list[int]] = defaultdict(list)
-        for new in self._free_new() if olds else ():
+        for new in self._free_new:
             news[new_key(self._new[new])].append(new)
-        return ((olds[key], found) for key, found in news.items() if key in olds)
+        yield from ((olds[key], found) for key, found in news.items() if key in olds)
 
     def _assign(self, olds: list[int], news: list[int], *, overlap_min: float) -> None:
         """The pairs with the most overlap in all; ties by the order given."""
@@ -196,7 +200,7 @@ class _Matching:
         allowed = {pair: found for pair, found in overlaps.items() if found >= overlap_min}
         if max(len(olds), len(news)) > PERMUTED_MAX:
             for old, new in sorted(allowed, key=lambda pair: -allowed[pair]):
-                if old not in self._paired and new not in self.pairs:
+                if old in self._free_old and new in self._free_new:
                     self._take(old, new)
             return
         for old, new in _best(olds, news, allowed):
@@ -204,13 +208,11 @@ class _Matching:
 
     def _take(self, old: int, new: int) -> None:
         self.pairs[new] = old
-        self._paired.add(old)
+        self._free_old.remove(old)
+        self._free_new.remove(new)
 
     def _free(self, group: Iterable[int]) -> list[int]:
-        return [old for old in group if old not in self._paired]
-
-    def _free_new(self) -> list[int]:
-        return [new for new in self._new if new not in self.pairs]
+        return [old for old in group if old in self._free_old]
 
     def _contradict(self, old: int, new: int) -> bool:
         """Two ids of the source's own that differ are two packages."""

@@ -113,12 +113,12 @@ def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the con
     )
 
 
-def _seen(package: _Package, ids: dict[str, str | None], order_status: str, place: int) -> Seen:
+def _seen(package: _Package, ids: dict[str | None, str | None], order_status: str, place: int) -> Seen:
     items = None
     if package.products is not None:
         items = tuple(
             [
-                _item(one, ids.get(one.product or ""), "packages", place, "products", index)
+                _item(one, ids.get(one.product), "packages", place, "products", index)
                 for index, one in enumerate(package.products)
             ]
         )
@@ -142,16 +142,17 @@ def _item(line: _Line, line_id: str | None, *path: str | int) -> LineItem:
     return LineItem(sku=line.product, line_id=line_id, quantity=count)
 
 
-def _ids(lines: list[_Line]) -> dict[str, str | None]:
+def _ids(lines: list[_Line]) -> dict[str | None, str | None]:
     """Package products name a SKU only: the order line, when just one can be meant, else None."""
-    names = [line.product for line in lines]
-    asked = [line.requested_sku for line in lines]
-    ids = [_id(line.line_item_id) for line in lines]
-    found: dict[str, str | None] = {}
-    for words in (names, asked):
-        told = {word: None if words.count(word) > 1 else ids[i] for i, word in enumerate(words)}
-        found = {**{word: line_id for word, line_id in told.items() if word}, **found}
-    return found
+    found: dict[str | None, str | None] = {}
+    for line in lines:
+        name = line.product
+        found[name] = None if name in found else _id(line.line_item_id)
+    asked: dict[str | None, str | None] = {}
+    for line in lines:
+        word = line.requested_sku
+        asked[word] = None if word in asked else _id(line.line_item_id)
+    return {**asked, **found, None: None}
 
 
 def _id(value: str | int | None) -> str | None:
