@@ -25,7 +25,7 @@ normalizer's own code made them.
 HEADERS = """\
 ## Headers
 
-CloudEvents 1.0, Kafka binary mode. A webhook's body has the same attributes, without `ce_`.
+CloudEvents 1.0, Kafka binary mode. A webhook's body, and so the examples, have the same attributes without `ce_`.
 
 | header | is |
 |---|---|
@@ -68,12 +68,13 @@ def _about(header: Schema) -> str:
 def _section(cls: type[FulfillmentEvent], event: Event) -> str:
     envelope = Envelope.read(dict(event.headers()), event.data.to_json())
     shown = json.loads(envelope.structured())
-    data, schema = _link(type(event.data).__name__), f"../schemas/v1/{cls.type}.json"
+    data, schema = data_of(cls), f"../schemas/v1/{cls.type}.json"
+    assert data is not None
     return "\n".join(
         [
             f"### `{cls.type}`\n",
             f"{prose(cls)}\n",
-            f"Data: {data}, schema [`{PREFIX}{cls.type}`]({schema}).\n",
+            f"Data: {_link(data.__name__)}, schema [`{PREFIX}{cls.type}`]({schema}).\n",
             f"```json\n{pretty(shown)}\n```\n",
         ]
     )

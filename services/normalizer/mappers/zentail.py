@@ -113,7 +113,9 @@ def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the con
     )
 
 
-def _seen(package: _Package, ids: dict[str | None, str | None], order_status: str, place: int) -> Seen:
+def _seen(
+    package: _Package, ids: dict[str | None, str | None], order_status: str, place: int
+) -> Seen:
     items = None
     if package.products is not None:
         items = tuple(
