@@ -25,7 +25,8 @@ normalizer's own code made them.
 HEADERS = """\
 ## Headers
 
-CloudEvents 1.0, Kafka binary mode. A webhook's body, and so the examples, have the same attributes without `ce_`.
+CloudEvents 1.0, Kafka binary mode.
+A webhook's body has the same attributes without `ce_`, and so do the examples.
 
 | header | is |
 |---|---|
