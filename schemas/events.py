@@ -28,7 +28,7 @@ class EventData(Message):
 
     `provisional`: the source says this package may still change.  `backfill`: the fact is older
     than the connection to the account.  `echo`: it was read while a request of our own about it
-    was open.
+    was open.  `package` is null where the event is about the fulfillment as a whole.
     """
 
     fulfillment: FulfillmentHeader
@@ -39,13 +39,19 @@ class EventData(Message):
     echo: bool = False
 
 
-class RetractionData(EventData):
+class PackageData(EventData):
+    """`package` is the package that it is about, as it is after the change."""
+
+    package: Package
+
+
+class RetractionData(PackageData):
     """`retracts` is the id of the package.shipped that no longer holds."""
 
     retracts: str
 
 
-class RestorationData(EventData):
+class RestorationData(PackageData):
     """`reinstates` is the id of the package.shipped that holds again, null when there was none."""
 
     reinstates: str | None = None
@@ -96,61 +102,67 @@ class FulfillmentEvent(Message):
         return shared.headers(self.type, self.id, subject, self.sequence)
 
 
-class PackageCreated(FulfillmentEvent):
+class PackageEvent(FulfillmentEvent):
+    """An event about one package."""
+
+    data: PackageData
+
+
+class PackageCreated(PackageEvent):
     """A package was seen for the first time; it may not have left, nor have a tracking number."""
 
     type: ClassVar[str] = "package.created"
 
 
-class PackageShipped(FulfillmentEvent):
+class PackageShipped(PackageEvent):
     """The package left.  At most once for each package, whatever happens."""
 
     type: ClassVar[str] = "package.shipped"
 
 
-class PackageTrackingChanged(FulfillmentEvent):
+class PackageTrackingChanged(PackageEvent):
     """Tracking numbers were added, corrected or removed."""
 
     type: ClassVar[str] = "package.tracking_changed"
 
 
-class PackageCarrierChanged(FulfillmentEvent):
+class PackageCarrierChanged(PackageEvent):
     """The source names another carrier; that we know one by another code now is no change."""
 
     type: ClassVar[str] = "package.carrier_changed"
 
 
-class PackageContentsChanged(FulfillmentEvent):
+class PackageContentsChanged(PackageEvent):
     """What is in the package differs from what was told before."""
 
     type: ClassVar[str] = "package.contents_changed"
 
 
-class PackageShippedAtChanged(FulfillmentEvent):
+class PackageShippedAtChanged(PackageEvent):
     """After it had left, another time was told; a more precise one of the same day is none."""
 
     type: ClassVar[str] = "package.shipped_at_changed"
 
 
-class PackageDelivered(FulfillmentEvent):
+class PackageDelivered(PackageEvent):
     """The package arrived."""
 
     type: ClassVar[str] = "package.delivered"
 
 
-class PackageCanceled(FulfillmentEvent):
+class PackageCanceled(PackageEvent):
     """The source itself says that the package is called off."""
 
     type: ClassVar[str] = "package.canceled"
 
 
-class PackageRemoved(FulfillmentEvent):
+class PackageRemoved(PackageEvent):
     """A known package is no longer in a full snapshot of its fulfillment."""
 
     type: ClassVar[str] = "package.removed"
 
 
-class PackageRestored(FulfillmentEvent):
+class PackageRestored(PackageEvent):
     """A removed or canceled package is there again; its `package.shipped` holds again, if any."""
 
     type: ClassVar[str] = "package.restored"
@@ -158,7 +170,7 @@ class PackageRestored(FulfillmentEvent):
     data: RestorationData
 
 
-class PackageShipmentRetracted(FulfillmentEvent):
+class PackageShipmentRetracted(PackageEvent):
     """A package that was announced as shipped is removed or canceled: take that back."""
 
     type: ClassVar[str] = "package.shipment_retracted"

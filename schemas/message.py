@@ -10,7 +10,15 @@ from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    field_validator,
+)
 
 SCHEMA_MAJOR = 1
 SCHEMA_VERSION = "1.0"
@@ -108,7 +116,17 @@ def _utc(value: datetime) -> datetime:
 Instant = Annotated[datetime, AfterValidator(_utc)]
 # A local date without a zone stays a date: no instant is made of it.
 Moment = Instant | date
-Quantity = Annotated[str, BeforeValidator(quantity)]
+Quantity = Annotated[
+    str,
+    BeforeValidator(quantity),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^(0|[1-9]\d*)(\.\d{0,5}[1-9])?$",
+            "description": "decimal string",
+        }
+    ),
+]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
 Headers = Mapping[str, bytes]
 

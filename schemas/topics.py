@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
+from schemas.cursor import Cursor, Mark
+from schemas.dead_letter import DeadLetter
+from schemas.delivery import Attempt, Delivery, Position
+from schemas.events import EVENT_CLASSES
+from schemas.fulfillment import Fulfillment
 from schemas.message import Message
+from schemas.raw import Provenance
+from schemas.subscription import EndpointHealth, Subscription
 
 DAY_MS = 24 * 3600 * 1000
 RECORD_BYTES_MAX = 8 * 1024 * 1024
@@ -23,12 +30,16 @@ COMPACTION = {
 class Topic(Message):
     """One topic.  `count` says which setting fixes its partitions: shared, slots, or always one.
 
-    Topics of the shared count speak of the same fulfillments in the same partition.
+    Topics of the shared count speak of the same fulfillments in the same partition.  `kinds` are
+    the classes of its records: the JSON value, or the headers beside a verbatim one.  `audience`:
+    whom the records are for; the services' own memory may change more freely.
     """
 
     name: str
     key: str
     record: str
+    kinds: tuple[type, ...]
+    audience: Literal["consumers", "services"] = "services"
     count: Literal["shared", "slots", "one"] = "shared"
     retention_ms: int | None = None
 
@@ -51,38 +62,58 @@ RAW = Topic(
     key="fulfillment key",
     record="the upstream's record, verbatim; provenance in headers",
     retention_ms=30 * DAY_MS,
+    kinds=(Provenance,),
+    audience="consumers",
 )
 CURSORS = Topic(
-    name="cursors", key="account and stream, or record", record="Cursor or Mark", count="slots"
+    name="cursors",
+    key="account and stream, or record",
+    record="Cursor or Mark",
+    count="slots",
+    kinds=(Cursor, Mark),
 )
 FULFILLMENTS = Topic(
-    name="fulfillments", key="fulfillment key", record="Fulfillment: canonical current state"
+    name="fulfillments",
+    key="fulfillment key",
+    record="Fulfillment: canonical current state",
+    kinds=(Fulfillment,),
+    audience="consumers",
 )
 EVENTS = Topic(
     name="events",
     key="fulfillment key",
     record="CloudEvents 1.0: what changed",
     retention_ms=30 * DAY_MS,
+    kinds=EVENT_CLASSES,
+    audience="consumers",
 )
 DEAD_LETTERS = Topic(
     name="dead-letters",
     key="the original's key",
     record="the record untouched; why and where from in headers",
     retention_ms=30 * DAY_MS,
+    kinds=(DeadLetter,),
+    audience="consumers",
 )
 SUBSCRIPTIONS = Topic(
     name="subscriptions",
     key="subscription id",
     record="Subscription or EndpointHealth",
     count="one",
+    kinds=(Subscription, EndpointHealth),
 )
 DELIVERIES = Topic(
     name="deliveries",
     key="subscription and event",
     record="Delivery, or Position of a subscription",
+    kinds=(Delivery, Position),
 )
 ATTEMPTS = Topic(
-    name="attempts", key="subscription and event", record="Attempt", retention_ms=14 * DAY_MS
+    name="attempts",
+    key="subscription and event",
+    record="Attempt",
+    retention_ms=14 * DAY_MS,
+    kinds=(Attempt,),
 )
 
 TOPICS: tuple[Topic, ...] = (

@@ -15,7 +15,7 @@ from bus.partitioning import partition_of
 from bus.settings import KafkaSettings
 from bus.transaction import Record, Transaction, Writer
 from schemas.delivery import Attempt
-from schemas.events import EventData, FulfillmentEvent, PackageShipped
+from schemas.events import FulfillmentEvent, PackageData, PackageShipped
 from schemas.fulfillment import FulfillmentHeader, Package, RawRef
 from schemas.keys import fulfillment_key
 from schemas.topics import ATTEMPTS, DELIVERIES, EVENTS
@@ -50,7 +50,7 @@ def shipped(order: int, revision: int) -> FulfillmentEvent:
         id=f"pkg_{order}_{revision}", identity="content", status="shipped", revision=1
     )
     return PackageShipped.of(
-        EventData(fulfillment=header, package=package),
+        PackageData(fulfillment=header, package=package),
         discriminator="once",
         index=0,
         time=header.observed_at,

@@ -30,11 +30,18 @@ SHAPES: dict[type[BaseModel], type[msgspec.Struct]] = {
     fulfillment.Fulfillment: model.Fulfillment,
     events.Change: model.Change,
     events.EventData: model.EventData,
+    events.PackageData: model.EventData,
     events.RetractionData: model.RetractionData,
     events.RestorationData: model.RestorationData,
 }
 # The others are parts of these.
-WHOLE = (fulfillment.Fulfillment, events.EventData, events.RetractionData, events.RestorationData)
+WHOLE = (
+    fulfillment.Fulfillment,
+    events.EventData,
+    events.PackageData,
+    events.RetractionData,
+    events.RestorationData,
+)
 WORDS = st.text(max_size=8)
 INSTANTS = st.datetimes(min_value=datetime(1, 1, 2), timezones=st.just(UTC))  # noqa: DTZ001 - made aware here
 QUANTITIES = st.integers(0, 10**9).map(str)
@@ -87,7 +94,8 @@ def test_a_struct_has_the_fields_of_its_class_in_their_order(
     fields = msgspec.structs.fields(struct)
     assert [field.encode_name for field in fields] == list(ours.model_fields)
     required = {field.name for field in fields if field.required}
-    assert required == {name for name, one in ours.model_fields.items() if one.is_required()}
+    needed = {name for name, one in ours.model_fields.items() if one.is_required()}
+    assert required == needed - {"package"}  # one struct stands for events with and without one
 
 
 @pytest.mark.parametrize("ours", WHOLE)

@@ -14,6 +14,7 @@ from schemas.events import (
     Envelope,
     EventData,
     FulfillmentEvent,
+    PackageData,
     PackageShipped,
     RetractionData,
 )
@@ -89,7 +90,7 @@ def test_the_official_library_reads_our_structured_form() -> None:
 
 def test_the_id_is_the_content_not_the_moment() -> None:
     """Seeing a fact again, later and at another place in its snapshot, gives the same id."""
-    data = EventData(fulfillment=FULFILLMENT.header(), package=PACKAGE)
+    data = PackageData(fulfillment=FULFILLMENT.header(), package=PACKAGE)
     again = PackageShipped.of(data, discriminator="once", index=9, time=AT.replace(year=2027))
 
     assert event(PackageShipped).id == again.id

@@ -1,0 +1,188 @@
+"""The published schemas take what the code writes."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, date, datetime
+from typing import Any, Literal, get_type_hints
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from console.contracts.headers import DEAD_LETTER, EVENT, HEADERS, OPTIONAL, RAW
+from console.contracts.jsonschemas import schema_of
+from console.contracts.story import told
+from schemas.cursor import Cursor, Mark
+from schemas.dead_letter import DeadLetter
+from schemas.delivery import Attempt, Delivery, Position
+from schemas.message import Message, quantity
+from schemas.raw import Provenance
+from schemas.subscription import EndpointHealth, LogChannel, Subscription, WebhookChannel
+from schemas.topics import TOPICS
+from tests.published import complaints, header_complaints, schema
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+HOOK = WebhookChannel(url="https://erp.example/hooks", secret="env:HOOK")
+OWN: list[tuple[str, Message]] = [
+    ("cursors", Cursor(source="shop", account="acme", stream="orders", connected_at=NOON)),
+    (
+        "cursors",
+        Cursor(
+            source="shop",
+            account="acme",
+            stream="orders",
+            position="7",
+            sweep={"page": [1]},
+            connected_at=NOON,
+            sweep_began_at=NOON,
+        ),
+    ),
+    (
+        "cursors",
+        Mark(
+            source="shop",
+            account="acme",
+            resource="orders",
+            upstream_id="1",
+            content="ab",
+            observed_at=NOON,
+        ),
+    ),
+    (
+        "subscriptions",
+        Subscription(
+            id="erp", types=("*",), channel=HOOK, start_offsets={0: 3, 1: 0}, created_at=NOON
+        ),
+    ),
+    (
+        "subscriptions",
+        Subscription(id="erp", types=(), channel=LogChannel(), start_offsets={}, created_at=NOON),
+    ),
+    ("subscriptions", EndpointHealth(subscription="erp", paused_until=NOON, updated_at=NOON)),
+    (
+        "deliveries",
+        Delivery(
+            subscription="erp",
+            event_id="evt_1",
+            event_type="package.shipped",
+            event_offset=4,
+            event_at=NOON,
+            lane="shop/acme/orders/1",
+            due_at=NOON,
+        ),
+    ),
+    ("deliveries", Position(subscription="erp", offset=5)),
+    (
+        "attempts",
+        Attempt(
+            subscription="erp",
+            event_id="evt_1",
+            number=1,
+            started_at=NOON,
+            duration_ms=12,
+            outcome="delivered",
+            status_code=200,
+        ),
+    ),
+]
+LETTER = DeadLetter(service="normalizer", reason="no JSON", at=NOON)
+READ = Provenance(
+    source="shop",
+    account="acme",
+    resource="orders",
+    stream="orders",
+    upstream_id="1",
+    observed_at=NOON,
+    backfill=True,
+    traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    options=frozenset({"whole"}),
+)
+
+
+@pytest.mark.parametrize(("topic", "record"), OWN)
+def test_what_the_services_remember_is_taken(topic: str, record: Message) -> None:
+    """Each kind of record, each alternative of it."""
+    assert complaints(topic, json.loads(record.to_json())) == []
+
+
+def test_every_kind_of_value_is_tried() -> None:
+    """A kind that is new on a topic of the services is tried above, too."""
+    kinds = {kind for topic in TOPICS if topic.audience == "services" for kind in topic.kinds}
+
+    assert {type(record) for _, record in OWN} == kinds
+
+
+class Box(Message):
+    """A made-up record."""
+
+    size: int | None
+    kind: Literal["paper", "wood"] | None
+    at: datetime | date | None = None
+
+
+def test_null_stands_beside_all_that_a_field_may_be() -> None:
+    """In one word with a single type, as an alternative of several or of a closed list."""
+    assert schema_of([Box])["properties"] == {
+        "size": {"type": ["integer", "null"]},
+        "kind": {"anyOf": [{"enum": ["paper", "wood"], "type": "string"}, {"type": "null"}]},
+        "at": {
+            "anyOf": [
+                {"format": "date-time", "type": "string"},
+                {"format": "date", "type": "string"},
+                {"type": "null"},
+            ],
+            "default": None,
+        },
+    }
+
+
+def test_a_value_with_a_field_less_or_more_is_refused() -> None:
+    """So that the tests above can fail."""
+    whole = json.loads(Position(subscription="erp", offset=5).to_json())
+
+    assert complaints("deliveries", {**whole, "more": 1}) != []
+    assert complaints("deliveries", {"subscription": "erp", "offset": 5}) != []
+
+
+def test_the_headers_described_are_the_headers_written() -> None:
+    """No header without a word about it, none described that is not there."""
+    event = next(told())
+    from_others = {"traceparent", "shipfeed-subscription"}
+
+    assert {name for name, _ in event.headers()} == set(EVENT) - from_others
+    assert {name for name, _ in READ.headers()} == set(RAW)
+    assert {name for name, _ in LETTER.headers()} == set(DEAD_LETTER) - from_others
+    assert set(OPTIONAL) <= {name for headers in HEADERS.values() for name in headers}
+
+
+@pytest.mark.parametrize(
+    ("kind", "prefix", "described"),
+    [(Provenance, "shipfeed-", RAW), (DeadLetter, "shipfeed-dead-", DEAD_LETTER)],
+)
+def test_every_field_that_travels_in_headers_is_described(
+    kind: type, prefix: str, described: dict[str, Any]
+) -> None:
+    """Also one that the records above do not have."""
+    fields = {name.replace("_", "-") for name in get_type_hints(kind)} - {"traceparent"}
+
+    assert {f"{prefix}{name}" for name in fields} <= set(described)
+
+
+def test_headers_as_they_are_written_are_taken() -> None:
+    """Also those of a record that has none of the optional ones."""
+    plain = READ._replace(options=frozenset(), backfill=False)
+
+    assert header_complaints("raw", READ.headers()) == []
+    assert header_complaints("raw", plain.headers()) == []
+    assert header_complaints("dead-letters", LETTER.headers()) == []
+    assert header_complaints("dead-letters", LETTER.headers()[1:]) != []
+
+
+@given(st.decimals(min_value=0, max_value=10**12, places=3).map(str) | st.integers(0, 10**20))
+def test_every_quantity_has_the_published_form(value: str | int) -> None:
+    """The pattern takes what the model writes."""
+    lines = schema("fulfillments")["$defs"]["LineItem"]["properties"]
+
+    assert re.fullmatch(lines["quantity"]["pattern"], quantity(value))
