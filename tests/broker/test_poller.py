@@ -140,7 +140,9 @@ async def test_a_writer_lost_in_mid_sweep_loses_and_doubles_nothing(
     settings: KafkaSettings,
 ) -> None:
     """A fenced slot is rebuilt from Kafka and goes on in the middle of its sweep."""
-    async with simulator().serve() as url:
+    slow = simulator()
+    slow.faults.add({"name": "stall", "seconds": 0.5, "count": None})
+    async with slow.serve() as url:
         copies = Copies(settings, url)
         await copies.start()
         rebuilt = 0
@@ -157,6 +159,7 @@ async def test_a_writer_lost_in_mid_sweep_loses_and_doubles_nothing(
                     await intruder.start()
                     await intruder.close()
                     rebuilt += 1
+            slow.faults.clear()
             await until(copies.finished, "history read")
         finally:
             await copies.stop_all()
