@@ -90,6 +90,9 @@ class Account:
         )
         self.breaker = Breaker()
         self._session = Session(Http(around.clock, around.poller.request_timeout_seconds), login)
+        self._unchanged = SEEN_UNCHANGED.labels(settings.source)
+        self._records = RECORDS.labels("poller", RAW.name)
+        self._set_aside = SET_ASIDE.labels("poller", settings.source)
         self._marks: dict[str, Marks] = {}
         self._woken: dict[str, asyncio.Event] = {}
         self._turn = asyncio.Lock() if rate.in_turn else nullcontext()
@@ -152,7 +155,7 @@ class Account:
         if composed is None:
             return None
         durable = around.sink.submit(composed.transaction)
-        around.table.apply([*composed.state, *composed.tombstones])
+        around.table.apply(composed.position)
         marks.committed(composed.marks.values(), composed.tombstones)
         if parents is not None:
             parents.committed(composed.parents.values(), composed.tombstones)
@@ -163,9 +166,9 @@ class Account:
         for mark in (*composed.marks.values(), *composed.parents.values()):
             self._wake(mark.due_stream)
         self.unmarked += composed.unmarked
-        SEEN_UNCHANGED.labels(self.settings.source).inc(composed.unchanged)
-        RECORDS.labels("poller", RAW.name).inc(len(composed.raw))
-        SET_ASIDE.labels("poller", self.settings.source).inc(len(composed.letters))
+        self._unchanged.inc(composed.unchanged)
+        self._records.inc(len(composed.raw))
+        self._set_aside.inc(len(composed.letters))
         return Written(composed, durable)
 
     async def marked(self, stream: str, seconds: float) -> bool:

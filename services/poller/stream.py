@@ -24,7 +24,7 @@ from services.poller.source import Failure, Page, Request, Response, Stream, Swe
 from services.poller.standing import gap_seconds, meaning_changed, proven_until
 from services.poller.timetable import Timetable
 
-PAGES_AHEAD = 3  # on their way to Kafka while the next one is fetched and judged
+PAGES_AHEAD = 6  # on their way to Kafka while the next one is fetched and judged
 UNREAD_SECONDS = 1.0  # between two looks at how many parents are still to be read
 PAUSED = "by an operator; shipfeed cursors resume lets it go on"
 

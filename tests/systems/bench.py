@@ -145,8 +145,12 @@ class Bench:
             raise AssertionError(f"never: {what}; streams: {states}") from None
 
     async def polls(self, stream: str, count: int) -> None:
-        """Wait for so many commits of a stream."""
-        await self.until(lambda: len(self.cursors(stream)) >= count, f"{count} polls of {stream}")
+        """Wait for so many commits of a stream, and until it shows them."""
+        task = self.streams[stream]
+        await self.until(
+            lambda: len(self.cursors(stream)) >= count and task.state != "starting",
+            f"{count} polls of {stream}",
+        )
 
     @property
     def alive(self) -> int:
