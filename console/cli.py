@@ -6,6 +6,7 @@ Exit codes: 0 well, 1 not well (an audit that found something, a broker that doe
 
 from __future__ import annotations
 
+import logging
 import sys
 
 import typer
@@ -39,6 +40,8 @@ for noun in (accounts, cursors, packages):
 
 def main() -> None:
     """Run; a user's mistake is one line, never a traceback."""
+    # What Kafka's client tries again by itself is no news for people; what it gives up is raised.
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     try:
         app()
     except (BadConfig, Misuse) as error:

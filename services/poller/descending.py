@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 
 from schemas.message import iso, parse_instant
 from services.poller.source import Found, Page, Refused, Rejected, Response, Sweep, Unreadable
+from services.poller.upstream_clock import date_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,13 @@ def paged(sweep: Sweep, listed: Listed, response: Response, *, once: bool) -> Pa
         return Page(listed.found, listed.rejected, position=newest, done=once)
     if not listed.ids:
         raise Refused("there is said to be more, but the page is empty: the list has no end")
-    if not listed.ids[-1] or listed.ids[-1] == sweep["after"]:
+    # A record without an id comes again on the page after it, and holds up none of its neighbors.
+    after = next((one for one in reversed(listed.ids) if one), "")
+    if not after or after == sweep["after"]:
         raise Unreadable(f"the page ends where it began, at {sweep['after']!r}")
     last = listed.found[-1].updated_at if listed.found else None
     reached = just_after(last) if last else sweep["reached"]
-    onward = {"after": listed.ids[-1], "reached": reached, "newest": newest}
+    onward = {"after": after, "reached": reached, "newest": newest}
     return Page(listed.found, listed.rejected, {**sweep, **onward})
 
 
@@ -77,10 +79,7 @@ def just_after(instant: datetime) -> str:
 
 def _newest(known: str | None, found: Sequence[Found], response: Response) -> str | None:
     """The latest creation so far, none of them after the upstream's own clock."""
-    try:
-        now = parsedate_to_datetime(response.headers.get("date", "")).astimezone(UTC)
-    except ValueError:
-        now = response.requested_at
+    now = date_of(response.headers) or response.requested_at
     times = [min(one.updated_at, now) for one in found if one.updated_at]
     newest = max([*times, *([parse_instant(known)] if known else [])], default=None)
     return iso(newest) if newest else None

@@ -172,11 +172,13 @@ async def read_body(chunks: AsyncIterable[bytes], encoding: str) -> bytes:
     gzip = zlib.decompressobj(GZIP_WINDOW) if encoding == "gzip" else None
     pieces, room = [], BODY_BYTES_MAX
     async for chunk in chunks:
-        piece = chunk if gzip is None else gzip.decompress(chunk, room + 1)
+        ended = gzip is not None and gzip.eof  # what comes behind it is counted, and not kept
+        piece = chunk if gzip is None or ended else gzip.decompress(chunk, room + 1)
         room -= len(piece)
         if room < 0:
             raise TooLarge
-        pieces.append(piece)
+        if not ended:
+            pieces.append(piece)
     if gzip is not None and not gzip.eof:
         raise Encoded("it ends in the middle")
     return b"".join(pieces)

@@ -19,6 +19,7 @@ from bus.transaction import Record
 from schemas.cursor import Mark, mark_key
 from schemas.keys import quoted, split
 from schemas.message import SCHEMA_VERSION
+from services.poller.verbatim import NOT_JSON, legible, slices
 
 EXPIRED_PER_COMMIT_MAX = 100
 TOUCHES_PER_LIFE = 16  # more often nothing is noted; a mark lives so much longer
@@ -175,8 +176,9 @@ def content_digest(body: bytes, volatile: frozenset[str]) -> str:
     if not volatile:
         return sha256(body).hexdigest()
     try:
-        fields = _decode_fields(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        fields, copy = legible(_decode_fields, body)
+        named = zip(fields, slices(fields.values(), copy, body), strict=True)
+        kept = sorted((name, value) for name, value in named if name not in volatile)
+    except (*NOT_JSON, ValueError):
         return sha256(body).hexdigest()  # a rejected record may be no object at all
-    kept = sorted((name, bytes(raw)) for name, raw in fields.items() if name not in volatile)
     return sha256(msgspec.json.encode(kept)).hexdigest()

@@ -26,6 +26,7 @@ from services.poller.timetable import Timetable
 
 PAGES_AHEAD = 6  # on their way to Kafka while the next one is fetched and judged
 UNREAD_SECONDS = 1.0  # between two looks at how many parents are still to be read
+WAIT_SHOWN_SECONDS = 10.0  # a shorter one is over before anybody wonders
 PAUSED = "by an operator; shipfeed cursors resume lets it go on"
 
 log = structlog.get_logger(__name__)
@@ -55,6 +56,7 @@ class StreamTask:
     def health(self) -> dict[str, object]:
         """For people: state, why, last success and next time."""
         succeeded_at, proven_at = self.cursor.succeeded_at, self.proven_until
+        parked = self._account.budget.parked_seconds(self._clock.monotonic())
         return {
             "account": self._account.settings.label,
             "stream": self.facts.name,
@@ -66,6 +68,7 @@ class StreamTask:
             "gap_seconds": gap_seconds(self.cursor, proven_at, self._clock.now()),
             "due_at": self.due_at.isoformat(),
             "breaker": self._account.breaker.state,
+            "parked_seconds": round(parked, 3),
             "unmarked": self._account.unmarked,
         }
 
@@ -272,6 +275,9 @@ class StreamTask:
         )
         if self._failures >= DEGRADED_ATTEMPTS:
             self._condition.show("degraded", answer.reason)
+        elif answer.wait_seconds >= WAIT_SHOWN_SECONDS:
+            again = f"{answer.reason}; asked again in {answer.wait_seconds:.0f} s"
+            self._condition.show("waiting", again)
         if ids:
             until = self._clock.now() + timedelta(seconds=answer.wait_seconds)
             self._timetable.postpone(ids, until)

@@ -43,8 +43,9 @@ class UpstreamClock:
 
 
 def date_of(headers: Mapping[str, str]) -> datetime | None:
-    """The Date of an answer; None without one that can be understood."""
+    """The Date of an answer, in UTC where it names no zone; None without one that can be read."""
     try:
-        return parsedate_to_datetime(headers.get("date", "")).astimezone(UTC)
-    except ValueError:
+        date = parsedate_to_datetime(headers.get("date", ""))
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):  # the zone may lead out of the calendar
         return None

@@ -140,3 +140,15 @@ async def test_a_mistake_is_one_line_and_exit_code_2(
     assert 2 == ended.code, ended
     assert answer in ended.err
     assert 1 == len(ended.err.strip().splitlines())
+
+
+@pytest.mark.parametrize("noun", ["topics", "cursors"])
+async def test_a_kafka_that_is_not_there_is_one_line_and_exit_code_1(
+    noun: str, tmp_path: Path
+) -> None:
+    """Its client says more of it to itself, which is no news for people."""
+    ended = await Desk(tmp_path).type(noun, "--kafka", "127.0.0.1:1")
+
+    assert 1 == ended.code, ended
+    assert "127.0.0.1" in ended.err
+    assert 1 == len(ended.err.strip().splitlines()), ended.err

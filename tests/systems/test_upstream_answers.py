@@ -63,6 +63,18 @@ async def test_retry_after_is_obeyed_in_full(zentail: Zentail, form: str) -> Non
     assert len(early) <= 1  # the other stream's may have been sent before the answer came
 
 
+async def test_a_long_silence_is_shown(zentail: Zentail) -> None:
+    """By the stream that was told of it, and by all that wait with it."""
+    simulator, url = zentail
+    headers = {"Retry-After": "3600"}
+    simulator.faults.add({"name": "status", "status": 429, "headers": headers})
+    async with running(url) as bench:
+        head = bench.streams["head"]
+        await bench.until(lambda: head.state == "waiting", "waiting")
+        assert head.reason == "the upstream answered 429; asked again in 3600 s"
+        assert 3500 < float(str(bench.streams["settle"].health()["parked_seconds"])) <= 3600
+
+
 async def test_ten_failures_in_a_row_make_a_stream_degraded(zentail: Zentail) -> None:
     """It is shown while it lasts, and over with the first success."""
     simulator, url = zentail

@@ -91,12 +91,12 @@ def by_id(settings: Settings, resource: str) -> Stream | None:
 
 def meaning(response: Response) -> int:
     """The status an answer should have had; 200 for the failures that `Scan.read` goes on from."""
-    if response.status != 500:
+    if response.status not in (400, 404, 500):  # its pages promise the first two
         return response.status
     message = _message(response.body)
     if any(text in message for text in UNKNOWN_CREDENTIAL):
         return 401
-    return 200 if any(text in message for text in GOES_ON) else 500
+    return 200 if any(text in message for text in GOES_ON) else response.status
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,7 @@ def _recovered(sweep: Sweep, message: str) -> Page:
         return _page(sweep, (), _after_single(sweep))
     if NO_REMOTE_DATA in message and not sweep["bare"]:
         return Page(sweep={**sweep, "bare": True})
-    raise Unreadable("the upstream answered 500 with a message that does not fit the request")
+    raise Unreadable("the upstream refused with a message that does not fit the request")
 
 
 def _after_single(sweep: Sweep) -> Sweep | None:

@@ -101,3 +101,10 @@ def test_a_page_that_leads_nowhere_is_asked_for_again(ids: list[str]) -> None:
     sweep = {**pass_from(), "after": "9"}
     with pytest.raises(Unreadable, match="ends where it began"):
         read(sweep, listed(found(9), ids=ids, more=True))
+
+
+def test_a_last_record_without_an_id_holds_up_none_behind_it() -> None:
+    """The next page follows the last one that has an id."""
+    assert onward(pass_from(), listed(found(9), more=True, ids=["9", ""]))["after"] == "9"
+    with pytest.raises(Unreadable, match="ends where it began"):
+        read({**pass_from(), "after": "9"}, listed(found(9), more=True, ids=["9", ""]))

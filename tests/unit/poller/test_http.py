@@ -45,6 +45,14 @@ async def test_a_bomb_never_unfolds_in_memory() -> None:
     assert peak_bytes < BOMB_BYTES / 2
 
 
+async def test_what_comes_behind_the_end_of_a_gzip_is_not_kept_and_not_endless() -> None:
+    """Some padding is passed over; more than a body may have is too much there, too."""
+    packed = gzip.compress(b"abc")
+    assert await read_body(chunks(packed, b"\0" * 9), "gzip") == b"abc"
+    with pytest.raises(TooLarge):
+        await read_body(chunks(packed, *[bytes(2**20)] * 17), "gzip")
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "br", "gzip, gzip"])
 async def test_what_cannot_be_decompressed_is_refused(encoding: str) -> None:
     """An encoding nobody asked for, or a gzip that ends in the middle."""

@@ -13,7 +13,8 @@ from bus.table import Table
 from bus.transaction import Record
 from schemas.cursor import Mark
 from schemas.topics import CURSORS
-from services.poller.marks import Marks, SeenMark
+from services.poller.marks import Marks, SeenMark, content_digest
+from tests.unit.poller.test_verbatim import DEEP, ODD
 
 KAFKA = KafkaSettings(prefix="t")
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -74,3 +75,19 @@ def test_a_mark_of_another_resource_is_another_matter() -> None:
     seen = marks(record, other)
     seen.committed([], [Record(record.topic, 0, other.key, None)])
     assert (len(seen), seen.get("1") is not None) == (1, True)
+
+
+@pytest.mark.parametrize("value", ODD)
+def test_what_a_parser_refuses_counts_as_it_stands_and_volatile_fields_do_not(value: bytes) -> None:
+    """Half an emoji, absurd nesting: another one is a change, another time of sync is none."""
+    body = b'{"id":"a","m":%b,"x":%b}'
+    first = content_digest(body % (b"1", value), frozenset({"m"}))
+    assert first == content_digest(body % (b"2", value), frozenset({"m"}))
+    assert first != content_digest(body % (b"1", b"[" + value + b"]"), frozenset({"m"}))
+
+
+def test_a_change_deeper_than_a_parser_reads_is_a_change() -> None:
+    """What is made harmless for the parser is no part of the comparison."""
+    deep = b'{"m":1,"x":' + DEEP + b"}"
+    changed = deep.replace(b'"]"', b'"["')
+    assert content_digest(deep, frozenset({"m"})) != content_digest(changed, frozenset({"m"}))
