@@ -1,10 +1,10 @@
-"""What is on the topics now: state, newest records, and what a group has not read yet."""
+"""What is on the topics now: state, records, and what a group has not read yet."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
@@ -20,21 +20,13 @@ Offsets = dict[TopicPartition, int]
 async def table(kafka: KafkaSettings, topic: Topic) -> dict[str, bytes]:
     """The newest value of each key of a compacted topic.  Raises KafkaError, TimeoutError."""
     values: dict[str, bytes] = {}
-    for record in await records(kafka, topic, {}):
+    async for record in scan(kafka, topic):
         key = (record.key or b"").decode()
         if record.value is None:
             values.pop(key, None)
         else:
             values[key] = record.value
     return values
-
-
-async def newest(kafka: KafkaSettings, topic: Topic, count: int) -> list[ConsumerRecord]:
-    """The last `count` committed records of a topic, by time."""
-    # Commit markers take offsets too: reading twice as far back makes up for them.
-    starts = {place: max(0, end - 2 * count) for place, end in (await ends(kafka, topic)).items()}
-    found = await records(kafka, topic, starts)
-    return sorted(found, key=lambda record: (record.timestamp, record.partition))[-count:]
 
 
 async def unread(kafka: KafkaSettings, topic: Topic, group: str) -> int:
@@ -44,20 +36,60 @@ async def unread(kafka: KafkaSettings, topic: Topic, group: str) -> int:
     return len(await records(kafka, topic, starts))
 
 
-async def records(kafka: KafkaSettings, topic: Topic, starts: Offsets) -> list[ConsumerRecord]:
-    """Committed records from `starts` (missing: the beginning) up to the end as of the call."""
-    found: list[ConsumerRecord] = []
-    until = await ends(kafka, topic)
-    async with _consumer(kafka) as consumer, asyncio.timeout(READ_SECONDS_MAX):
+async def records(
+    kafka: KafkaSettings, topic: Topic, starts: Offsets | None = None
+) -> list[ConsumerRecord]:
+    """What `scan` gives, by partition and offset."""
+    async with aclosing(scan(kafka, topic, starts)) as found:
+        return sorted([one async for one in found], key=lambda one: (one.partition, one.offset))
+
+
+async def scan(
+    kafka: KafkaSettings, topic: Topic, starts: Offsets | None = None
+) -> AsyncGenerator[ConsumerRecord]:
+    """Committed records from `starts` (missing: the beginning) up to the end as of the call.
+
+    In order within a partition; none is held.  Raises TimeoutError when the read stands still for
+    `READ_SECONDS_MAX`.
+    """
+    clock, until = asyncio.get_running_loop().time, await ends(kafka, topic)
+    async with _consumer(kafka) as consumer:
         consumer.assign(list(until))
         begins = await consumer.beginning_offsets(list(until))
         for place in until:
-            consumer.seek(place, max(starts.get(place, 0), begins[place]))
+            consumer.seek(place, max((starts or {}).get(place, 0), begins[place]))
+        read, moved_at = -1, clock()
         # All at once: one partition's fetch waits for the others, which may have nothing new.
         while left := [p for p, end in until.items() if await consumer.position(p) < end]:
+            positions = sum([await consumer.position(place) for place in until])
+            if positions > read:
+                read, moved_at = positions, clock()
+            elif clock() - moved_at > READ_SECONDS_MAX:
+                raise TimeoutError(
+                    f"reading {left[0].topic} stands still for {READ_SECONDS_MAX:g} s: another "
+                    "writer's open transaction holds readers up, or the broker is away"
+                )
             for batch in (await consumer.getmany(*left, timeout_ms=FETCH_WAIT_MS)).values():
-                found.extend(batch)
-    return sorted(found, key=lambda record: (record.partition, record.offset))
+                for record in batch:
+                    yield record
+
+
+async def record_at(
+    kafka: KafkaSettings, topic: Topic, partition: int, offset: int
+) -> ConsumerRecord | None:
+    """The committed record there; None when there is none, or not any more."""
+    place = TopicPartition(kafka.topic(topic), partition)
+    end = (await ends(kafka, topic))[place]
+    async with _consumer(kafka) as consumer, asyncio.timeout(READ_SECONDS_MAX):
+        consumer.assign([place])
+        if not (await consumer.beginning_offsets([place]))[place] <= offset < end:
+            return None
+        consumer.seek(place, offset)
+        while await consumer.position(place) <= offset:
+            batches = await consumer.getmany(place, timeout_ms=FETCH_WAIT_MS, max_records=1)
+            for record in batches.get(place, ()):
+                return record if record.offset == offset else None
+    return None
 
 
 async def ends(kafka: KafkaSettings, topic: Topic) -> Offsets:

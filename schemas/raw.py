@@ -8,6 +8,10 @@ from typing import Self
 from schemas.keys import fulfillment_key
 from schemas.message import Headers, Instant, Message, iso, parse_instant
 
+# What an operator has put on raw again says where it was taken from: `topic/partition/offset`.
+REMAP_HEADER = "shipfeed-remap"
+REDRIVE_HEADER = "shipfeed-redrive"
+
 
 @dataclass(frozen=True, slots=True)
 class Heading:

@@ -183,4 +183,13 @@ class _Batch:
         self._dead.append(source)
         key = (record.key or b"").decode(errors="replace")
         value = record.value or b""
-        self.records.append(set_aside(self._kafka, letter, key, value, self._partition))
+        self.records.append(
+            set_aside(
+                self._kafka,
+                letter,
+                key,
+                value,
+                partition=self._partition,
+                headers=record.headers,
+            )
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -84,7 +85,7 @@ def compose(
         if not _judge(composed, reading, found, marks, raws):
             return None
     for rejected in page.rejected:
-        _reject(composed, reading, rejected, marks, kafka)
+        _reject(composed, reading, rejected, marks, raws)
     composed.state = [marks.put(mark) for mark in composed.marks.values()]
     if parents is not None:
         _mark_parents(composed, reading, parents)
@@ -194,13 +195,16 @@ def _emit(
         return
     reason = f"the record has {len(found.body)} bytes, {record.topic} takes {RECORD_BYTES_MAX}"
     too_large = Rejected(found.upstream_id, "", reason, found.body)
-    composed.letters.append(_letter(reading, too_large, kafka))
+    composed.letters.append(_letter(reading, too_large, kafka, record.headers))
 
 
 def _reject(
-    composed: Composed, reading: Reading, rejected: Rejected, marks: Marks, kafka: KafkaSettings
+    composed: Composed, reading: Reading, rejected: Rejected, marks: Marks, raws: Raws
 ) -> None:
-    """A dead letter, once for the same bytes: overlapping polls bring them again and again."""
+    """A dead letter, once for the same bytes: overlapping polls bring them again and again.
+
+    A fulfillment's record has the headers it would have on raw, so that it can be put there.
+    """
     content = content_digest(rejected.body, reading.facts.volatile)
     known = marks.get(rejected.upstream_id) if rejected.upstream_id else None
     if known is not None and known.due_at is not None:
@@ -210,12 +214,21 @@ def _reject(
     mark = composed.marks.get(sighting) or marks.get(sighting)
     if mark is not None and mark.content == content:
         return
-    composed.letters.append(_letter(reading, rejected, kafka))
+    headers: Sequence[tuple[str, bytes]] = ()
+    if rejected.upstream_id and rejected.body and not (rejected.resource or rejected.instead):
+        shown = Found(rejected.upstream_id, rejected.body)
+        headers = raws.of(shown, reading.requested_at).headers
+    composed.letters.append(_letter(reading, rejected, raws.kafka, headers))
     seen = SeenMark(sighting, content, reading.requested_at)
     _remember(composed, marks, seen, known=mark is not None)
 
 
-def _letter(reading: Reading, rejected: Rejected, kafka: KafkaSettings) -> Record:
+def _letter(
+    reading: Reading,
+    rejected: Rejected,
+    kafka: KafkaSettings,
+    headers: Sequence[tuple[str, bytes]],
+) -> Record:
     cursor = reading.cursor
     letter = DeadLetter(
         service="poller",
@@ -228,4 +241,4 @@ def _letter(reading: Reading, rejected: Rejected, kafka: KafkaSettings) -> Recor
     )
     resource = rejected.resource or reading.facts.resource
     key = fulfillment_key(cursor.source, cursor.account, resource, rejected.upstream_id)
-    return set_aside(kafka, letter, key, rejected.body)
+    return set_aside(kafka, letter, key, rejected.body, headers=headers)

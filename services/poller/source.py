@@ -184,13 +184,17 @@ class Parent:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """One record that cannot be read; "" where it has no id, or is of the stream's resource."""
+    """One record that cannot be read; "" where it has no id, or is of the stream's resource.
+
+    `instead`: `body` is what was answered in its place.
+    """
 
     upstream_id: str
     path: str
     reason: str
     body: bytes = field(repr=False)
     resource: str = ""
+    instead: bool = False
 
 
 @dataclass(frozen=True, slots=True)
