@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from bus.admin import ensure_topics
 from bus.baseline import refuse_lost_state
@@ -13,6 +13,7 @@ from bus.service import End
 from bus.settings import Config, KafkaSettings
 from schemas.topics import FULFILLMENTS, RAW
 from services.normalizer.handler import SERVICE, RawPartition, group_of
+from services.normalizer.mapper import Mapper
 from services.normalizer.mappers import discovered
 from services.normalizer.settings import NormalizerSettings
 
@@ -23,12 +24,18 @@ class Normalizer:
     """The service `bus.service.run` drives."""
 
     def __init__(
-        self, kafka: KafkaSettings, end: End, *, clock: Clock, accept_new_baseline: bool
+        self,
+        kafka: KafkaSettings,
+        end: End,
+        mappers: Mapping[str, Mapper],
+        *,
+        clock: Clock,
+        accept_new_baseline: bool,
     ) -> None:
         self._kafka = kafka
         self._clock = clock
         self._accept_new_baseline = accept_new_baseline
-        self._mappers = discovered()
+        self._mappers = mappers
         self._consumer = PartitionConsumer(
             kafka, RAW, group_of(kafka), self._own, clock=clock, on_fatal=end
         )
@@ -56,4 +63,5 @@ async def build(config: Config, end: End, *, accept_new_baseline: bool = False) 
     """The service as the configuration says.  Raises BadConfig."""
     config.section(SERVICE, NormalizerSettings)
     kafka = config.kafka()
-    return Normalizer(kafka, end, clock=SystemClock(), accept_new_baseline=accept_new_baseline)
+    clock, mappers = SystemClock(), discovered()
+    return Normalizer(kafka, end, mappers, clock=clock, accept_new_baseline=accept_new_baseline)
