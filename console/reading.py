@@ -8,7 +8,9 @@ from contextlib import aclosing, asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from bus.partitioning import partition_of
 from bus.settings import KafkaSettings
+from bus.table import read_to_end
 from schemas.topics import RECORD_BYTES_MAX, Topic
 
 READ_SECONDS_MAX = 60.0
@@ -27,6 +29,20 @@ async def table(kafka: KafkaSettings, topic: Topic) -> dict[str, bytes]:
         else:
             values[key] = record.value
     return values
+
+
+async def value_of(kafka: KafkaSettings, topic: Topic, key: str) -> bytes | None:
+    """The newest value of one key, which is partitioned as every key is.  Raises RetryLater."""
+    newest: bytes | None = None
+
+    def take(found: str, value: bytes | None) -> None:
+        nonlocal newest
+        if found == key:
+            newest = value
+
+    number = partition_of(key, kafka.partition_count(topic))
+    await read_to_end(kafka, kafka.topic(topic), number, take)
+    return newest
 
 
 async def unread(kafka: KafkaSettings, topic: Topic, group: str) -> int:

@@ -43,6 +43,12 @@ def group_of(kafka: KafkaSettings) -> str:
 OUTPUTS = (FULFILLMENTS, EVENTS, DEAD_LETTERS)
 
 
+def writer_of(kafka: KafkaSettings, partition: int) -> Writer:
+    """The one writer of what follows from a partition of raw."""
+    place = TopicPartition(kafka.topic(RAW), partition)
+    return Writer.of_partition(kafka, group_of(kafka), place, OUTPUTS)
+
+
 class RawPartition:
     """Owns one partition of raw: its writer and its table of fulfillments."""
 
@@ -62,7 +68,7 @@ class RawPartition:
         self._broken = broken
         self._group = group_of(kafka)
         self._raw = TopicPartition(kafka.topic(RAW), partition)
-        self._writer = Writer.of_partition(kafka, self._group, self._raw, OUTPUTS)
+        self._writer = writer_of(kafka, partition)
         self._committer: Committer | None = None
         self._table = Table(kafka, FULFILLMENTS, partition)
 

@@ -14,7 +14,7 @@ from schemas.cursor import Cursor
 from schemas.dead_letter import DeadLetter
 from schemas.keys import fulfillment_key
 from schemas.topics import RECORD_BYTES_MAX
-from services.poller.marks import Marks, SeenMark, content_digest
+from services.poller.marks import Marks, SeenMark, content_digest, sighting
 from services.poller.parents import due_instant, marked, stays
 from services.poller.raws import Raws
 from services.poller.source import Facts, Found, Page, Rejected
@@ -209,9 +209,9 @@ def _reject(
     known = marks.get(rejected.upstream_id) if rejected.upstream_id else None
     if known is not None and known.due_at is not None:
         composed.marks[rejected.upstream_id] = known.moved(None, None)
-    sighting = f"!{rejected.upstream_id or content}"  # beside the record's own mark, if any
-    composed.read.append(sighting)
-    mark = composed.marks.get(sighting) or marks.get(sighting)
+    seen_as = sighting(rejected.upstream_id or content)
+    composed.read.append(seen_as)
+    mark = composed.marks.get(seen_as) or marks.get(seen_as)
     if mark is not None and mark.content == content:
         return
     headers: Sequence[tuple[str, bytes]] = ()
@@ -219,7 +219,7 @@ def _reject(
         shown = Found(rejected.upstream_id, rejected.body)
         headers = raws.of(shown, reading.requested_at).headers
     composed.letters.append(_letter(reading, rejected, raws.kafka, headers))
-    seen = SeenMark(sighting, content, reading.requested_at)
+    seen = SeenMark(seen_as, content, reading.requested_at)
     _remember(composed, marks, seen, known=mark is not None)
 
 

@@ -171,3 +171,8 @@ def content_digest(body: bytes, volatile: frozenset[str]) -> str:
         return hashlib.sha256(body).hexdigest()  # a rejected record may be no object at all
     kept = sorted((name, bytes(raw)) for name, raw in fields.items() if name not in volatile)
     return hashlib.sha256(msgspec.json.encode(kept)).hexdigest()
+
+
+def sighting(upstream_id: str) -> str:
+    """The id of the mark of a record that was rejected, beside its own mark, if it has one."""
+    return f"!{upstream_id}"
