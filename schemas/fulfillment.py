@@ -116,12 +116,14 @@ class Fulfillment(FulfillmentHeader):
     """Current state of one upstream record, removed packages included.
 
     `updated_at` is the source's own version where it has one; `revision` counts accepted changes.
-    `canceled_items` will not be shipped, `line_items` have been or may be.
+    `canceled_items` will not be shipped, `line_items` have been or may be.  `stub`: it was closed
+    long ago, and what is left is what it and its packages are known by.
     """
 
     line_items: tuple[LineItem, ...] = ()
     canceled_items: tuple[LineItem, ...] = ()
     packages: tuple[Package, ...] = ()
+    stub: bool = False
 
     def header(self) -> FulfillmentHeader:
         """The part that events carry."""

@@ -38,7 +38,8 @@ class Provenance(Message):
     `observed_at` orders observations of sources that have no version of their own: the instant
     the request that brought it started.  `backfill` is used at first sight only.  `options` are
     settings of the account that its mapper has to know, by name: with the record, so that mapping
-    it again gives the same.
+    it again gives the same.  `remap_of` is the place of the record it is a copy of, made to map it
+    again; `redriven`: it comes from a dead letter.
     """
 
     source: str
@@ -50,6 +51,8 @@ class Provenance(Message):
     backfill: bool = False
     traceparent: str = ""
     options: frozenset[str] = frozenset()
+    remap_of: str = ""
+    redriven: bool = False
 
     @property
     def key(self) -> str:
@@ -76,7 +79,7 @@ class Provenance(Message):
         )
 
     def headers(self) -> list[tuple[str, bytes]]:
-        """Kafka headers; `read` is the inverse."""
+        """Kafka headers of what a poller reads; `read` is the inverse."""
         return self.heading.headers(self.upstream_id, self.traceparent)
 
     @classmethod
@@ -96,6 +99,8 @@ class Provenance(Message):
                 backfill=texts["shipfeed-backfill"] == "true",
                 traceparent=texts.get("traceparent", ""),
                 options=frozenset(filter(None, texts.get("shipfeed-options", "").split(","))),
+                remap_of=texts.get(REMAP_HEADER, ""),
+                redriven=REDRIVE_HEADER in texts,
             )
         except KeyError as missing:
             raise ValueError(f"a raw record without the header {missing.args[0]}") from missing

@@ -22,6 +22,7 @@ from services.normalizer.app import Normalizer
 from services.normalizer.handler import group_of
 from services.normalizer.mapper import Mapper
 from services.normalizer.mappers import discovered
+from services.normalizer.stubs import Stubs
 from tests.broker.reading import until
 
 DEADLINE_SECONDS = 40
@@ -39,6 +40,7 @@ async def normalizing(
     *,
     accept_new_baseline: bool = False,
     mappers: Mapping[str, Mapper] | None = None,
+    closed_retention_days: int | None = None,
 ) -> AsyncIterator[Normalizer]:
     """A running copy; a fatal error of its own fails the test."""
     fatal: list[BaseException] = []
@@ -46,6 +48,7 @@ async def normalizing(
         settings,
         fatal.append,
         discovered() if mappers is None else mappers,
+        Stubs(closed_retention_days),
         clock=SystemClock(),
         accept_new_baseline=accept_new_baseline,
     )
