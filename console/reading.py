@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -15,6 +16,8 @@ from schemas.topics import RECORD_BYTES_MAX, Topic
 
 READ_SECONDS_MAX = 60.0
 FETCH_WAIT_MS = 200
+FETCHED_MAX = 500  # records at once
+SKIPPED_MAX = 2000  # offsets that are read in passing rather than sought
 
 Offsets = dict[TopicPartition, int]
 
@@ -61,14 +64,23 @@ async def records(
 
 
 async def scan(
-    kafka: KafkaSettings, topic: Topic, starts: Offsets | None = None
+    kafka: KafkaSettings,
+    topic: Topic,
+    starts: Offsets | None = None,
+    *,
+    partition: int | None = None,
 ) -> AsyncGenerator[ConsumerRecord]:
     """Committed records from `starts` (missing: the beginning) up to the end as of the call.
 
-    In order within a partition; none is held.  Raises TimeoutError when the read stands still for
-    `READ_SECONDS_MAX`.
+    Of one partition, or of all; in order within a partition; none is held.  Raises TimeoutError
+    when the read stands still for `READ_SECONDS_MAX`.
     """
-    clock, until = asyncio.get_running_loop().time, await ends(kafka, topic)
+    clock = asyncio.get_running_loop().time
+    until = {
+        place: end
+        for place, end in (await ends(kafka, topic)).items()
+        if partition in {None, place.partition}
+    }
     async with _consumer(kafka) as consumer:
         consumer.assign(list(until))
         begins = await consumer.beginning_offsets(list(until))
@@ -81,30 +93,72 @@ async def scan(
             if positions > read:
                 read, moved_at = positions, clock()
             elif clock() - moved_at > READ_SECONDS_MAX:
-                raise TimeoutError(
-                    f"reading {left[0].topic} stands still for {READ_SECONDS_MAX:g} s: another "
-                    "writer's open transaction holds readers up, or the broker is away"
-                )
+                raise _standstill(left[0])
             for batch in (await consumer.getmany(*left, timeout_ms=FETCH_WAIT_MS)).values():
                 for record in batch:
                     yield record
+
+
+class Picker:
+    """Single records of one partition, fetched together where they are near each other."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, place: TopicPartition, end: int) -> None:
+        self._consumer = consumer
+        self._place = place
+        self._end = end
+
+    async def at(self, offsets: Sequence[int]) -> AsyncGenerator[tuple[int, ConsumerRecord | None]]:
+        """Each offset and its record, in ascending order as they were given; None: none is there,
+        or not any more.  Raises TimeoutError when the read stands still for `READ_SECONDS_MAX`.
+        """
+        clock = asyncio.get_running_loop().time
+        wanted, moved_at = deque(offsets), clock()
+        while wanted and wanted[0] < self._end:
+            position = await self._consumer.position(self._place)
+            if not position <= wanted[0] <= position + SKIPPED_MAX:
+                self._consumer.seek(self._place, position := wanted[0])
+            # Not beyond the last one: the next call may ask for what follows it.
+            count = min(FETCHED_MAX, wanted[-1] + 1 - position)
+            batch = await self._consumer.getmany(
+                self._place, timeout_ms=FETCH_WAIT_MS, max_records=count
+            )
+            for record in batch.get(self._place, ()):
+                while wanted and wanted[0] < record.offset:
+                    yield wanted.popleft(), None
+                if wanted and wanted[0] == record.offset:
+                    yield wanted.popleft(), record
+            after = await self._consumer.position(self._place)
+            while wanted and wanted[0] < after:
+                yield wanted.popleft(), None
+            if after > position:
+                moved_at = clock()
+            elif clock() - moved_at > READ_SECONDS_MAX:
+                raise _standstill(self._place)
+        for offset in wanted:
+            yield offset, None
+
+
+@asynccontextmanager
+async def picking(kafka: KafkaSettings, topic: Topic, partition: int) -> AsyncIterator[Picker]:
+    """A `Picker` of what a partition holds as of now."""
+    place = TopicPartition(kafka.topic(topic), partition)
+    end = (await ends(kafka, topic))[place]
+    async with _consumer(kafka) as consumer:
+        consumer.assign([place])
+        await consumer.seek_to_beginning(place)
+        yield Picker(consumer, place, end)
 
 
 async def record_at(
     kafka: KafkaSettings, topic: Topic, partition: int, offset: int
 ) -> ConsumerRecord | None:
     """The committed record there; None when there is none, or not any more."""
-    place = TopicPartition(kafka.topic(topic), partition)
-    end = (await ends(kafka, topic))[place]
-    async with _consumer(kafka) as consumer, asyncio.timeout(READ_SECONDS_MAX):
-        consumer.assign([place])
-        if not (await consumer.beginning_offsets([place]))[place] <= offset < end:
-            return None
-        consumer.seek(place, offset)
-        while await consumer.position(place) <= offset:
-            batches = await consumer.getmany(place, timeout_ms=FETCH_WAIT_MS, max_records=1)
-            for record in batches.get(place, ()):
-                return record if record.offset == offset else None
+    async with (
+        picking(kafka, topic, partition) as picker,
+        aclosing(picker.at([offset])) as found,
+    ):
+        async for _, record in found:
+            return record
     return None
 
 
@@ -113,6 +167,13 @@ async def ends(kafka: KafkaSettings, topic: Topic) -> Offsets:
     async with _consumer(kafka, isolation="read_uncommitted") as consumer:
         found: Offsets = await consumer.end_offsets(_places(kafka, topic))
     return found
+
+
+def _standstill(place: TopicPartition) -> TimeoutError:
+    return TimeoutError(
+        f"reading {place.topic}/{place.partition} stands still for {READ_SECONDS_MAX:g} s: another "
+        "writer's open transaction holds readers up, or the broker is away"
+    )
 
 
 def _places(kafka: KafkaSettings, topic: Topic) -> list[TopicPartition]:
@@ -129,6 +190,7 @@ async def _consumer(
         group_id=group or None,
         isolation_level=isolation,
         enable_auto_commit=False,
+        auto_offset_reset="earliest",  # of what has gone meanwhile, the next that is left
         max_partition_fetch_bytes=RECORD_BYTES_MAX,
     )
     try:
