@@ -16,10 +16,10 @@ from bus.errors import Misuse
 from bus.settings import KafkaSettings
 from console import reading
 from console.appending import Appending, appending
-from schemas.fulfillment import Fulfillment
 from schemas.keys import quoted
 from schemas.topics import FULFILLMENTS, RAW
 from services.normalizer.mapper import Mapper
+from services.normalizer.model import Fulfillment
 from services.normalizer.observation import restored
 from services.normalizer.remapping import Remapped, copied, remapped
 

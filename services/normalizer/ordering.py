@@ -15,8 +15,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from schemas.fulfillment import Fulfillment, RawRef
 from schemas.raw import Provenance
+from services.normalizer.model import Fulfillment, RawRef
 
 Order = Literal["newer", "equal", "older", "told"]
 

@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
 from aiokafka import ConsumerRecord
 
 from bus.errors import SetAside
 from bus.transaction import Record
-from schemas.events import Change
-from schemas.fulfillment import Fulfillment
 from schemas.raw import REDRIVE_HEADER, REMAP_HEADER
 from services.normalizer.mapper import Mapper
+from services.normalizer.model import Change, Fulfillment
 from services.normalizer.observation import observed, provenance_of
 
 SILENT = "state only"  # the kind of a change that no event tells
@@ -93,5 +93,5 @@ def _words(change: Change) -> str:
 
 def _short(value: Any) -> str:
     """JSON, cut for a line."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    text = msgspec.json.encode(value).decode()
     return text if len(text) <= SHORT_MAX else text[:SHORT_MAX] + "…"

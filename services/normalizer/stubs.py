@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from schemas.events import FulfillmentEvent
-from schemas.fulfillment import Fulfillment, LineItem, Package, Tracking
+import msgspec
+
+from services.normalizer.model import NULL, Event, Fulfillment, LineItem, Package, Tracking
 
 
 class Stubs:
@@ -44,22 +45,23 @@ def closed(state: Fulfillment) -> bool:
 
 def shrunk(state: Fulfillment) -> Fulfillment:
     """The stub of it."""
-    return state.model_copy(
-        update={
-            "stub": True,
-            "orders": (),
-            "status_raw": None,
-            "created_at": None,
-            "line_items": (),
-            "canceled_items": (),
-            "packages": tuple(_package(package) for package in state.packages),
-        }
+    return msgspec.structs.replace(
+        state,
+        stub=True,
+        orders=(),
+        status_raw=None,
+        created_at=None,
+        field_mappings=NULL,
+        line_items=(),
+        canceled_items=(),
+        packages=tuple(_package(package) for package in state.packages),
+        remote_data=NULL,
     )
 
 
 def late(
-    stub: Fulfillment, state: Fulfillment, events: Sequence[FulfillmentEvent]
-) -> tuple[Fulfillment, tuple[FulfillmentEvent, ...]]:
+    stub: Fulfillment, state: Fulfillment, events: Sequence[Event]
+) -> tuple[Fulfillment, tuple[Event, ...]]:
     """What is kept and told of a newer observation of a stub; `events` are all it would tell.
 
     It stays a stub while it is closed and brings no package.
@@ -73,14 +75,13 @@ def late(
 
 def _package(package: Package) -> Package:
     """Without what nobody compares it by (evidence.Evidence)."""
-    return package.model_copy(
-        update={
-            "status_raw": None,
-            "service_level": None,
-            "delivered_at": None,
-            "trackings": tuple(_tracking(one) for one in package.trackings),
-            "line_items": package.line_items and tuple(_item(one) for one in package.line_items),
-        }
+    return msgspec.structs.replace(
+        package,
+        status_raw=None,
+        service_level=None,
+        delivered_at=None,
+        trackings=tuple(_tracking(one) for one in package.trackings),
+        line_items=package.line_items and tuple(_item(one) for one in package.line_items),
     )
 
 

@@ -215,7 +215,7 @@ def _reject(
     if mark is not None and mark.content == content:
         return
     headers: Sequence[tuple[str, bytes]] = ()
-    if rejected.upstream_id and rejected.body and not (rejected.resource or rejected.instead):
+    if rejected.upstream_id and rejected.path and rejected.body and not rejected.resource:
         shown = Found(rejected.upstream_id, rejected.body)
         headers = raws.of(shown, reading.requested_at).headers
     composed.letters.append(_letter(reading, rejected, raws.kafka, headers))

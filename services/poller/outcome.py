@@ -72,8 +72,6 @@ def understood(
 
 def _set_aside(ids: Sequence[str], parents: str, answer: Answer, response: Response) -> Page:
     """What was asked for by its id is not to be had; it is not asked for again."""
-    rejected = (
-        Rejected(one, "", answer.reason, response.body, parents, instead=True) for one in ids
-    )
+    rejected = (Rejected(one, "", answer.reason, response.body, parents) for one in ids)
     read = (Parent(one, read_at=response.requested_at) for one in ids if parents)
     return Page(rejected=tuple(rejected), parents=tuple(read))

@@ -233,7 +233,7 @@ def test_a_rejected_record_of_a_fulfillment_has_the_headers_it_would_have_on_raw
     """So that it can be put there; not what was answered instead, nor a parent, nor without id."""
     shown = [
         Rejected("7", "$.x", "no good", b'{"x":1}'),
-        Rejected("8", "", "404", b"gone", instead=True),
+        Rejected("8", "", "404", b"gone"),
         Rejected("9", "$.x", "no good", b"{}", "parents"),
         Rejected("", "$.id", "no id", b"{}"),
         Rejected("6", "$", "it is not here", b""),
