@@ -184,9 +184,7 @@ class Parent:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """One record that cannot be read; "" where it has no id, or is of the stream's resource.
-    Without a `path` there is no record in `body`, but what was answered in its place.
-    """
+    """One record that cannot be read; "": no id, no record in `body` (path), the stream's resource."""
 
     upstream_id: str
     path: str
