@@ -184,7 +184,7 @@ class Parent:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """One record that cannot be read; "": no id, no record in `body` (path), the stream's resource."""
+    """One record that cannot be read; "": no id, no record in `body` (path), the stream's own."""
 
     upstream_id: str
     path: str
