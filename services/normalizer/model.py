@@ -144,8 +144,9 @@ class Fulfillment(FulfillmentHeader, frozen=True, gc=False, kw_only=True):
         )
 
     def to_json(self) -> bytes:
-        """As the contract's class writes it."""
-        return _ENCODER.encode(self)
+        """As the contract's class writes it; a stub without what is null."""
+        value = _ENCODER.encode(self)
+        return _ENCODER.encode(_told(msgspec.json.decode(value))) if self.stub else value
 
     @classmethod
     def from_json(cls, value: bytes) -> Fulfillment:
@@ -220,3 +221,10 @@ class _Version(msgspec.Struct):
 
 _FULFILLMENT = msgspec.json.Decoder(Fulfillment)
 _VERSION = msgspec.json.Decoder(_Version)
+
+
+def _told(value: Any) -> Any:
+    """JSON without the members that are null."""
+    if isinstance(value, dict):
+        return {name: _told(one) for name, one in value.items() if one is not None}
+    return [_told(one) for one in value] if isinstance(value, list) else value

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from services.normalizer.evidence import numbers_of
 from services.normalizer.model import NULL, Event, Fulfillment, LineItem, Package, Tracking
 
 
@@ -80,13 +81,11 @@ def _package(package: Package) -> Package:
         status_raw=None,
         service_level=None,
         delivered_at=None,
-        trackings=tuple(_tracking(one) for one in package.trackings),
+        trackings=tuple(
+            Tracking(number_normalized=number) for number in sorted(numbers_of(package.trackings))
+        ),
         line_items=package.line_items and tuple(_item(one) for one in package.line_items),
     )
-
-
-def _tracking(tracking: Tracking) -> Tracking:
-    return Tracking(number_normalized=tracking.number_normalized)
 
 
 def _item(item: LineItem) -> LineItem:
