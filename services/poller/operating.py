@@ -12,7 +12,7 @@ from bus.table import Table
 from bus.transaction import Record, Transaction, Writer
 from schemas.cursor import Cursor, mark_key
 from schemas.topics import CURSORS
-from services.poller.marks import sighting
+from services.poller.marks import rejected_id
 from services.poller.slot import home_of, writer_of
 from services.poller.sources import sources
 from services.poller.steering import label_of
@@ -47,7 +47,7 @@ async def forget_marks(
     Raises Misuse, RetryLater.
     """
     slot = slot_number(kafka, source, account)
-    ids = (upstream_id, sighting(upstream_id))
+    ids = (upstream_id, rejected_id(upstream_id))
     keys = [mark_key(source, account, resource, one) for one in ids]
     tombstones = [Record(kafka.topic(CURSORS), slot, key, None) for key in keys]
 

@@ -25,8 +25,6 @@ from services.normalizer.mappers import discovered
 from services.normalizer.stubs import Stubs
 from tests.broker.reading import until
 
-DEADLINE_SECONDS = 40
-
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -114,7 +112,7 @@ async def settled(settings: KafkaSettings) -> None:
     async def caught_up() -> bool:
         return await reading.unread(settings, RAW, group_of(settings)) == 0
 
-    await until(caught_up, DEADLINE_SECONDS)
+    await until(caught_up)
 
 
 async def fenced(settings: KafkaSettings, partition: int) -> None:
