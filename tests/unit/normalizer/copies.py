@@ -85,6 +85,7 @@ class Misreading:
     """Sees no tracking number, and a version that `misread` makes of the true one."""
 
     def __init__(self, mapper: Mapper, misread: Callable[[datetime], datetime | None]) -> None:
+        self.LEAVES = mapper.LEAVES
         self._mapper = mapper
         self._misread = misread
 
