@@ -97,13 +97,13 @@ def _forgotten(found: Forgettable, *, done: bool) -> list[str]:
     """What has gone, or would go, and what is told again because of it."""
     what = "no state is stored; what its poller remembers of it"
     if found.status:
-        what = f"{found.status}, revision {found.revision}, {found.packages} packages: this state "
+        what = f"its state ({found.status}, revision {found.revision}, packages: {found.packages}) "
         what += "and what its poller remembers of it"
     told = " ".join(found.announced) or "nothing yet"
     new = "what its upstream still shows is new when it is next read, and is announced as new; "
     return [
         f"{found.key}: " + ("forgotten" if done else "nothing is done yet; say --yes"),
-        f"{what} " + ("is gone" if done else "would go"),
+        ("gone: " if done else "would go: ") + what,
         f"{new}package.shipped has been told of: {told}",
         "raw, events and dead-letters keep their records of it until these expire",
     ]

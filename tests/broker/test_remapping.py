@@ -37,10 +37,7 @@ async def mapped_again(kafka: KafkaSettings, *, apply: bool = False) -> Tally:
 
 
 async def test_a_mended_mapper_reaches_what_is_stored(topics: KafkaSettings) -> None:
-    """Said first, then done by the normalizer alone; shipped once; a second time nothing is left.
-
-    What has come in between stays, and what raw has forgotten is counted.
-    """
+    """Said first, then done by the normalizer alone, once; what came in between stays."""
     orders, forgotten = range(40), 30
     async with normalizing(topics, mappers=OLDER):
         await produce(topics, [raw(number) for number in orders])

@@ -112,8 +112,11 @@ def test_a_change_that_no_event_tells_names_its_fields() -> None:
     record = seen("zentail")
     known = state(record, None)
     odd = msgspec.structs.replace(known, status_raw="shipped")
+    later = msgspec.structs.replace(known, updated_at=NOON + timedelta(days=9))
 
     assert remapped(odd, record, MAPPERS).changes == ((SILENT, "status_raw"),)
+    assert remapped(later, record, MAPPERS).changes == ((SILENT, "updated_at"),)
+    assert state(copy_of(record, 9), later).updated_at == known.updated_at
 
 
 def test_what_cannot_be_mapped_any_more_is_refused_with_its_place() -> None:
