@@ -78,7 +78,7 @@ class Outside:
         state = await reading.table(kafka, FULFILLMENTS)
         truth = (await self._worlds())["truth"]
         fulfillments = [json.loads(value) for value in state.values()]
-        return audit(truth, await self.received(), fulfillments)
+        return audit(truth, await self.received(), fulfillments, everything=True)
 
     async def _worlds(self) -> dict[str, Any]:
         found: dict[str, Any] = (await self._client.get(self._control("world"))).json()
