@@ -10,7 +10,7 @@ from argparse import ArgumentParser
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from bus.errors import Stop
+from bus.errors import Misuse
 from bus.settings import KafkaSettings
 from bus.table import read_to_end
 from schemas.topics import EVENTS, Topic
@@ -21,12 +21,12 @@ class _Found(Exception):
 
 
 async def refuse_lost_state(kafka: KafkaSettings, state: Topic, consequence: str) -> None:
-    """Raises Stop when `events` holds committed records and `state` none; RetryLater.
+    """Raises Misuse when `events` holds committed records and `state` none; RetryLater.
 
     Events are asked first: what is told follows from a state that was written before or with it.
     """
     if await _holds_any(kafka, EVENTS) and not await _holds_any(kafka, state):
-        raise Stop(
+        raise Misuse(
             f"{kafka.topic(state)} is empty while {kafka.topic(EVENTS)} is not: the state was "
             f"lost, and {consequence}; restore the topic, or start once with --accept-new-baseline"
         )

@@ -2,7 +2,7 @@
 
 A service stops for Kafka or its own configuration only; what cannot go on says so in one line
 and the exit code tells a supervisor what to do: 0 asked to stop, 1 start me again, 2 fix the
-configuration first.
+configuration first, or say what was asked for.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 
-from bus.errors import BadConfig, ShipfeedError, Stop
+from bus.errors import BadConfig, Misuse, ShipfeedError, Stop
 from bus.settings import Config, Settings
 from bus.telemetry import set_up_logging
 
@@ -76,7 +76,7 @@ def run(name: str, settings: type[HttpSettings], build: Build, config_path: Path
         config = Config.read(config_path)
         http = config.section(name, settings)
         return asyncio.run(_run(http, lambda end: build(config, end)))
-    except BadConfig as error:
+    except (BadConfig, Misuse) as error:
         sys.stderr.write(f"shipfeed {name}: {error}\n")
         return 2
 
@@ -113,7 +113,7 @@ async def _run(http: HttpSettings, build: Callable[[End], Awaitable[Service]]) -
     if error is None:
         log.info("service.stopped")
         return 0
-    if isinstance(error, BadConfig):
+    if isinstance(error, BadConfig | Misuse):
         raise error
     log.error("service.failed", error=str(error), kind=type(error).__name__, exc_info=error)
     return 1

@@ -20,6 +20,7 @@ from console.commands import (
     dead_letters,
     demo,
     packages,
+    remap,
     sources,
     topics,
     up,
@@ -32,9 +33,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # "[kafka]" in a help text is no markup
 )
-for verb in (demo, up, sources, topics, dead_letters, audit):
+for verb in (demo, up, sources, topics, remap, audit):
     app.command(verb.NAME)(verb.run)
-for noun in (accounts, cursors, packages):
+for noun in (accounts, cursors, packages, dead_letters):
     app.add_typer(noun.app, name=noun.NAME)
 
 

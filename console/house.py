@@ -20,7 +20,14 @@ SERVICES = ("poller", "normalizer", "notifier")
 class House:
     """Start order: broker, services.  `refused` is set when a service says it cannot run at all."""
 
-    def __init__(self, config_path: Path | None, data_dir: Path, *, copies: int = 1) -> None:
+    def __init__(
+        self,
+        config_path: Path | None,
+        data_dir: Path,
+        *,
+        copies: int = 1,
+        accept_new_baseline: bool = False,
+    ) -> None:
         self.config = Config.read(config_path)
         self.kafka = self.config.section("kafka", KafkaSettings)
         self.broker = None if self.kafka.bootstrap_servers else EmbeddedKafka(data_dir / "kafka")
@@ -29,6 +36,7 @@ class House:
         self._config_path = config_path
         self._data_dir = data_dir
         self._copies = copies
+        self._accepted = {"poller", "normalizer"} if accept_new_baseline else set()
         self._watching: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -45,10 +53,12 @@ class House:
         config = ["--config", str(self._config_path)] if self._config_path else []
         environment = {"SHIPFEED_KAFKA__BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers}
         for service in SERVICES:
+            accepting = ["--accept-new-baseline"] if service in self._accepted else []
             for copy in range(1, self._copies + 1):
                 name = f"{service}-{copy}"
                 log = self._data_dir / f"{name}.log"
-                child = Kept(name, f"services.{service}", config, log, environment)
+                arguments = [*config, *accepting]
+                child = Kept(name, f"services.{service}", arguments, log, environment)
                 await child.start()
                 child.keep_running(self._refuse)
                 self.children.append(child)

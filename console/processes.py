@@ -16,7 +16,7 @@ STOP_SECONDS = 12.0
 READY_SECONDS = 30.0
 RESTART_WAIT_SECONDS = 0.3
 WATCH_SECONDS = 0.05
-EXIT_BAD_CONFIG = 2
+EXIT_REFUSED = 2
 
 
 class Kept:
@@ -59,7 +59,7 @@ class Kept:
         return found
 
     def keep_running(self, on_refused: Callable[[Stop], None]) -> None:
-        """Start it again whenever it ends; exit code 2 (bad configuration) is told instead."""
+        """Start it again whenever it ends; exit code 2 (not to be started so) is told instead."""
         self._keeper = asyncio.create_task(self._keep(on_refused), name=f"keep {self.name}")
 
     async def kill(self) -> None:
@@ -85,7 +85,7 @@ class Kept:
         while self._child is not None:
             code = await self._child.wait()
             await self._child.kill()  # lets its watchdog go
-            if code == EXIT_BAD_CONFIG:
+            if code == EXIT_REFUSED:
                 on_refused(BadConfig(f"{self.name}: {self._tail(1)}"))
                 return
             await asyncio.sleep(RESTART_WAIT_SECONDS)

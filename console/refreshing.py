@@ -17,7 +17,7 @@ from services.poller.steering import chosen
 
 async def read_again(kafka: KafkaSettings, config: Config, key: str, clock: Clock) -> Refreshed:
     """Read one fulfillment again.  Raises Misuse, BadConfig, RetryLater, KafkaError."""
-    source, name, resource, upstream_id = _parts(key)
+    source, name, resource, upstream_id = parts_of(key)
     settings = account(config, f"{source}/{name}")
     stream = reader(settings, resource)
     cursors = chosen(cursors_of(await reading.table(kafka, CURSORS)), settings.label)
@@ -28,7 +28,8 @@ async def read_again(kafka: KafkaSettings, config: Config, key: str, clock: Cloc
     return await refresh(kafka, config.section("poller", PollerSettings), wanted, clock)
 
 
-def _parts(key: str) -> list[str]:
+def parts_of(key: str) -> list[str]:
+    """Source, account, resource and upstream id.  Raises Misuse for what is no key."""
     parts = split(key)
     if len(parts) != 4 or not all(parts) or fulfillment_key(*parts) != key:
         raise Misuse(f"{key!r} is no key; one is SOURCE/ACCOUNT/RESOURCE/ID, percent-encoded")
@@ -37,7 +38,7 @@ def _parts(key: str) -> list[str]:
 
 async def _parent(kafka: KafkaSettings, key: str) -> str:
     """The order by which a fulfillment is read, from its stored state."""
-    value = (await reading.table(kafka, FULFILLMENTS)).get(key)
+    value = await reading.value_of(kafka, FULFILLMENTS, key)
     orders = Fulfillment.model_validate_json(value).orders if value else ()
     if not orders:
         raise Misuse(f"{key}: not known; it is read by its order, and no stored state names that")

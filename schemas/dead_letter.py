@@ -1,19 +1,25 @@
-"""A record set aside whole: its bytes untouched in the value, why and where from in the headers."""
+"""A record set aside whole: its bytes untouched in the value, why and where from in the headers.
+
+The original's own headers stand beside those of the letter, so that it can go its way again.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Self
 
 from schemas.message import Headers, Instant, Message, iso, parse_instant
 
 TEXT_LENGTH_MAX = 2000  # characters; a reason is a sentence, not a dump
+PREFIX = "shipfeed-dead-"
 
 
 class DeadLetter(Message):
     """Why a record could not go on.
 
     `service` set it aside at `at`; `path` is where in the record the trouble is; `origin` is the
-    place of the original: a URL without its query, or `topic/partition/offset`.
+    place of the original: a URL without its query, or `topic/partition/offset`.  `whole` False: it
+    was too large for the topic, and what is kept is its head, digest and size.
     """
 
     service: str
@@ -23,6 +29,7 @@ class DeadLetter(Message):
     source: str = ""
     account: str = ""
     at: Instant
+    whole: bool = True
 
     def headers(self) -> list[tuple[str, bytes]]:
         """Kafka headers; `read` is the inverse."""
@@ -35,17 +42,23 @@ class DeadLetter(Message):
             "account": self.account,
             "at": iso(self.at),
         }
-        return [(f"shipfeed-dead-{name}", text.encode()) for name, text in texts.items()]
+        if not self.whole:
+            texts["whole"] = "false"
+        return [(f"{PREFIX}{name}", text.encode()) for name, text in texts.items()]
 
     @classmethod
     def read(cls, headers: Headers) -> Self:
         """Raises ValueError when the instant or the reason is missing."""
-        prefix = "shipfeed-dead-"
         texts = {
-            name.removeprefix(prefix): value.decode()
+            name.removeprefix(PREFIX): value.decode()
             for name, value in headers.items()
-            if name.startswith(prefix)
+            if name.startswith(PREFIX)
         }
         if "at" not in texts or "reason" not in texts:
             raise ValueError("a dead letter without the headers shipfeed-dead-at and -reason")
         return cls.model_validate({**texts, "at": parse_instant(texts["at"])})
+
+
+def originals(headers: Iterable[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+    """The headers of the record itself, without those of a letter about it; null is empty."""
+    return [(name, value or b"") for name, value in headers if not name.startswith(PREFIX)]

@@ -127,13 +127,15 @@ class Fulfillment(FulfillmentHeader):
 
     `updated_at` is the source's own version where it has one; `revision` counts accepted changes.
     `canceled_items` will not be shipped, `line_items` have been or may be.  `remote_data` is what a
-    system behind the source says, in its own words, null unless the account asks for it.
+    system behind the source says, in its own words, null unless the account asks for it.  `stub`:
+    it was closed long ago, and what is left is what it and its packages are known by.
     """
 
     line_items: tuple[LineItem, ...] = ()
     canceled_items: tuple[LineItem, ...] = ()
     packages: tuple[Package, ...] = ()
     remote_data: dict[str, Any] | None = None
+    stub: bool = False
 
     def header(self) -> FulfillmentHeader:
         """The part that events carry."""

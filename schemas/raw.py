@@ -11,6 +11,10 @@ from schemas.message import Headers, iso, parse_instant
 
 NO_OPTIONS: frozenset[str] = frozenset()
 
+# What an operator has put on raw again says where it was taken from: `topic/partition/offset`.
+REMAP_HEADER = "shipfeed-remap"
+REDRIVE_HEADER = "shipfeed-redrive"
+
 
 @dataclass(frozen=True, slots=True)
 class Heading:
@@ -37,7 +41,8 @@ class Provenance(NamedTuple):
     `observed_at` orders observations of sources that have no version of their own: the instant
     the request that brought it started.  `backfill` is used at first sight only.  `options` are
     settings of the account that its mapper has to know, by name: with the record, so that mapping
-    it again gives the same.
+    it again gives the same.  `remap_of` is the place of the record it is a copy of, made to map it
+    again; `redriven`: it comes from a dead letter.
     """
 
     source: str
@@ -49,6 +54,8 @@ class Provenance(NamedTuple):
     backfill: bool = False
     traceparent: str = ""
     options: frozenset[str] = NO_OPTIONS
+    remap_of: str = ""
+    redriven: bool = False
 
     @property
     def key(self) -> str:
@@ -75,7 +82,7 @@ class Provenance(NamedTuple):
         )
 
     def headers(self) -> list[tuple[str, bytes]]:
-        """Kafka headers; `read` is the inverse."""
+        """Kafka headers of what a poller reads; `read` is the inverse."""
         return self.heading.headers(self.upstream_id, self.traceparent)
 
     @classmethod
@@ -95,6 +102,8 @@ class Provenance(NamedTuple):
                 headers["shipfeed-backfill"] == b"true",
                 headers.get("traceparent", b"").decode(),
                 _options(headers.get("shipfeed-options", b"")),
+                headers.get(REMAP_HEADER, b"").decode(),
+                REDRIVE_HEADER in headers,
             )
         except KeyError as missing:
             raise ValueError(f"a raw record without the header {missing.args[0]}") from missing

@@ -1,4 +1,4 @@
-"""`shipfeed packages`: every known package and its state; one fulfillment read again."""
+"""`shipfeed packages`: every package and its state; a fulfillment read again, or forgotten."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from console.commands.options import (
     show,
     wait_for,
 )
+from console.forgetting import Forgettable, known, let_go
 from console.refreshing import read_again
 from schemas.fulfillment import Fulfillment
 from schemas.topics import FULFILLMENTS
@@ -31,7 +32,11 @@ NAME = "packages"
 COLUMNS = ("source", "account", "orders", "package", "status", "carrier", "tracking", "shipped_at")
 COUNT = 50
 
-app = typer.Typer(help="Every known package and its state; one fulfillment read again.")
+app = typer.Typer(
+    help="Every known package and its state; one fulfillment read again, or forgotten."
+)
+
+KeyArgument = Annotated[str, typer.Argument(help="SOURCE/ACCOUNT/RESOURCE/ID, as on every topic")]
 
 
 @app.callback(invoke_without_command=True)
@@ -50,7 +55,7 @@ def run(
 
 @app.command()
 def refresh(
-    key: Annotated[str, typer.Argument(help="SOURCE/ACCOUNT/RESOURCE/ID, as on every topic")],
+    key: KeyArgument,
     config: ConfigOption = None,
     kafka: KafkaOption = "",
     json: JsonOption = False,
@@ -62,6 +67,23 @@ def refresh(
     raise typer.Exit(0 if read.came in ("unchanged", "written") else 1)
 
 
+@app.command("forget")
+def forget_fulfillment(
+    key: KeyArgument,
+    yes: Annotated[bool, typer.Option("--yes", help="do it; without: only say what goes")] = False,
+    config: ConfigOption = None,
+    kafka: KafkaOption = "",
+    json: JsonOption = False,
+) -> None:
+    """Remove all that is remembered of one fulfillment: its next sight is a first sight."""
+    settings = kafka_settings(config, kafka)
+    found = wait_for(known(settings, key))
+    if yes:
+        wait_for(let_go(settings, key))
+    told = {**asdict(found), "forgotten": yes}
+    say([("\n  ".join(_forgotten(found, done=yes)), told)], as_json=json)
+
+
 def _line(key: str, read: Refreshed) -> str:
     line = f"{key}: {read.came}"
     if read.came == "written":
@@ -69,6 +91,22 @@ def _line(key: str, read: Refreshed) -> str:
     if read.detail:
         line += f"; {read.detail}"
     return line + (f"; {read.others} others changed too" if read.others else "")
+
+
+def _forgotten(found: Forgettable, *, done: bool) -> list[str]:
+    """What has gone, or would go, and what is told again because of it."""
+    what = "no state is stored; what its poller remembers of it"
+    if found.status:
+        what = f"its state ({found.status}, revision {found.revision}, packages: {found.packages}) "
+        what += "and what its poller remembers of it"
+    told = " ".join(found.announced) or "nothing yet"
+    new = "what its upstream still shows is new when it is next read, and is announced as new; "
+    return [
+        f"{found.key}: " + ("forgotten" if done else "nothing is done yet; say --yes"),
+        ("gone: " if done else "would go: ") + what,
+        f"{new}package.shipped has been told of: {told}",
+        "raw, events and dead-letters keep their records of it until these expire",
+    ]
 
 
 async def _rows(kafka: KafkaSettings) -> list[tuple[Any, ...]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Callable
+from functools import partial
 from json import dumps
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,22 +30,34 @@ No account is configured yet, so there is nothing to poll. Add one to shipfeed.t
 CopiesOption = Annotated[int, typer.Option("--copies", min=1, max=8, help="of each service")]
 DataOption = Annotated[Path, typer.Option("--data", help="folder for the broker and the logs")]
 
+AcceptOption = Annotated[
+    bool,
+    typer.Option(
+        "--accept-new-baseline",
+        help="start although events exist and the cursors or the state are lost",
+    ),
+]
+
 
 def run(
     config: ConfigOption = None,
     copies: CopiesOption = 1,
     data: DataOption = DATA_DIR,
+    accept_new_baseline: AcceptOption = False,
     json: JsonOption = False,
 ) -> None:
     """Run the broker (unless the configuration names one) and all three services until Ctrl-C."""
-    wait_for(_up(config_path(config), copies, data, as_json=json))
+    house = partial(
+        House, config_path(config), data, copies=copies, accept_new_baseline=accept_new_baseline
+    )
+    wait_for(_up(house, data, as_json=json))
 
 
-async def _up(config: Path | None, copies: int, data: Path, *, as_json: bool) -> None:
+async def _up(build: Callable[[], House], data: Path, *, as_json: bool) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    house = House(config, data, copies=copies)
+    house = build()
     try:
         await house.start()
         address, advice = house.kafka.bootstrap_servers, ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from bus.admin import ensure_topics
 from bus.baseline import refuse_lost_state
@@ -13,8 +13,10 @@ from bus.service import End
 from bus.settings import Config, KafkaSettings
 from schemas.topics import FULFILLMENTS, RAW
 from services.normalizer.handler import SERVICE, RawPartition, group_of
+from services.normalizer.mapper import Mapper
 from services.normalizer.mappers import discovered
 from services.normalizer.settings import NormalizerSettings
+from services.normalizer.stubs import Stubs
 
 NEW_BASELINE = "every package would be announced again"
 
@@ -23,12 +25,20 @@ class Normalizer:
     """The service `bus.service.run` drives."""
 
     def __init__(
-        self, kafka: KafkaSettings, end: End, *, clock: Clock, accept_new_baseline: bool
+        self,
+        kafka: KafkaSettings,
+        end: End,
+        mappers: Mapping[str, Mapper],
+        stubs: Stubs,
+        *,
+        clock: Clock,
+        accept_new_baseline: bool,
     ) -> None:
         self._kafka = kafka
         self._clock = clock
         self._accept_new_baseline = accept_new_baseline
-        self._mappers = discovered()
+        self._mappers = mappers
+        self._stubs = stubs
         self._consumer = PartitionConsumer(
             kafka, RAW, group_of(kafka), self._own, clock=clock, on_fatal=end
         )
@@ -49,11 +59,19 @@ class Normalizer:
         return self._consumer.health()
 
     def _own(self, partition: int, broken: Callable[[RetryLater], None]) -> Owned:
-        return RawPartition(self._kafka, partition, self._mappers, clock=self._clock, broken=broken)
+        return RawPartition(
+            self._kafka, partition, self._mappers, self._stubs, clock=self._clock, broken=broken
+        )
 
 
 async def build(config: Config, end: End, *, accept_new_baseline: bool = False) -> Normalizer:
     """The service as the configuration says.  Raises BadConfig."""
-    config.section(SERVICE, NormalizerSettings)
-    kafka = config.kafka()
-    return Normalizer(kafka, end, clock=SystemClock(), accept_new_baseline=accept_new_baseline)
+    stubs = Stubs(config.section(SERVICE, NormalizerSettings).closed_retention_days)
+    return Normalizer(
+        config.kafka(),
+        end,
+        discovered(),
+        stubs,
+        clock=SystemClock(),
+        accept_new_baseline=accept_new_baseline,
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 
 import structlog
 from aiokafka import ConsumerRecord, TopicPartition
@@ -27,6 +28,8 @@ from services.normalizer.mapper import Mapper
 from services.normalizer.merge import Outcome
 from services.normalizer.model import Event, Fulfillment
 from services.normalizer.observation import observed, provenance_of, restored
+from services.normalizer.stubs import Stubs
+from services.normalizer.sweep import Sweep
 
 SERVICE = "normalizer"
 BREATH_RECORDS = 100  # between two chances for heartbeats and the other partitions
@@ -42,6 +45,12 @@ def group_of(kafka: KafkaSettings) -> str:
 OUTPUTS = (FULFILLMENTS, EVENTS, DEAD_LETTERS)
 
 
+def writer_of(kafka: KafkaSettings, partition: int) -> Writer:
+    """The one writer of what follows from a partition of raw."""
+    place = TopicPartition(kafka.topic(RAW), partition)
+    return Writer.of_partition(kafka, group_of(kafka), place, OUTPUTS)
+
+
 class RawPartition:
     """Owns one partition of raw: its writer and its table of fulfillments."""
 
@@ -50,6 +59,7 @@ class RawPartition:
         kafka: KafkaSettings,
         partition: int,
         mappers: Mapping[str, Mapper],
+        stubs: Stubs,
         *,
         clock: Clock,
         broken: Callable[[RetryLater], None],
@@ -57,13 +67,15 @@ class RawPartition:
         self.partition = partition
         self._kafka = kafka
         self._mappers = mappers
+        self._stubs = stubs
         self._clock = clock
         self._broken = broken
         self._group = group_of(kafka)
         self._raw = TopicPartition(kafka.topic(RAW), partition)
-        self._writer = Writer.of_partition(kafka, self._group, self._raw, OUTPUTS)
+        self._writer = writer_of(kafka, partition)
         self._committer: Committer | None = None
         self._table = Table(kafka, FULFILLMENTS, partition)
+        self._sweep = Sweep(stubs, self._table)
 
     async def open(self) -> None:
         """Fence the older owner, then read what it left.  Raises RetryLater."""
@@ -79,11 +91,12 @@ class RawPartition:
         if self._committer is None:
             raise RetryLater(f"{self._raw}: not open")
         began = self._clock.monotonic()
-        batch = _Batch(self._kafka, self.partition, self._mappers, self._table)
+        batch = _Batch(self._kafka, self.partition, self._mappers, self._stubs, self._table)
         for number, record in enumerate(records, start=1):
             batch.take(record, self._clock)
             if number % BREATH_RECORDS == 0:
                 await asyncio.sleep(0)
+        batch.records += self._sweep.shrunk(batch.earliest, batch.states)
         offsets = {self._raw: records[-1].offset + 1}
         await self._committer.commit(Transaction(batch.records, offsets, self._group))
         self._table.apply(batch.records)
@@ -104,15 +117,22 @@ class _Batch:
     """What a batch makes of the table, before any of it is committed."""
 
     def __init__(
-        self, kafka: KafkaSettings, partition: int, mappers: Mapping[str, Mapper], table: Table
+        self,
+        kafka: KafkaSettings,
+        partition: int,
+        mappers: Mapping[str, Mapper],
+        stubs: Stubs,
+        table: Table,
     ) -> None:
         self.records: list[Record] = []
+        self.earliest: datetime | None = None  # instant of observation
         self._kafka = kafka
         self._partition = partition
         self._mappers = mappers
+        self._stubs = stubs
         self._table = table
         self._events = kafka.topic(EVENTS)
-        self._states: dict[str, Fulfillment | None] = {}
+        self.states: dict[str, Fulfillment | None] = {}
         self._event_count = 0
         self._stale: list[str] = []
         self._dead: list[str] = []
@@ -122,7 +142,9 @@ class _Batch:
         provenance = None
         try:
             key, provenance = provenance_of(record)
-            outcome = observed(record, provenance, self._mappers, lambda: self._stored(key))
+            outcome = observed(
+                record, provenance, self._mappers, lambda: self._stored(key, provenance.observed_at)
+            )
             written = self._written(key, outcome, provenance)
         except SetAside as error:
             self._set_aside(record, provenance, error, clock)
@@ -130,7 +152,7 @@ class _Batch:
         if outcome.stale:
             self._stale.append(provenance.source)
         if outcome.state is not None:
-            self._states[key] = outcome.state
+            self.states[key] = outcome.state
             self._event_count += len(outcome.events)
             self.records.extend(written)
 
@@ -142,10 +164,12 @@ class _Batch:
         for source in self._dead:
             SET_ASIDE.labels(SERVICE, source).inc()
 
-    def _stored(self, key: str) -> Fulfillment | None:
-        if key not in self._states:
-            self._states[key] = restored(key, self._table.get(key))
-        return self._states[key]
+    def _stored(self, key: str, at: datetime) -> Fulfillment | None:
+        """The state that an observation of the instant `at` meets."""
+        if key not in self.states:
+            self.states[key] = restored(key, self._table.get(key))
+        self.earliest = min(self.earliest or at, at)
+        return self._stubs.seen_at(self.states[key], at)
 
     def _written(self, key: str, outcome: Outcome, provenance: Provenance) -> list[Record]:
         """Raises SetAside when a record of it is larger than its topic takes."""
@@ -182,4 +206,13 @@ class _Batch:
         self._dead.append(source)
         key = (record.key or b"").decode(errors="replace")
         value = record.value or b""
-        self.records.append(set_aside(self._kafka, letter, key, value, self._partition))
+        self.records.append(
+            set_aside(
+                self._kafka,
+                letter,
+                key,
+                value,
+                partition=self._partition,
+                headers=record.headers,
+            )
+        )

@@ -8,7 +8,6 @@ its revision: how often a record was read again shows in no event.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
@@ -19,6 +18,8 @@ from services.normalizer.diff import delivered_event_id, diff, shipped_event_id
 from services.normalizer.identity import mint, pair
 from services.normalizer.mapper import Seen, Snapshot
 from services.normalizer.model import Event, Fulfillment, Package, RawRef
+from services.normalizer.ordering import order_of
+from services.normalizer.stubs import late
 
 
 class Outcome(NamedTuple):
@@ -34,20 +35,18 @@ def merge(
 ) -> Outcome:
     """What one observation makes of a fulfillment.
 
-    The source's own version orders observations; without one the instant of observation does.
-    Of two equal versions the later offset wins; what raw gives again from an earlier offset has
-    been told already.
+    `ordering` says which of two observations is the newer one, `stubs` what becomes of a late one.
     """
-    known, version = _versions(stored, snapshot, provenance)
-    if known is not None and version < known:
-        return Outcome(stale=True)
-    if stored and version == known and _read_again(raw, stored.raw):
+    order = order_of(stored, snapshot.updated_at, provenance, raw)
+    if order in {"older", "told"}:
+        return Outcome(stale=order == "older")
+    if stored and stored.stub and order == "equal":
         return Outcome()
     key = stored.key if stored else provenance.key
     packages = _packages(key, stored.packages if stored else (), snapshot.packages)
     status = _status(snapshot, packages)
     same = stored is not None and _same(stored, snapshot, status, packages)
-    if same and version == known:
+    if stored and same and order == "equal" and stored.updated_at == snapshot.updated_at:
         return Outcome()
     state = Fulfillment(
         key=key,
@@ -73,7 +72,7 @@ def merge(
         packages=packages,
         remote_data=snapshot.remote_data,
     )
-    if same:
+    if same and not (stored and stored.stub):
         return Outcome(state)
     events = diff(
         stored,
@@ -82,23 +81,9 @@ def merge(
         backfill=provenance.backfill and stored is None,
         lines=snapshot.announced_lines,
     )
+    if stored and stored.stub:
+        return Outcome(*late(stored, state, events))
     return Outcome(state, events)
-
-
-def _versions(
-    stored: Fulfillment | None, snapshot: Snapshot, provenance: Provenance
-) -> tuple[datetime | None, datetime]:
-    """The versions of what is known and of what was seen, of one kind."""
-    if stored is None:
-        return None, provenance.observed_at
-    if stored.updated_at is not None and snapshot.updated_at is not None:
-        return stored.updated_at, snapshot.updated_at
-    return stored.observed_at, provenance.observed_at
-
-
-def _read_again(raw: RawRef, last: RawRef) -> bool:
-    """Whether a record of the same partition lies no further than the one that was merged last."""
-    return (raw.topic, raw.partition) == (last.topic, last.partition) and raw.offset <= last.offset
 
 
 def _same(

@@ -119,6 +119,7 @@ class Fulfillment(FulfillmentHeader, frozen=True, gc=False, kw_only=True):
     canceled_items: tuple[LineItem, ...] = ()
     packages: tuple[Package, ...] = ()
     remote_data: msgspec.Raw = NULL
+    stub: bool = False
 
     def header(self) -> FulfillmentHeader:
         """The part that events carry."""
@@ -145,8 +146,9 @@ class Fulfillment(FulfillmentHeader, frozen=True, gc=False, kw_only=True):
         )
 
     def to_json(self) -> bytes:
-        """As the contract's class writes it."""
-        return _ENCODER.encode(self)
+        """As the contract's class writes it; a stub without what is null."""
+        value = _ENCODER.encode(self)
+        return _ENCODER.encode(_told(msgspec.json.decode(value))) if self.stub else value
 
     @classmethod
     def from_json(cls, value: bytes) -> Fulfillment:
@@ -221,3 +223,10 @@ class _Version(msgspec.Struct):
 
 _FULFILLMENT = msgspec.json.Decoder(Fulfillment)
 _VERSION = msgspec.json.Decoder(_Version)
+
+
+def _told(value: Any) -> Any:
+    """JSON without the members that are null."""
+    if isinstance(value, dict):
+        return {name: _told(one) for name, one in value.items() if one is not None}
+    return [_told(one) for one in value] if isinstance(value, list) else value

@@ -167,4 +167,5 @@ class Partition:
             at=self._clock.now(),
         )
         key = (record.key or b"").decode(errors="replace")
-        return set_aside(self._kafka, letter, key, record.value or b"", self._number)
+        value, headers = record.value or b"", record.headers
+        return set_aside(self._kafka, letter, key, value, partition=self._number, headers=headers)

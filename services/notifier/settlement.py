@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import msgspec
-
 from bus.dead_letters import set_aside
 from bus.settings import KafkaSettings
 from bus.transaction import Record
@@ -110,11 +108,9 @@ def dead_letter(
         at=now,
     )
     value = event.envelope.data if event else delivery.to_json()
-    record = set_aside(kafka, letter, event.key if event else delivery.lane, value, partition)
     own = (SUBSCRIPTION_HEADER, delivery.subscription.encode())
-    return msgspec.structs.replace(
-        record, headers=[*record.headers, own, *(event.headers if event else ())]
-    )
+    key, headers = event.key if event else delivery.lane, event.headers if event else ()
+    return set_aside(kafka, letter, key, value, partition=partition, headers=[own, *headers])
 
 
 def _attempt_record(

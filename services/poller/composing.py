@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -13,7 +14,7 @@ from schemas.cursor import Cursor
 from schemas.dead_letter import DeadLetter
 from schemas.keys import fulfillment_key
 from schemas.topics import RECORD_BYTES_MAX
-from services.poller.marks import Marks, SeenMark, content_digest, content_digests
+from services.poller.marks import Marks, SeenMark, content_digest, content_digests, rejected_id
 from services.poller.parents import due_instant, marked, stays
 from services.poller.raws import Raws
 from services.poller.source import Facts, Found, Page, Rejected
@@ -87,7 +88,7 @@ def compose(
         if not _judge(composed, reading, sighting, marks, raws):
             return None
     for rejected in page.rejected:
-        _reject(composed, reading, rejected, marks, kafka)
+        _reject(composed, reading, rejected, marks, raws)
     composed.state = [marks.put(mark) for mark in composed.marks.values()]
     if parents is not None:
         _mark_parents(composed, reading, parents)
@@ -222,28 +223,40 @@ def _emit(
         return
     reason = f"the record has {len(found.body)} bytes, {record.topic} takes {RECORD_BYTES_MAX}"
     too_large = Rejected(found.upstream_id, "", reason, found.body)
-    composed.letters.append(_letter(reading, too_large, kafka))
+    composed.letters.append(_letter(reading, too_large, kafka, record.headers))
 
 
 def _reject(
-    composed: Composed, reading: Reading, rejected: Rejected, marks: Marks, kafka: KafkaSettings
+    composed: Composed, reading: Reading, rejected: Rejected, marks: Marks, raws: Raws
 ) -> None:
-    """A dead letter, once for the same bytes: overlapping polls bring them again and again."""
+    """A dead letter, once for the same bytes: overlapping polls bring them again and again.
+
+    A fulfillment's record has the headers it would have on raw, so that it can be put there.
+    """
     content = content_digest(rejected.body, reading.facts.volatile)
     known = marks.get(rejected.upstream_id) if rejected.upstream_id else None
     if known is not None and known.due_at is not None:
         composed.marks[rejected.upstream_id] = known.moved(None, None)
-    sighting = f"!{rejected.upstream_id or content}"  # beside the record's own mark, if any
-    composed.read.append(sighting)
-    mark = composed.marks.get(sighting) or marks.get(sighting)
+    seen_as = rejected_id(rejected.upstream_id or content)
+    composed.read.append(seen_as)
+    mark = composed.marks.get(seen_as) or marks.get(seen_as)
     if mark is not None and mark.content == content:
         return
-    composed.letters.append(_letter(reading, rejected, kafka))
-    seen = SeenMark(sighting, content, reading.requested_at)
+    headers: Sequence[tuple[str, bytes]] = ()
+    if rejected.upstream_id and rejected.path and rejected.body and not rejected.resource:
+        shown = Found(rejected.upstream_id, rejected.body)
+        headers = raws.of(shown, content, reading.requested_at).headers
+    composed.letters.append(_letter(reading, rejected, raws.kafka, headers))
+    seen = SeenMark(seen_as, content, reading.requested_at)
     _remember(composed, marks, seen, known=mark is not None)
 
 
-def _letter(reading: Reading, rejected: Rejected, kafka: KafkaSettings) -> Record:
+def _letter(
+    reading: Reading,
+    rejected: Rejected,
+    kafka: KafkaSettings,
+    headers: Sequence[tuple[str, bytes]],
+) -> Record:
     cursor = reading.cursor
     letter = DeadLetter(
         service="poller",
@@ -256,4 +269,4 @@ def _letter(reading: Reading, rejected: Rejected, kafka: KafkaSettings) -> Recor
     )
     resource = rejected.resource or reading.facts.resource
     key = fulfillment_key(cursor.source, cursor.account, resource, rejected.upstream_id)
-    return set_aside(kafka, letter, key, rejected.body)
+    return set_aside(kafka, letter, key, rejected.body, headers=headers)

@@ -182,3 +182,8 @@ def content_digest(body: bytes, volatile: frozenset[str]) -> str:
     except (*NOT_JSON, ValueError):
         return sha256(body).hexdigest()  # a rejected record may be no object at all
     return sha256(msgspec.json.encode(kept)).hexdigest()
+
+
+def rejected_id(upstream_id: str) -> str:
+    """The id of the mark of a record that was rejected, beside its own mark, if it has one."""
+    return f"!{upstream_id}"

@@ -1,26 +1,21 @@
-"""Writing a slot's cursors beside the poller that owns it: the effects of an operator's commands.
-
-The writer has the slot's own id, so starting it fences the owner, and what is read then cannot be
-written behind our back.  The owner learns of it at its next commit, takes the slot over again and
-reads what was written here; taking over fences us in turn, so an order that was not carried out is
-tried again.
-"""
+"""Writing what a slot remembers beside the poller that owns it, on an operator's order."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
-from bus.errors import Misuse, RetryLater
+from bus.beside import beside_owner
+from bus.errors import Misuse
 from bus.settings import KafkaSettings
 from bus.table import Table
-from bus.transaction import Transaction
-from schemas.cursor import Cursor
+from bus.transaction import Record, Transaction, Writer
+from schemas.cursor import Cursor, mark_key
 from schemas.topics import CURSORS
+from services.poller.marks import rejected_id
 from services.poller.slot import home_of, writer_of
 from services.poller.sources import sources
 from services.poller.steering import label_of
-
-TRIES_MAX = 5
 
 
 async def change(
@@ -31,22 +26,35 @@ async def change(
     What was passed only names them: they are read again once nobody else can write.  Raises
     Misuse, RetryLater.
     """
-    slot, failure = slot_number(kafka, cursors[0].source, cursors[0].account), RetryLater()
-    for _ in range(TRIES_MAX):
-        writer, table = writer_of(kafka, slot), Table(kafka, CURSORS, slot)
-        try:
-            await writer.start()
-            await table.restore()
-            changes = [(before, become(before)) for before in _stored(table, cursors)]
-            put = [table.put(after.key, after.to_json()) for _, after in changes]
-            await writer.commit(Transaction(put))
-        except RetryLater as error:
-            failure = error
-        else:
-            return changes
-        finally:
-            await writer.close()
-    raise failure
+    slot = slot_number(kafka, cursors[0].source, cursors[0].account)
+
+    async def write(writer: Writer) -> list[tuple[Cursor, Cursor]]:
+        table = Table(kafka, CURSORS, slot)
+        await table.restore()
+        changes = [(before, become(before)) for before in _stored(table, cursors)]
+        put = [table.put(after.key, after.to_json()) for _, after in changes]
+        await writer.commit(Transaction(put))
+        return changes
+
+    return await beside_owner(partial(writer_of, kafka, slot), write)
+
+
+async def forget_marks(
+    kafka: KafkaSettings, source: str, account: str, resource: str, upstream_id: str
+) -> None:
+    """Remove what is remembered of one record: whatever is read of it next is new.
+
+    Raises Misuse, RetryLater.
+    """
+    slot = slot_number(kafka, source, account)
+    ids = (upstream_id, rejected_id(upstream_id))
+    keys = [mark_key(source, account, resource, one) for one in ids]
+    tombstones = [Record(kafka.topic(CURSORS), slot, key, None) for key in keys]
+
+    async def write(writer: Writer) -> None:
+        await writer.commit(Transaction(tombstones))
+
+    await beside_owner(partial(writer_of, kafka, slot), write)
 
 
 def slot_number(kafka: KafkaSettings, source: str, account: str) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from bus.beside import TRIES_MAX
 from bus.clock import Clock
 from bus.committer import Committer
 from bus.errors import Misuse, RetryLater
@@ -20,7 +21,7 @@ from schemas.keys import fulfillment_key
 from schemas.topics import CURSORS
 from services.poller.account import Account, Surroundings
 from services.poller.composing import Composed, Reading
-from services.poller.operating import TRIES_MAX, slot_number
+from services.poller.operating import slot_number
 from services.poller.outcome import Asked, understood
 from services.poller.settings import PollerSettings
 from services.poller.slot import writer_of

@@ -184,7 +184,7 @@ class Parent:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """One record that cannot be read; "" where it has no id, or is of the stream's resource."""
+    """One record that cannot be read; "": no id, no record in `body` (path), the stream's own."""
 
     upstream_id: str
     path: str
@@ -221,11 +221,11 @@ class Facts:
     `ids_max` 0: a list; else it reads what is due for it by id, so many a request.  `parents`
     names the resource of the parents it finds or reads by, if any; a list that finds them `feeds`
     the stream that reads them.  `interval_seconds` grows to `interval_seconds_max` while nothing
-    changes.  `fingerprint` covers the settings that give the
-    position its meaning.  `rewinds`: its position is an instant as schemas.message.iso writes it,
-    so an operator may set it.  `volatile` names top-level fields that change without a fact.
-    `meaning` is the status an answer should have had: some upstreams say 500 to everything; 200
-    leaves the answer to `read`.  `options` are the account's settings that its mapper has to know.
+    changes.  `fingerprint` covers the settings that give the position its meaning.  `rewinds`: its
+    position is an instant as schemas.message.iso writes it, so an operator may set it.  `volatile`
+    names top-level fields that change without a fact.  `meaning` is the status an answer should
+    have had: some upstreams say 500 to everything; 200 leaves the answer to `read`.  `options` are
+    the account's settings that its mapper has to know.
     """
 
     name: str

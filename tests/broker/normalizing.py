@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaProducer, ConsumerRecord
 
 from bus.clock import SystemClock
 from bus.errors import RetryLater
 from bus.partitioning import partition_of
 from bus.settings import KafkaSettings
 from bus.transaction import Writer
+from console import reading
 from schemas.raw import Provenance
 from schemas.topics import RAW
 from services.normalizer.app import Normalizer
 from services.normalizer.handler import group_of
+from services.normalizer.mapper import Mapper
+from services.normalizer.mappers import discovered
+from services.normalizer.stubs import Stubs
 from tests.broker.reading import until
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -30,12 +34,21 @@ Raw = tuple[str, bytes | None, Sequence[tuple[str, bytes]]]
 
 @asynccontextmanager
 async def normalizing(
-    settings: KafkaSettings, *, accept_new_baseline: bool = False
+    settings: KafkaSettings,
+    *,
+    accept_new_baseline: bool = False,
+    mappers: Mapping[str, Mapper] | None = None,
+    closed_retention_days: int | None = None,
 ) -> AsyncIterator[Normalizer]:
     """A running copy; a fatal error of its own fails the test."""
     fatal: list[BaseException] = []
     service = Normalizer(
-        settings, fatal.append, clock=SystemClock(), accept_new_baseline=accept_new_baseline
+        settings,
+        fatal.append,
+        discovered() if mappers is None else mappers,
+        Stubs(closed_retention_days),
+        clock=SystemClock(),
+        accept_new_baseline=accept_new_baseline,
     )
     try:
         await service.start()
@@ -94,24 +107,12 @@ async def produce(settings: KafkaSettings, shown: Sequence[Raw]) -> None:
 
 
 async def settled(settings: KafkaSettings) -> None:
-    """Until the group has committed everything that is on raw."""
-    places = [TopicPartition(settings.topic(RAW), n) for n in range(settings.partitions)]
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.bootstrap_servers,
-        group_id=group_of(settings),
-        enable_auto_commit=False,
-    )
-    await consumer.start()
-    consumer.assign(places)
-    ends = await consumer.end_offsets(places)
+    """Until the group has committed every record that is on raw; markers are none."""
 
     async def caught_up() -> bool:
-        return all([(await consumer.committed(p) or 0) >= ends[p] for p in places])
+        return await reading.unread(settings, RAW, group_of(settings)) == 0
 
-    try:
-        await until(caught_up)
-    finally:
-        await consumer.stop()
+    await until(caught_up)
 
 
 async def fenced(settings: KafkaSettings, partition: int) -> None:

@@ -129,6 +129,12 @@ async def test_an_account_is_checked_without_kafka(tmp_path: Path) -> None:
         ("cursors rewind acme head --to yesterday", "--to: 'yesterday' is not an ISO 8601"),
         ("packages refresh acme/7 --kafka 127.0.0.1:1", "SOURCE/ACCOUNT/RESOURCE/ID"),
         ("packages refresh zentail/acme/parcels/7 --kafka 127.0.0.1:1", "nothing to refresh"),
+        ("packages forget acme/7 --yes --kafka 127.0.0.1:1", "SOURCE/ACCOUNT/RESOURCE/ID"),
+        ("dead-letters redrive --kafka 127.0.0.1:1", "which ones?"),
+        ("dead-letters redrive 3/17 --all --kafka 127.0.0.1:1", "which ones?"),
+        ("dead-letters show 17 --kafka 127.0.0.1:1", "PARTITION/OFFSET"),
+        ("dead-letters list --since monday --kafka 127.0.0.1:1", "--since: 'monday' is not an ISO"),
+        ("remap --source netsuite --kafka 127.0.0.1:1", "no mapper for 'netsuite'; there are: "),
     ],
 )
 async def test_a_mistake_is_one_line_and_exit_code_2(

@@ -11,6 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from bus.admin import ensure_topics
+from bus.clock import SystemClock
+from bus.settings import KafkaSettings
+from bus.transaction import Record, Transaction, Writer
+from schemas.topics import EVENTS
 from testbed.receiver import Receiver
 from testbed.simulators.zentail import ZentailSimulator
 from tests.e2e.running import running, shipfeed
@@ -174,3 +179,33 @@ async def test_bad_configuration_is_one_line_and_exit_code_2(
     assert 2 == ended.code, ended
     assert words in ended.err
     assert 1 == len(ended.err.strip().splitlines())
+
+
+async def test_up_refuses_a_lost_state_in_one_line_until_it_is_accepted(
+    kafka: str, prefix: str, tmp_path: Path
+) -> None:
+    """Events without cursors and state: it would tell everything again, or pass changes over."""
+    settings = KafkaSettings(bootstrap_servers=kafka, prefix=prefix)
+    await ensure_topics(settings, SystemClock())
+    writer = Writer(settings, f"{prefix}.test")
+    await writer.start()
+    await writer.commit(Transaction([Record(settings.topic(EVENTS), 1, "k", b"{}")]))
+    await writer.close()
+    text = f'[kafka]\nbootstrap_servers = "{kafka}"\nprefix = "{prefix}"\n'
+    (tmp_path / "shipfeed.toml").write_text(text, encoding="utf-8")
+    refused = await shipfeed("up", folder=tmp_path, seconds=ARRIVES_SECONDS_MAX)
+    accepted = ("console.cli", "up", "--accept-new-baseline")
+    async with running(*accepted, folder=tmp_path):
+        async with asyncio.timeout(ARRIVES_SECONDS_MAX):
+            while not all(started(tmp_path, name) for name in ("poller", "normalizer")):
+                await asyncio.sleep(0.1)
+
+    assert 2 == refused.code, refused
+    assert "--accept-new-baseline" in refused.err
+    assert 1 == len(refused.err.strip().splitlines())
+
+
+def started(folder: Path, service: str) -> bool:
+    """Whether a service says in its log that it has begun."""
+    log = folder / ".shipfeed" / f"{service}-1.log"
+    return "service.started" in log.read_text(encoding="utf-8")

@@ -14,6 +14,7 @@ from services.normalizer.mappers import discovered
 from services.normalizer.merge import Outcome
 from services.normalizer.model import Event, Fulfillment, Package
 from services.normalizer.observation import observed, provenance_of, restored
+from services.normalizer.stubs import Stubs
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MAPPERS = discovered()
@@ -120,7 +121,8 @@ def raw_record(
 class Feed:
     """One fulfillment: what it is shown, what it remembers (as bytes), what it tells."""
 
-    def __init__(self) -> None:
+    def __init__(self, stubs: Stubs | None = None) -> None:
+        self.stubs = stubs or Stubs(None)
         self.value: bytes | None = None
         self.events: list[Event] = []
         self.offset = 0
@@ -141,7 +143,12 @@ class Feed:
         """One observation, remembered."""
         seen = record(value, offset=self.offset, **more)
         _, provenance = provenance_of(seen)
-        outcome = observed(seen, provenance, MAPPERS, lambda: restored("it", self.value))
+        outcome = observed(
+            seen,
+            provenance,
+            MAPPERS,
+            lambda: self.stubs.seen_at(restored("it", self.value), provenance.observed_at),
+        )
         self.offset += 1
         if outcome.state is not None:
             self.value = outcome.state.to_json()

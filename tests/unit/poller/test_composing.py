@@ -11,6 +11,7 @@ from bus.partitioning import partition_of
 from bus.settings import KafkaSettings
 from bus.table import Table
 from schemas.cursor import Cursor, Mark
+from schemas.dead_letter import originals
 from schemas.raw import Provenance
 from schemas.topics import CURSORS, RAW
 from services.poller.composing import Composed, Reading, compose
@@ -227,6 +228,22 @@ def test_a_rejected_record_is_set_aside_once() -> None:
     assert len(state.write(Page(rejected=(bad,))).letters) == 0
     worse = Rejected("7", "$.x", "no good", b'{"x":2}')
     assert len(state.write(Page(rejected=(worse,))).letters) == 1
+
+
+def test_a_rejected_record_of_a_fulfillment_has_the_headers_it_would_have_on_raw() -> None:
+    """So that it can be put there; not what was answered instead, nor a parent, nor without id."""
+    shown = [
+        Rejected("7", "$.x", "no good", b'{"x":1}'),
+        Rejected("8", "", "404", b"gone"),
+        Rejected("9", "$.x", "no good", b"{}", "parents"),
+        Rejected("", "$.id", "no id", b"{}"),
+        Rejected("6", "$", "it is not here", b""),
+    ]
+    whole, *others = State().write(Page(rejected=tuple(shown))).letters
+
+    assert Provenance.read(dict(whole.headers)).key == "zentail/acme/orders/7"
+    assert Provenance.read(dict(whole.headers)).observed_at == NOW
+    assert [originals(letter.headers) for letter in others] == [[]] * 4
 
 
 def test_a_watched_record_that_is_rejected_is_not_asked_for_again() -> None:

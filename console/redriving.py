@@ -1,0 +1,112 @@
+"""`shipfeed dead-letters`: reading letters, and putting what is in them on raw again."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime
+
+from bus.errors import Misuse
+from bus.settings import KafkaSettings
+from console import reading
+from console.appending import appending
+from console.letters import Filter, Letter, again, place_of
+from schemas.topics import DEAD_LETTERS, RAW
+
+
+@dataclass(frozen=True, slots=True)
+class Redriven:
+    """What came of one letter: `to` is `topic/partition` where it was appended, else `refused`."""
+
+    place: str
+    key: str
+    to: str = ""
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Row:
+    """A letter without its record, in the order of a list."""
+
+    at: datetime
+    place: str
+    service: str
+    key: str
+    reason: str
+    path: str
+    origin: str
+    size_bytes: int
+
+
+async def newest(kafka: KafkaSettings, wanted: Filter, count: int) -> list[Row]:
+    """The last `count` letters that are wanted, oldest first; no record is held."""
+    found: list[Row] = []
+    async with aclosing(_letters(kafka, wanted)) as letters:
+        async for letter in letters:
+            heapq.heappush(found, _row(letter))
+            if len(found) > count:
+                heapq.heappop(found)
+    return sorted(found)
+
+
+async def one(kafka: KafkaSettings, place: str) -> Letter:
+    """The letter at `partition/offset`.  Raises Misuse when there is none."""
+    partition, offset = place_of(place)
+    count = kafka.partition_count(DEAD_LETTERS)
+    record = None
+    if partition < count:
+        record = await reading.record_at(kafka, DEAD_LETTERS, partition, offset)
+    if record is None:
+        raise Misuse(
+            f"there is no dead letter at {place}, or not any more; "
+            "`shipfeed dead-letters list` shows the newest"
+        )
+    return Letter.of(record)
+
+
+async def redrive(kafka: KafkaSettings, places: Sequence[str], wanted: Filter) -> list[Redriven]:
+    """Append the records of the letters at `places`, or of all that are wanted, to raw.
+
+    Raises Misuse, RetryLater.
+    """
+    named = [await one(kafka, place) for place in places]
+    came: list[Redriven] = []
+    async with appending(kafka, "redrive") as raw, aclosing(_each(kafka, named, wanted)) as letters:
+        async for letter in letters:
+            try:
+                record = again(kafka, letter)
+            except Misuse as error:
+                came.append(Redriven(letter.place, letter.key, refused=str(error)))
+                continue
+            await raw.add(record)
+            to = f"{kafka.topic(RAW)}/{record.partition}"
+            came.append(Redriven(letter.place, letter.key, to=to))
+    return came
+
+
+async def _each(
+    kafka: KafkaSettings, named: Sequence[Letter], wanted: Filter
+) -> AsyncGenerator[Letter]:
+    for letter in named:
+        yield letter
+    if not named:
+        async with aclosing(_letters(kafka, wanted)) as letters:
+            async for letter in letters:
+                yield letter
+
+
+async def _letters(kafka: KafkaSettings, wanted: Filter) -> AsyncGenerator[Letter]:
+    async with aclosing(reading.scan(kafka, DEAD_LETTERS)) as records:
+        async for record in records:
+            letter = Letter.of(record)
+            if wanted.takes(letter.why):
+                yield letter
+
+
+def _row(letter: Letter) -> Row:
+    why, size = letter.why, len(letter.record.value or b"")
+    return Row(
+        why.at, letter.place, why.service, letter.key, why.reason, why.path, why.origin, size
+    )
