@@ -1,0 +1,122 @@
+"""Zentail orders as the poller writes them: four versions of each, about 900 bytes a version.
+
+Half of the orders leave in one package, half in two.  One of two packages leaves first, the other
+follows; a tracking number is corrected; at last something is changed that nobody is told of.
+All first versions come before all second ones, so that no version finds the one before it in the
+same batch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bus.partitioning import Partitioner
+from bus.settings import KafkaSettings
+from bus.transaction import Record
+from schemas.keys import joined
+from schemas.message import iso
+from schemas.raw import Heading, Provenance
+from schemas.topics import RAW
+
+ACCOUNT = "bench"
+VERSIONS = 4
+NUMBER_FIRST = 20_000_000  # of orders: eight digits each
+PLACEHOLDER = "11111111"  # an order's number, in templates
+CARRIERS = ("UPS", "FedEx", "USPS", "DHL Express", "OnTrac")
+PRODUCTS = ("MUG-RED", "MUG-BLU", "TEAPOT-9", "COASTER", "TRAY-OAK", "SPOON-6", "LAMP-OLED")
+VARIANTS = 2 * len(CARRIERS) * len(PRODUCTS)  # an even variant has one package, an odd one two
+BEGAN_AT = datetime(2026, 1, 1, 8, tzinfo=UTC)
+STEP = timedelta(hours=6)  # from one version of an order to the next
+READ_AFTER = timedelta(seconds=30)
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def versions(
+    kafka: KafkaSettings, orders: int, *, first: int = NUMBER_FIRST, count: int = VERSIONS
+) -> Iterator[Record]:
+    """Raw records: the first `count` versions of orders numbered from `first` on."""
+    topic, keyed = kafka.topic(RAW), joined("zentail", ACCOUNT, "order", "")
+    partitioner = Partitioner(keyed, kafka.partition_count(RAW))
+    placeholder = PLACEHOLDER.encode()
+    for version in range(count):
+        heading = _heading(version)
+        templates = [_template(variant, version) for variant in range(VARIANTS)]
+        for place in range(orders):
+            number = str(first + place)
+            value = templates[place % VARIANTS].replace(placeholder, number.encode())
+            partition, headers = partitioner.of(number), heading.headers(number, TRACE)
+            yield Record(topic, partition, keyed + number, value, headers)
+
+
+def _heading(version: int) -> Heading:
+    return Provenance(
+        source="zentail",
+        account=ACCOUNT,
+        resource="order",
+        stream="orders",
+        upstream_id=PLACEHOLDER,
+        observed_at=_updated_at(version) + READ_AFTER,
+    ).heading
+
+
+def _updated_at(version: int) -> datetime:
+    return BEGAN_AT + version * STEP
+
+
+def _template(variant: int, version: int) -> bytes:
+    """One version of an order whose number is left open."""
+    boxes = 2 if variant % 2 and version else 1  # the second of two follows
+    packages = [_package(variant, version, box) for box in range(boxes)]
+    whole = boxes > variant % 2
+    order = {
+        "orderNumber": int(PLACEHOLDER),
+        "channelOrderId": f"113-{PLACEHOLDER}-4",
+        "status": "SHIPPED" if whole else "PARTIALLY_SHIPPED",
+        "orderTs": iso(BEGAN_AT - STEP),
+        "lastUpdatedTs": iso(_updated_at(version)),
+        "shippingAddress": {
+            "name": "Ana Ruiz" if version < VERSIONS - 1 else "Ana Ruiz Vega",
+            "city": "Austin",
+            "state": "TX",
+            "postalCode": "78701",
+            "country": "US",
+        },
+        "products": [_line(variant, line, shipped=whole or line < boxes) for line in range(2)],
+        "packages": packages,
+    }
+    return json.dumps(order, separators=(",", ":")).encode()
+
+
+def _line(variant: int, line: int, *, shipped: bool) -> dict[str, Any]:
+    sku = _sku(variant, line)
+    return {
+        "lineItemId": f"{PLACEHOLDER}{line + 1}",
+        "status": "SHIPPED" if shipped else "PENDING",
+        "requestedSku": sku,
+        "SKU": sku,
+        "quantity": line + 2,
+        "cancelQuantity": 0,
+        "shippedQuantity": line + 2 if shipped else 0,
+    }
+
+
+def _package(variant: int, version: int, box: int) -> dict[str, Any]:
+    lines = [box] if variant % 2 else [0, 1]
+    corrected = "B" if version > 1 and box == 0 else "A"
+    return {
+        "packageId": int(f"{PLACEHOLDER}{box + 1}"),
+        "fulfillmentPackageId": f"ShipCo #{PLACEHOLDER}-{box + 1}",
+        "warehouseId": 4,
+        "carrier": CARRIERS[variant % len(CARRIERS)],
+        "service_level": "Ground",
+        "tracking": f"1Z{PLACEHOLDER}{box + 1}{corrected}7",
+        "shippedTs": iso(_updated_at(1 if box else 0) - READ_AFTER),
+        "products": [{"SKU": _sku(variant, line), "quantity": line + 2} for line in lines],
+    }
+
+
+def _sku(variant: int, line: int) -> str:
+    return PRODUCTS[(variant // 2 + line) % len(PRODUCTS)]
