@@ -10,14 +10,9 @@ import json
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
+from schemas.cloudevents import CONTENT_TYPE, Shared, event_id, sequence
 from schemas.fulfillment import FulfillmentHeader, Package
-from schemas.keys import joined, minted
-from schemas.message import Headers, Message, iso
-
-SPEC_VERSION = "1.0"
-CONTENT_TYPE = "application/json"
-REVISION_DIGITS = 10
-INDEX_DIGITS = 4
+from schemas.message import Headers, Message
 
 
 class Change(Message):
@@ -44,6 +39,18 @@ class EventData(Message):
     echo: bool = False
 
 
+class RetractionData(EventData):
+    """`retracts` is the id of the package.shipped that no longer holds."""
+
+    retracts: str
+
+
+class RestorationData(EventData):
+    """`reinstates` is the id of the package.shipped that holds again, null when there was none."""
+
+    reinstates: str | None = None
+
+
 class FulfillmentEvent(Message):
     """An event and its envelope.  `sequence` sorts as text within one fulfillment."""
 
@@ -58,15 +65,10 @@ class FulfillmentEvent(Message):
     def of(
         cls, data: EventData, *, discriminator: str | int, index: int, time: datetime
     ) -> FulfillmentEvent:
-        """The event for `data`; `index` is its place among those of one revision.
-
-        The id covers fulfillment key, package id, type and `discriminator` (design 2): a constant
-        for what happens once, the package's revision for what may happen again.
-        """
+        """The event for `data`; `index` is its place among those of one revision."""
         header, package = data.fulfillment, data.package
-        identity = [header.key, package.id if package else None, cls.type, discriminator]
         return cls(
-            id=minted("evt", identity),
+            id=event_id(header.key, package.id if package else None, cls.type, discriminator),
             time=time,
             sequence=sequence(header.revision, index),
             data=data,
@@ -80,23 +82,18 @@ class FulfillmentEvent(Message):
     @property
     def attributes(self) -> dict[str, str]:
         """CloudEvents context attributes, without datacontenttype."""
-        header, package = self.data.fulfillment, self.data.package
         return {
-            "specversion": SPEC_VERSION,
-            "id": self.id,
-            "source": "/" + joined(header.source, header.account),
-            "type": self.type,
-            "subject": package.id if package else header.key,
-            "time": iso(self.time),
-            "dataschema": f"urn:shipfeed:v1:{self.type}",
-            "partitionkey": header.key,
-            "sequence": self.sequence,
+            name.removeprefix("ce_"): value.decode()
+            for name, value in self.headers()
+            if name.startswith("ce_")
         }
 
     def headers(self) -> list[tuple[str, bytes]]:
         """Kafka headers of the binary mode."""
-        pairs = [(f"ce_{name}", value.encode()) for name, value in self.attributes.items()]
-        return [*pairs, ("content-type", CONTENT_TYPE.encode())]
+        header, package = self.data.fulfillment, self.data.package
+        shared = Shared.of(header.key, header.source, header.account, self.time)
+        subject = package.id if package else header.key
+        return shared.headers(self.type, self.id, subject, self.sequence)
 
 
 class PackageCreated(FulfillmentEvent):
@@ -117,16 +114,56 @@ class PackageTrackingChanged(FulfillmentEvent):
     type: ClassVar[str] = "package.tracking_changed"
 
 
+class PackageCarrierChanged(FulfillmentEvent):
+    """The source names another carrier; that we know one by another code now is no change."""
+
+    type: ClassVar[str] = "package.carrier_changed"
+
+
 class PackageContentsChanged(FulfillmentEvent):
     """What is in the package differs from what was told before."""
 
     type: ClassVar[str] = "package.contents_changed"
 
 
+class PackageShippedAtChanged(FulfillmentEvent):
+    """After it had left, another time was told; a more precise one of the same day is none."""
+
+    type: ClassVar[str] = "package.shipped_at_changed"
+
+
+class PackageDelivered(FulfillmentEvent):
+    """The package arrived."""
+
+    type: ClassVar[str] = "package.delivered"
+
+
+class PackageCanceled(FulfillmentEvent):
+    """The source itself says that the package is called off."""
+
+    type: ClassVar[str] = "package.canceled"
+
+
 class PackageRemoved(FulfillmentEvent):
     """A known package is no longer in a full snapshot of its fulfillment."""
 
     type: ClassVar[str] = "package.removed"
+
+
+class PackageRestored(FulfillmentEvent):
+    """A removed or canceled package is there again; its `package.shipped` holds again, if any."""
+
+    type: ClassVar[str] = "package.restored"
+
+    data: RestorationData
+
+
+class PackageShipmentRetracted(FulfillmentEvent):
+    """A package that was announced as shipped is removed or canceled: take that back."""
+
+    type: ClassVar[str] = "package.shipment_retracted"
+
+    data: RetractionData
 
 
 class FulfillmentItemsCanceled(FulfillmentEvent):
@@ -163,13 +200,19 @@ EVENT_CLASSES: tuple[type[FulfillmentEvent], ...] = (
     PackageCreated,
     PackageShipped,
     PackageTrackingChanged,
+    PackageCarrierChanged,
     PackageContentsChanged,
+    PackageShippedAtChanged,
+    PackageDelivered,
+    PackageCanceled,
     PackageRemoved,
+    PackageRestored,
+    PackageShipmentRetracted,
+    FulfillmentPartiallyShipped,
+    FulfillmentShipped,
     FulfillmentItemsCanceled,
     FulfillmentCanceled,
     FulfillmentReopened,
-    FulfillmentPartiallyShipped,
-    FulfillmentShipped,
 )
 EVENT_TYPES: tuple[str, ...] = tuple(cls.type for cls in EVENT_CLASSES)
 
@@ -206,10 +249,5 @@ class Envelope(Message):
 
     def structured(self) -> bytes:
         """The structured form: one JSON object, `data` byte for byte as on Kafka."""
-        head = json.dumps({**self.attributes, "datacontenttype": CONTENT_TYPE})
+        head = json.dumps({**self.attributes, "datacontenttype": CONTENT_TYPE.decode()})
         return head[:-1].encode() + b', "data": ' + self.data + b"}"
-
-
-def sequence(revision: int, index: int) -> str:
-    """Zero-padded fulfillment revision + index: "0000000003.0001" sorts as text."""
-    return f"{revision:0{REVISION_DIGITS}}.{index:0{INDEX_DIGITS}}"

@@ -5,9 +5,9 @@ A value that was not told is null, never 0 or "".  The raw word stands beside th
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from schemas.message import Instant, Message, Quantity, StateRecord
+from schemas.message import Instant, Message, Moment, Quantity, StateRecord
 
 Scope = Literal["shipment", "order"]
 FulfillmentStatus = Literal[
@@ -18,6 +18,7 @@ Identity = Literal["source_id", "sscc", "tracking", "content"]
 
 LIVE: frozenset[PackageStatus] = frozenset({"pending", "shipped", "delivered"})
 LEFT: frozenset[PackageStatus] = frozenset({"shipped", "delivered"})
+GONE: frozenset[PackageStatus] = frozenset({"canceled", "removed"})
 
 
 class OrderRef(Message):
@@ -30,7 +31,8 @@ class OrderRef(Message):
 class LineItem(Message):
     """So many of one product.  `quantity` is a decimal string, in `unit` where one was told.
 
-    `echo`: a request of our own about it is open, so what is shown of it is from before.
+    `properties` are the source's own words for it, by name (engraving: "Ana").  `echo`: a request
+    of our own about it is open, so what is shown of it is from before.
     """
 
     sku: str | None = None
@@ -39,6 +41,7 @@ class LineItem(Message):
     quantity: Quantity
     unit: str | None = None
     description: str | None = None
+    properties: dict[str, Any] | None = None
     echo: bool = False
 
 
@@ -62,7 +65,9 @@ class Package(Message):
     """One parcel.  `line_items` is null when the source does not say what is in it.
 
     `id` is sticky: minted at first sight, stored, never recomputed.  `shipped_event_id` names the
-    one `package.shipped` that announced it, so that no other can follow.
+    one `package.shipped` that announced it, so that no other can follow, `delivered_event_id` the
+    one `package.delivered`.  `shipped_at` and
+    `delivered_at` are instants, or local dates where the source tells no more.
     """
 
     id: str
@@ -73,11 +78,12 @@ class Package(Message):
     carrier: Carrier | None = None
     service_level: str | None = None
     trackings: tuple[Tracking, ...] = ()
-    shipped_at: Instant | None = None
-    delivered_at: Instant | None = None
+    shipped_at: Moment | None = None
+    delivered_at: Moment | None = None
     line_items: tuple[LineItem, ...] | None = None
     revision: int
     shipped_event_id: str | None = None
+    delivered_event_id: str | None = None
 
 
 class RawRef(Message):
@@ -91,7 +97,8 @@ class RawRef(Message):
 class FulfillmentHeader(StateRecord):
     """A fulfillment without its packages and line items: what every event carries.
 
-    `echo`: some of it is shown as it was before an open request of our own.
+    `echo`: some of it is shown as it was before an open request of our own.  `field_mappings` are
+    fields that the account itself has named at the source.
     """
 
     key: str
@@ -109,6 +116,7 @@ class FulfillmentHeader(StateRecord):
     updated_at: Instant | None = None
     observed_at: Instant
     revision: int
+    field_mappings: dict[str, Any] | None = None
     raw: RawRef
 
 
@@ -116,12 +124,14 @@ class Fulfillment(FulfillmentHeader):
     """Current state of one upstream record, removed packages included.
 
     `updated_at` is the source's own version where it has one; `revision` counts accepted changes.
-    `canceled_items` will not be shipped, `line_items` have been or may be.
+    `canceled_items` will not be shipped, `line_items` have been or may be.  `remote_data` is what a
+    system behind the source says, in its own words, null unless the account asks for it.
     """
 
     line_items: tuple[LineItem, ...] = ()
     canceled_items: tuple[LineItem, ...] = ()
     packages: tuple[Package, ...] = ()
+    remote_data: dict[str, Any] | None = None
 
     def header(self) -> FulfillmentHeader:
         """The part that events carry."""

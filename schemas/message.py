@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any
 
@@ -25,6 +25,7 @@ _ESCAPES = re.compile(
     re.DOTALL,
 )
 _SHORTEST = re.compile(r"(?:0|[1-9]\d{0,17})(?:\.\d{0,5}[1-9])?", re.ASCII)
+SURELY_SHORT = 10**18
 QUANTITY_LENGTH_MAX = 40  # characters; keeps "1e999999" from becoming a megabyte of zeros
 
 
@@ -46,13 +47,18 @@ class StateRecord(Message):
     @field_validator("schema_version")
     @classmethod
     def _refuse_newer_major(cls, value: str) -> str:
-        major = value.split(".", 1)[0]
-        if not major.isdigit() or int(major) > SCHEMA_MAJOR:
-            raise ValueError(
-                f"{cls.__name__} has schema_version {value!r}; this build reads major "
-                f"{SCHEMA_MAJOR}: upgrade every copy of this service before any writes the new one"
-            )
-        return value
+        return readable_version(cls.__name__, value)
+
+
+def readable_version(name: str, version: str) -> str:
+    """The version as it is.  Raises ValueError when a record `name` is of a newer major."""
+    major = version.split(".", 1)[0]
+    if not major.isdigit() or int(major) > SCHEMA_MAJOR:
+        raise ValueError(
+            f"{name} has schema_version {version!r}; this build reads major "
+            f"{SCHEMA_MAJOR}: upgrade every copy of this service before any writes the new one"
+        )
+    return version
 
 
 def canonical_json(value: Any) -> bytes:
@@ -70,10 +76,12 @@ def quantity(value: object) -> str:
 
     Raises ValueError for floats, negative, non-finite or over-precise values.
     """
-    if isinstance(value, str) and _SHORTEST.fullmatch(value):
-        return value  # what we wrote ourselves is validated a dozen times on its way
+    if type(value) is int and 0 <= value < SURELY_SHORT:
+        return str(value)
     if isinstance(value, bool | float) or not isinstance(value, int | str | Decimal):
         raise ValueError(f"quantity {value!r} is not a decimal string or an integer")
+    if _SHORTEST.fullmatch(text := str(value)):
+        return text
     try:
         number = Decimal(value)
     except InvalidOperation as error:
@@ -98,6 +106,8 @@ def _utc(value: datetime) -> datetime:
 
 
 Instant = Annotated[datetime, AfterValidator(_utc)]
+# A local date without a zone stays a date: no instant is made of it.
+Moment = Instant | date
 Quantity = Annotated[str, BeforeValidator(quantity)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
 Headers = Mapping[str, bytes]
@@ -113,7 +123,7 @@ def without_lone_surrogates(text: bytes) -> bytes:
 
 def iso(instant: datetime) -> str:
     """RFC 3339 in UTC with microseconds only where there are any: 2026-01-02T03:04:05Z."""
-    return _utc(instant).isoformat().replace("+00:00", "Z")
+    return _utc(instant).isoformat()[: -len("+00:00")] + "Z"
 
 
 def parse_instant(text: str) -> datetime:

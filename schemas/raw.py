@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from datetime import datetime
+from typing import NamedTuple
 
 from schemas.keys import fulfillment_key
-from schemas.message import Headers, Instant, Message, iso, parse_instant
+from schemas.message import Headers, iso, parse_instant
+
+NO_OPTIONS: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class Heading:
         ]
 
 
-class Provenance(Message):
+class Provenance(NamedTuple):
     """Who read the record, where, and when.
 
     `observed_at` orders observations of sources that have no version of their own: the instant
@@ -42,10 +45,10 @@ class Provenance(Message):
     resource: str
     stream: str
     upstream_id: str
-    observed_at: Instant
+    observed_at: datetime
     backfill: bool = False
     traceparent: str = ""
-    options: frozenset[str] = frozenset()
+    options: frozenset[str] = NO_OPTIONS
 
     @property
     def key(self) -> str:
@@ -76,22 +79,26 @@ class Provenance(Message):
         return self.heading.headers(self.upstream_id, self.traceparent)
 
     @classmethod
-    def read(cls, headers: Headers) -> Self:
+    def read(cls, headers: Headers) -> Provenance:
         """Raises ValueError naming the header that is missing or wrong."""
-        texts = {name: value.decode() for name, value in headers.items()}
-        if texts.get("shipfeed-schema") != "1":
-            raise ValueError(f"header shipfeed-schema is {texts.get('shipfeed-schema')!r}, not '1'")
+        schema = headers.get("shipfeed-schema", b"")
+        if schema != b"1":
+            raise ValueError(f"header shipfeed-schema is {schema.decode()!r}, not '1'")
         try:
             return cls(
-                source=texts["shipfeed-source"],
-                account=texts["shipfeed-account"],
-                resource=texts["shipfeed-resource"],
-                stream=texts["shipfeed-stream"],
-                upstream_id=texts["shipfeed-upstream-id"],
-                observed_at=parse_instant(texts["shipfeed-observed-at"]),
-                backfill=texts["shipfeed-backfill"] == "true",
-                traceparent=texts.get("traceparent", ""),
-                options=frozenset(filter(None, texts.get("shipfeed-options", "").split(","))),
+                headers["shipfeed-source"].decode(),
+                headers["shipfeed-account"].decode(),
+                headers["shipfeed-resource"].decode(),
+                headers["shipfeed-stream"].decode(),
+                headers["shipfeed-upstream-id"].decode(),
+                parse_instant(headers["shipfeed-observed-at"].decode()),
+                headers["shipfeed-backfill"] == b"true",
+                headers.get("traceparent", b"").decode(),
+                _options(headers.get("shipfeed-options", b"")),
             )
         except KeyError as missing:
             raise ValueError(f"a raw record without the header {missing.args[0]}") from missing
+
+
+def _options(header: bytes) -> frozenset[str]:
+    return frozenset(filter(None, header.decode().split(","))) if header else NO_OPTIONS

@@ -1,179 +1,278 @@
 """What is to be told about a change of state: pure, before and after in, events out.
 
-The order within a snapshot is fixed: created, tracking, contents, shipped, removed, canceled, then
-the fulfillment's own, so that "all of it has left" is always last (reference C3).
+The order within a snapshot is fixed: created and restored, tracking and carrier, contents,
+shipped, delivered, what ends a package, then the fulfillment's own, so that "all of it has left" is
+always last (reference C3).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterator
 from decimal import Decimal
-from functools import partial
-from typing import Any
+from typing import NamedTuple
 
-from pydantic import BaseModel
-
+from schemas.cloudevents import Shared, event_id, sequence
 from schemas.events import (
-    Change,
-    EventData,
     FulfillmentCanceled,
     FulfillmentEvent,
     FulfillmentItemsCanceled,
     FulfillmentPartiallyShipped,
     FulfillmentReopened,
     FulfillmentShipped,
+    PackageCanceled,
+    PackageCarrierChanged,
     PackageContentsChanged,
     PackageCreated,
+    PackageDelivered,
     PackageRemoved,
+    PackageRestored,
+    PackageShipmentRetracted,
     PackageShipped,
+    PackageShippedAtChanged,
     PackageTrackingChanged,
 )
-from schemas.fulfillment import (
+from schemas.fulfillment import GONE, LIVE, FulfillmentStatus
+from services.normalizer.evidence import contents_of
+from services.normalizer.mapper import DATE_LENGTH
+from services.normalizer.model import (
+    Carrier,
+    Change,
+    Event,
+    EventData,
     Fulfillment,
     FulfillmentHeader,
-    FulfillmentStatus,
     Package,
+    RestorationData,
+    RetractionData,
 )
-from schemas.keys import minted
-from services.normalizer.evidence import contents_of
 
 ONCE = "once"  # the discriminator of what can happen to a package only once
 
 # Whoever is in one of these has been all shipped before: going back to shipped is no new fact.
 ALL_LEFT: frozenset[FulfillmentStatus] = frozenset({"shipped", "delivered", "returned"})
 
-_Told = tuple[type[FulfillmentEvent], Package | None, tuple[Change, ...], str | int]
+
+_Lines = frozenset[str] | None
+
+
+class _Told(NamedTuple):
+    """What is to be told; `discriminator` None: the revision of the package."""
+
+    kind: type[FulfillmentEvent]
+    changes: tuple[Change, ...] = ()
+    discriminator: str | int | None = None
 
 
 def shipped_event_id(key: str, package_id: str) -> str:
     """The id of the one package.shipped a package can ever have."""
-    return minted("evt", [key, package_id, PackageShipped.type, ONCE])
+    return event_id(key, package_id, PackageShipped.type, ONCE)
+
+
+def delivered_event_id(key: str, package_id: str) -> str:
+    """The id of the one package.delivered a package can ever have."""
+    return event_id(key, package_id, PackageDelivered.type, ONCE)
 
 
 def diff(
     before: Fulfillment | None,
     after: Fulfillment,
     *,
-    time: datetime,
     provisional: bool,
     backfill: bool,
-    lines: frozenset[str] | None = None,
-) -> tuple[FulfillmentEvent, ...]:
-    """The events of one accepted change; `time` is when it was observed.
+    lines: _Lines = None,
+) -> tuple[Event, ...]:
+    """The events of one accepted change.
 
     Of changes to quantities only those of `lines` are told; None: of all.
     """
+    told = [*_of_packages(before, after, lines), *_of_fulfillment(before, after, lines)]
+    if not told:
+        return ()
     header = after.header()
+    shared = Shared.of(after.key, after.source, after.account, after.observed_at)
+    flags = provisional, backfill, after.echo
     return tuple(
-        cls.of(
-            EventData(
-                fulfillment=header,
-                package=package,
-                changes=changes,
-                provisional=provisional,
-                backfill=backfill,
-                echo=after.echo,
-            ),
-            discriminator=discriminator,
-            index=index,
-            time=time,
+        Event(
+            one.kind.type,
+            _id(after.key, package, one),
+            after.observed_at,
+            sequence(after.revision, index),
+            _data(header, package, one, flags),
+            shared,
         )
-        for index, (cls, package, changes, discriminator) in enumerate(
-            _told(before, after, header, lines)
-        )
+        for index, (package, one) in enumerate(told)
     )
 
 
-def _told(
-    before: Fulfillment | None,
-    after: Fulfillment,
+def _id(key: str, package: Package | None, told: _Told) -> str:
+    if package is None:
+        return event_id(key, None, told.kind.type, told.discriminator or ONCE)
+    if told.kind is PackageShipped and package.shipped_event_id:
+        return package.shipped_event_id
+    if told.kind is PackageDelivered and package.delivered_event_id:
+        return package.delivered_event_id
+    return event_id(key, package.id, told.kind.type, told.discriminator or package.revision)
+
+
+def _data(
     header: FulfillmentHeader,
-    lines: frozenset[str] | None,
-) -> Iterator[_Told]:
+    package: Package | None,
+    told: _Told,
+    flags: tuple[bool, bool, bool],
+) -> EventData:
+    shipped = package.shipped_event_id if package else None
+    if told.kind is PackageShipmentRetracted and shipped is not None:
+        return RetractionData(header, package, told.changes, *flags, retracts=shipped)
+    if told.kind is PackageRestored:
+        return RestorationData(header, package, told.changes, *flags, reinstates=shipped)
+    return EventData(header, package, told.changes, *flags)
+
+
+def _of_packages(
+    before: Fulfillment | None, after: Fulfillment, lines: _Lines
+) -> Iterator[tuple[Package | None, _Told]]:
     known = {package.id: package for package in before.packages} if before else {}
-    changed = [package for package in after.packages if known.get(package.id) is not package]
-    contents = partial(_contents, lines=lines)
-    for told in (_created, _tracking, contents, _shipped, _removed):
-        for package in changed:
-            yield from told(known.get(package.id), package)
-    yield from _items_canceled(before, after, lines)
-    yield from _entered(before.status if before else None, header)
+    pairs = [(known.get(new.id), new) for new in after.packages]
+    changed = [(old, new) for old, new in pairs if old is not new]
+    for rule in _RULES if changed else ():
+        for old, new in changed:
+            if told := rule(old, new, lines):
+                yield new, told
 
 
-def _created(old: Package | None, new: Package) -> Iterator[_Told]:
-    if old is None:
-        yield PackageCreated, new, (), ONCE
+def _created(old: Package | None, _new: Package, _lines: _Lines) -> _Told | None:
+    return _Told(PackageCreated, (), ONCE) if old is None else None
 
 
-def _tracking(old: Package | None, new: Package) -> Iterator[_Told]:
-    if old is None or new.status == "removed" or _numbers(old) == _numbers(new):
-        return
-    change = _change("trackings", old, new, _list_of(lambda package: package.trackings))
-    yield PackageTrackingChanged, new, (change,), new.revision
+def _restored(old: Package | None, new: Package, _lines: _Lines) -> _Told | None:
+    if old is None or old.status not in GONE or new.status not in LIVE:
+        return None
+    return _Told(PackageRestored, _status_change(old, new))
 
 
-def _contents(old: Package | None, new: Package, lines: frozenset[str] | None) -> Iterator[_Told]:
-    """Also a package that comes back: what was told last is that nothing of it is there."""
-    if old is None or new.status == "removed":
-        return
-    changes = []
-    if old.status == "removed":
-        changes.append(_status_change(old, new))
-    if contents_of(old.line_items, lines) != contents_of(new.line_items, lines):
-        changes.append(
-            _change("line_items", old, new, _list_of(lambda package: package.line_items))
-        )
-    if changes:
-        yield PackageContentsChanged, new, tuple(changes), new.revision
+def _tracking(old: Package | None, new: Package, _lines: _Lines) -> _Told | None:
+    if old is None or old.trackings == new.trackings or _numbers(old) == _numbers(new):
+        return None
+    return _Told(PackageTrackingChanged, (Change("trackings", old.trackings, new.trackings),))
 
 
-def _shipped(old: Package | None, new: Package) -> Iterator[_Told]:
-    if new.shipped_event_id is not None and (old is None or old.shipped_event_id is None):
-        yield PackageShipped, new, (_status_change(old, new),) if old else (), ONCE
+def _carrier(old: Package | None, new: Package, _lines: _Lines) -> _Told | None:
+    """By the source's own words: our table may have learned a name meanwhile."""
+    if old is None or _words(old.carrier) == _words(new.carrier):
+        return None
+    return _Told(PackageCarrierChanged, (Change("carrier", old.carrier, new.carrier),))
 
 
-def _removed(old: Package | None, new: Package) -> Iterator[_Told]:
-    if old is not None and new.status == "removed" != old.status:
-        yield PackageRemoved, new, (_status_change(old, new),), new.revision
+def _contents(old: Package | None, new: Package, lines: _Lines) -> _Told | None:
+    if old is None or old.line_items == new.line_items:
+        return None
+    if contents_of(old.line_items, lines) == contents_of(new.line_items, lines):
+        return None
+    return _Told(PackageContentsChanged, (Change("line_items", old.line_items, new.line_items),))
 
 
-def _items_canceled(
-    old: Fulfillment | None, new: Fulfillment, lines: frozenset[str] | None
-) -> Iterator[_Told]:
+def _shipped_at(old: Package | None, new: Package, _lines: _Lines) -> _Told | None:
+    """A date that becomes an instant of that day, or the reverse, is the same told better."""
+    if old is None or old.shipped_event_id is None or old.shipped_at == new.shipped_at:
+        return None
+    told = [one for one in (old.shipped_at, new.shipped_at) if one is not None]
+    if len(told) > 1 and DATE_LENGTH in map(len, told) and _day(told[0]) == _day(told[1]):
+        return None
+    return _Told(PackageShippedAtChanged, (Change("shipped_at", old.shipped_at, new.shipped_at),))
+
+
+def _shipped(old: Package | None, new: Package, _lines: _Lines) -> _Told | None:
+    if new.shipped_event_id is None or (old is not None and old.shipped_event_id is not None):
+        return None
+    return _Told(PackageShipped, _status_change(old, new), ONCE)
+
+
+def _delivered(old: Package | None, new: Package, _lines: _Lines) -> _Told | None:
+    if new.delivered_event_id is None or (old is not None and old.delivered_event_id is not None):
+        return None
+    return _Told(PackageDelivered, _status_change(old, new), ONCE)
+
+
+def _removed(old: Package | None, new: Package, _lines: _Lines) -> _Told | None:
+    if old is None or new.status != "removed" or old.status not in LIVE:
+        return None
+    return _Told(PackageRemoved, _status_change(old, new))
+
+
+def _canceled(old: Package | None, new: Package, _lines: _Lines) -> _Told | None:
+    if new.status != "canceled" or (old is not None and old.status == "canceled"):
+        return None
+    return _Told(PackageCanceled, _status_change(old, new))
+
+
+def _retracted(old: Package | None, new: Package, _lines: _Lines) -> _Told | None:
+    if old is None or old.status not in LIVE or new.status not in GONE:
+        return None
+    return (
+        _Told(PackageShipmentRetracted, _status_change(old, new)) if new.shipped_event_id else None
+    )
+
+
+_RULES: tuple[Callable[[Package | None, Package, _Lines], _Told | None], ...] = (
+    _created,
+    _restored,
+    _tracking,
+    _carrier,
+    _contents,
+    _shipped_at,
+    _shipped,
+    _delivered,
+    _removed,
+    _canceled,
+    _retracted,
+)
+
+
+def _of_fulfillment(
+    before: Fulfillment | None, after: Fulfillment, lines: _Lines
+) -> Iterator[tuple[Package | None, _Told]]:
+    if after.canceled_items and _more_canceled(before, after, lines):
+        canceled = before.canceled_items if before else ()
+        change = Change("canceled_items", canceled, after.canceled_items)
+        yield None, _Told(FulfillmentItemsCanceled, (change,), after.revision)
+    entered = before.status if before else None
+    if entered != after.status:
+        changes = (Change("status", entered, after.status),) if before else ()
+        for kind in _entered(entered, after):
+            yield None, _Told(kind, changes, after.revision)
+
+
+def _more_canceled(old: Fulfillment | None, new: Fulfillment, lines: _Lines) -> bool:
     """Of any line more than before; less of one is no fact of its own."""
+    if old and old.canceled_items == new.canceled_items:
+        return False
     known = dict(contents_of(old.canceled_items, lines) or ()) if old else {}
     told = contents_of(new.canceled_items, lines) or ()
-    if any(Decimal(count) > Decimal(known.get(product, "0")) for product, count in told):
-        before = [item.model_dump(mode="json") for item in old.canceled_items] if old else []
-        after = [item.model_dump(mode="json") for item in new.canceled_items]
-        change = Change(field="canceled_items", before=before, after=after)
-        yield FulfillmentItemsCanceled, None, (change,), new.revision
+    return any(Decimal(count) > Decimal(known.get(product, "0")) for product, count in told)
 
 
-def _entered(before: FulfillmentStatus | None, header: FulfillmentHeader) -> Iterator[_Told]:
-    if before == header.status:
-        return
-    changes = (Change(field="status", before=before, after=header.status),) if before else ()
-    if header.status == "canceled":
-        yield FulfillmentCanceled, None, changes, header.revision
-    if _reopened(before, header):
-        yield FulfillmentReopened, None, changes, header.revision
-    if header.status == "partially_shipped" and not _order_had_left(before, header):
-        yield FulfillmentPartiallyShipped, None, changes, header.revision
-    elif header.status == "shipped" and before not in ALL_LEFT:
-        yield FulfillmentShipped, None, changes, header.revision
+def _entered(
+    before: FulfillmentStatus | None, after: Fulfillment
+) -> Iterator[type[FulfillmentEvent]]:
+    if after.status == "canceled":
+        yield FulfillmentCanceled
+    if _reopened(before, after):
+        yield FulfillmentReopened
+    if after.status == "partially_shipped" and not _order_had_left(before, after):
+        yield FulfillmentPartiallyShipped
+    elif after.status == "shipped" and before not in ALL_LEFT:
+        yield FulfillmentShipped
 
 
-def _reopened(before: FulfillmentStatus | None, header: FulfillmentHeader) -> bool:
+def _reopened(before: FulfillmentStatus | None, after: Fulfillment) -> bool:
     """Of shipments only what was canceled: their packages tell the rest themselves."""
     if before == "canceled":
         return True
-    return header.status in ("open", "partially_shipped") and _order_had_left(before, header)
+    return after.status in ("open", "partially_shipped") and _order_had_left(before, after)
 
 
-def _order_had_left(before: FulfillmentStatus | None, header: FulfillmentHeader) -> bool:
-    return header.scope == "order" and before in ALL_LEFT
+def _order_had_left(before: FulfillmentStatus | None, after: Fulfillment) -> bool:
+    return after.scope == "order" and before in ALL_LEFT
 
 
 def _numbers(package: Package) -> set[tuple[str | None, str | None]]:
@@ -181,21 +280,13 @@ def _numbers(package: Package) -> set[tuple[str | None, str | None]]:
     return {(found.number_normalized, found.url) for found in package.trackings}
 
 
-def _status_change(old: Package, new: Package) -> Change:
-    return _change("status", old, new, lambda package: package.status)
+def _words(carrier: Carrier | None) -> tuple[str | None, str | None]:
+    return (carrier.name_raw, carrier.code_raw) if carrier else (None, None)
 
 
-def _change(field: str, old: Package, new: Package, value: Callable[[Package], Any]) -> Change:
-    return Change(field=field, before=value(old), after=value(new))
+def _day(moment: str) -> str:
+    return moment[:DATE_LENGTH]
 
 
-def _list_of(
-    part: Callable[[Package], tuple[BaseModel, ...] | None],
-) -> Callable[[Package], list[Mapping[str, Any]] | None]:
-    """A list of models as JSON values, null as it is."""
-
-    def value(package: Package) -> list[Mapping[str, Any]] | None:
-        models = part(package)
-        return None if models is None else [model.model_dump(mode="json") for model in models]
-
-    return value
+def _status_change(old: Package | None, new: Package) -> tuple[Change, ...]:
+    return (Change("status", old.status, new.status),) if old else ()

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
-from schemas.fulfillment import Carrier, LineItem, Tracking
 from schemas.message import quantity
+from services.normalizer.model import Carrier, LineItem, Tracking
 
 OVERLAP_NOT_TOLD = 0.5  # unknown contents neither speak for a pair nor against it
 
@@ -38,7 +37,7 @@ class Described(Protocol):
         """Its tracking numbers."""
 
     @property
-    def shipped_at(self) -> datetime | None:
+    def shipped_at(self) -> str | None:
         """When it left."""
 
     @property
@@ -54,7 +53,7 @@ class Evidence:
     numbers: frozenset[str]
     contents: Contents
     carrier: str | None
-    shipped_at: datetime | None
+    shipped_at: str | None
 
     @classmethod
     def of(cls, package: Described) -> Evidence:

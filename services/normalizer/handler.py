@@ -21,12 +21,11 @@ from bus.table import Table
 from bus.telemetry import BATCH_SECONDS, RECORDS, SET_ASIDE, STALE
 from bus.transaction import Record, Transaction, Writer, refuse_too_large
 from schemas.dead_letter import DeadLetter
-from schemas.events import FulfillmentEvent
-from schemas.fulfillment import Fulfillment
 from schemas.raw import Provenance
 from schemas.topics import DEAD_LETTERS, EVENTS, FULFILLMENTS, RAW
 from services.normalizer.mapper import Mapper
 from services.normalizer.merge import Outcome
+from services.normalizer.model import Event, Fulfillment
 from services.normalizer.observation import observed, provenance_of, restored
 
 SERVICE = "normalizer"
@@ -159,7 +158,7 @@ class _Batch:
             refuse_too_large(record)
         return written
 
-    def _event(self, key: str, event: FulfillmentEvent, trace: list[tuple[str, bytes]]) -> Record:
+    def _event(self, key: str, event: Event, trace: list[tuple[str, bytes]]) -> Record:
         headers = [*event.headers(), *trace]
         return Record(self._events, self._partition, key, event.data.to_json(), headers)
 

@@ -12,10 +12,11 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import permutations
 
-from schemas.fulfillment import Identity, Package
+from schemas.fulfillment import Identity
 from schemas.keys import minted
 from services.normalizer.evidence import Evidence, contents_of, numbers_of, overlap
 from services.normalizer.mapper import Seen
+from services.normalizer.model import Package
 
 OVERLAP_MIN = 0.5
 PERMUTED_MAX = 6  # packages; above, the cheapest pairs are taken one by one
@@ -23,12 +24,17 @@ PERMUTED_MAX = 6  # packages; above, the cheapest pairs are taken one by one
 
 def pair(stored: Sequence[Package], seen: Sequence[Seen]) -> dict[int, int]:
     """For each index in `seen` that is a known package: its index in `stored`."""
-    if not stored or not seen:
-        return {}
-    matching = _Matching([Evidence.of(p) for p in stored], [Evidence.of(p) for p in seen])
     live = [index for index, package in enumerate(stored) if package.status != "removed"]
+    pairs = _unchanged_pairs(stored, live, seen)
+    if len(pairs) == len(seen) or len(pairs) == len(stored):
+        return pairs
+    paired = set(pairs.values())
+    live = [index for index in live if index not in paired]
     removed = [index for index, package in enumerate(stored) if package.status == "removed"]
-    unannounced = [index for index in removed if stored[index].shipped_event_id is None]
+    matching = _Matching(
+        {index: Evidence.of(stored[index]) for index in (*live, *removed)},
+        {index: Evidence.of(one) for index, one in enumerate(seen) if index not in pairs},
+    )
     matching.by_key([*live, *removed], _own_id, _own_id)
     for group in (live, removed):
         matching.by_key(group, _unchanged, _unchanged)
@@ -36,9 +42,42 @@ def pair(stored: Sequence[Package], seen: Sequence[Seen]) -> dict[int, int]:
     matching.by_key(live, _untracked_contents, _contents)
     matching.by_shipping(live)
     matching.last_ones(live)
+    unannounced = [index for index in removed if stored[index].shipped_event_id is None]
     matching.by_key(unannounced, _untracked_contents, _contents)
     matching.by_shipping(removed)
-    return matching.pairs
+    return pairs | matching.pairs
+
+
+def _unchanged_pairs(
+    stored: Sequence[Package], live: Sequence[int], seen: Sequence[Seen]
+) -> dict[int, int]:
+    """Those with one id of the source's own, or without any and the same in all: most, and cheap.
+
+    What the rules would find for them; so only what is left over is put to the rules.
+    """
+    pairs: dict[int, int] = {}
+    free = dict(enumerate(seen))
+    for place, index in enumerate(live):
+        old = stored[index]
+        if place in free and _same(old, free[place]):
+            new = place
+        else:
+            new = next((new for new, one in free.items() if _same(old, one)), -1)
+        if new >= 0:
+            pairs[new] = index
+            del free[new]
+    return pairs
+
+
+def _same(old: Package, new: Seen) -> bool:
+    if old.upstream_id is not None or new.upstream_id is not None:
+        return old.upstream_id == new.upstream_id
+    return (
+        old.trackings == new.trackings
+        and old.line_items == new.line_items
+        and old.carrier == new.carrier
+        and old.shipped_at == new.shipped_at
+    )
 
 
 def mint(
@@ -69,10 +108,10 @@ def mint(
 class _Matching:
     """Pairs made so far; every rule sees only what the rules before it left over."""
 
-    def __init__(self, old: list[Evidence], new: list[Evidence]) -> None:
+    def __init__(self, old: dict[int, Evidence], new: dict[int, Evidence]) -> None:
         self.pairs: dict[int, int] = {}
         self._old, self._new = old, new
-        self._paired: set[int] = set()
+        self._free_old, self._free_new = set(old), list(new)
 
     def by_key(
         self,
@@ -91,6 +130,8 @@ class _Matching:
 
     def by_number(self, group: Iterable[int]) -> None:
         """One tracking number; boxes that share it stay as many as they are, by contents."""
+        if not self._free_new:
+            return
         numbers: dict[str, list[int]] = defaultdict(list)
         for old in self._free(group):
             for number in self._old[old].numbers:
@@ -98,7 +139,7 @@ class _Matching:
         if not numbers:
             return
         news: dict[str, list[int]] = defaultdict(list)
-        for new in self._free_new():
+        for new in self._free_new:
             for number in self._new[new].numbers & numbers.keys():
                 news[number].append(new)
         for number in sorted(news):
@@ -116,16 +157,19 @@ class _Matching:
             self._assign(olds, news, overlap_min=OVERLAP_MIN)
 
     def last_ones(self, group: Iterable[int]) -> None:
-        """The only old and the only new one with these contents; or left at all, if untold."""
+        """As many old as new ones with these contents, or left at all where they are not told."""
         group = list(group)
         for olds, news in self._buckets(group, _contents, _contents):
-            if len(olds) == len(news) == 1 and not self._contradict(olds[0], news[0]):
-                self._take(olds[0], news[0])
-        olds, news = self._free(group), self._free_new()
-        if len(olds) == len(news) == 1 and not self._contradict(olds[0], news[0]):
-            told = self._old[olds[0]].contents, self._new[news[0]].contents
-            if None in told:
-                self._take(olds[0], news[0])
+            self._by_position(olds, news)
+        self._by_position(self._free(group), self._free_new)
+
+    def _by_position(self, olds: list[int], news: list[int]) -> None:
+        """In array order, when the counts are equal; contents that differ are two packages."""
+        for old, new in zip(olds, list(news), strict=True) if len(olds) == len(news) else ():
+            told = self._old[old].contents, self._new[new].contents
+            alike = told[0] == told[1] or None in told
+            if alike and not self._contradict(old, new):
+                self._take(old, new)
 
     def _buckets(
         self,
@@ -134,14 +178,16 @@ class _Matching:
         new_key: Callable[[Evidence], Hashable | None],
     ) -> Iterator[tuple[list[int], list[int]]]:
         """What is free on both sides, put together by key; None is no key."""
+        if not self._free_old or not self._free_new:
+            return
         olds: dict[Hashable, list[int]] = defaultdict(list)
         for old in self._free(group):
             olds[old_key(self._old[old])].append(old)
         olds.pop(None, None)
         news: dict[Hashable, list[int]] = defaultdict(list)
-        for new in self._free_new() if olds else ():
+        for new in self._free_new:
             news[new_key(self._new[new])].append(new)
-        return ((olds[key], found) for key, found in news.items() if key in olds)
+        yield from ((olds[key], found) for key, found in news.items() if key in olds)
 
     def _assign(self, olds: list[int], news: list[int], *, overlap_min: float) -> None:
         """The pairs with the most overlap in all; ties by the order given."""
@@ -154,7 +200,7 @@ class _Matching:
         allowed = {pair: found for pair, found in overlaps.items() if found >= overlap_min}
         if max(len(olds), len(news)) > PERMUTED_MAX:
             for old, new in sorted(allowed, key=lambda pair: -allowed[pair]):
-                if old not in self._paired and new not in self.pairs:
+                if old in self._free_old and new in self._free_new:
                     self._take(old, new)
             return
         for old, new in _best(olds, news, allowed):
@@ -162,13 +208,11 @@ class _Matching:
 
     def _take(self, old: int, new: int) -> None:
         self.pairs[new] = old
-        self._paired.add(old)
+        self._free_old.remove(old)
+        self._free_new.remove(new)
 
     def _free(self, group: Iterable[int]) -> list[int]:
-        return [old for old in group if old not in self._paired]
-
-    def _free_new(self) -> list[int]:
-        return [new for new in range(len(self._new)) if new not in self.pairs]
+        return [old for old in group if old in self._free_old]
 
     def _contradict(self, old: int, new: int) -> bool:
         """Two ids of the source's own that differ are two packages."""
@@ -225,6 +269,5 @@ def _basis(package: Seen) -> tuple[Identity, tuple[str, ...]]:
 
 def _sortable(shown: Evidence) -> tuple[str, list[str], str, str]:
     """A total order that knows no array positions."""
-    at = shown.shipped_at
-    moment = at.isoformat() if at else ""
+    moment = shown.shipped_at or ""
     return repr(shown.contents), sorted(shown.numbers), moment, shown.carrier or ""

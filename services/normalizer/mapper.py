@@ -1,38 +1,32 @@
 """The contract of a mapper: one upstream record in, what it shows of a fulfillment out.
 
 Pure: no state, no clock, no Kafka.  Which package is which, what is new and what has been told
-already are decided later (`identity`, `merge`, `diff`).  A mapper builds on this file, `schemas`,
-msgspec and the standard library, nothing else.
+already are decided later (`identity`, `merge`, `diff`).  A mapper builds on this file, `model`,
+`schemas`, msgspec and the standard library, nothing else.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Protocol, TypeVar
 
 import msgspec
 
 from bus.errors import SetAside
-from schemas.fulfillment import (
-    LEFT,
-    Carrier,
-    FulfillmentStatus,
-    Identity,
-    LineItem,
-    OrderRef,
-    PackageStatus,
-    Scope,
-    Tracking,
-)
-from schemas.message import parse_instant, without_lone_surrogates
+from schemas.fulfillment import LEFT, FulfillmentStatus, Identity, PackageStatus, Scope
+from schemas.message import iso, parse_instant, quantity, without_lone_surrogates
 from schemas.raw import Provenance
 from services.normalizer.carriers import code_of
+from services.normalizer.model import NULL, Carrier, LineItem, OrderRef, Tracking
 
 PACKAGES_MAX = 1000  # in one fulfillment; pairing compares them with each other
+DATE_LENGTH = len("2026-03-01")
 
+_EXACT_DECODER = msgspec.json.Decoder(float_hook=Decimal)
+_EXACT_ENCODER = msgspec.json.Encoder(decimal_format="number", order="sorted")
 _NOT_IN_NUMBERS = re.compile(r"[\s.\-\u2010-\u2015]+")
 _PATH = re.compile(r"^(?P<reason>.*?)(?: - at `(?P<path>.*)`)?$", re.DOTALL)
 
@@ -43,15 +37,14 @@ class Unmappable(SetAside):
     """A record that cannot be understood: `reason`, and in `path` where ("$.packages[0]")."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(msgspec.Struct, frozen=True, gc=False):
     """A package as the source shows it now, before it is known which one it is.
 
     `status` is shipped or delivered only with the source's evidence that the package left;
     `upstream_id` is the source's own id where it has one, `upstream_id_kind` what that id is.
     `line_items` is None when the source does not say what is inside.  `delivered_if_seen_left`:
     the source's word for delivered is also used for what it has never shown as shipped, and then
-    says no more than that.
+    says no more than that.  `shipped_at` and `delivered_at` as `moment` gives them.
     """
 
     status: PackageStatus
@@ -61,8 +54,8 @@ class Seen:
     carrier: Carrier | None = None
     service_level: str | None = None
     trackings: tuple[Tracking, ...] = ()
-    shipped_at: datetime | None = None
-    delivered_at: datetime | None = None
+    shipped_at: str | None = None
+    delivered_at: str | None = None
     line_items: tuple[LineItem, ...] | None = None
     delivered_if_seen_left: bool = False
 
@@ -72,14 +65,14 @@ class Seen:
         return self.status in LEFT
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True, gc=False):
     """A whole fulfillment as one record shows it.
 
     `status` None: the source has no word for it, so it follows from the packages.  `updated_at`
     is the source's own version of the record; None: the instant of observation decides.
     `provisional`: the source says the packages may still change.  `announced_lines`: line ids
-    whose changes are told, None for all; what is stored is whole either way.
+    whose changes are told, None for all; what is stored is whole either way.  `field_mappings` and
+    `remote_data` as `verbatim` gives them.
     """
 
     scope: Scope
@@ -95,6 +88,8 @@ class Snapshot:
     line_items: tuple[LineItem, ...] = ()
     canceled_items: tuple[LineItem, ...] = ()
     packages: tuple[Seen, ...] = ()
+    field_mappings: msgspec.Raw = NULL
+    remote_data: msgspec.Raw = NULL
 
 
 class Mapper(Protocol):
@@ -119,14 +114,52 @@ def decoded(decoder: msgspec.json.Decoder[T], raw: bytes) -> T:
         raise Unmappable(f"not readable as JSON: {error}", "$") from error
 
 
-def instant(text: str | None, path: str) -> datetime | None:
+def instant(text: str | None, *path: str | int) -> datetime | None:
     """An instant in UTC, null as it is.  Raises Unmappable: `path`, and what stands there."""
     if text is None:
         return None
     try:
         return parse_instant(text)
     except ValueError as error:
-        raise Unmappable(str(error), path) from error
+        raise Unmappable(str(error), where(*path)) from error
+
+
+def moment(text: str | None, *path: str | int) -> str | None:
+    """An instant as UTC text, or a local date as it is, which no zone makes an instant of.
+
+    Raises Unmappable: `path`, and what stands there.
+    """
+    if not text:
+        return None
+    try:
+        if len(text) == DATE_LENGTH:
+            return date.fromisoformat(text).isoformat()
+        return iso(parse_instant(text))
+    except ValueError as error:
+        raise Unmappable(str(error), where(*path)) from error
+
+
+def amount(value: object, *path: str | int) -> str:
+    """A quantity as the model spells it.  Raises Unmappable: `path`, and what stands there."""
+    try:
+        return quantity(value)
+    except ValueError as error:
+        raise Unmappable(str(error), where(*path)) from error
+
+
+def where(*path: str | int) -> str:
+    """The parts of a path as one: "packages", 0, "tracking" is $.packages[0].tracking."""
+    return "$" + "".join([f"[{one}]" if isinstance(one, int) else f".{one}" for one in path])
+
+
+def verbatim(told: msgspec.Raw) -> msgspec.Raw:
+    """An object of the source's own, its numbers to the last digit, keys sorted; else null.
+
+    The same in another spelling is the same here, so that it is no change.
+    """
+    if bytes(told).lstrip()[:1] != b"{":
+        return NULL
+    return msgspec.Raw(_EXACT_ENCODER.encode(_EXACT_DECODER.decode(told)))
 
 
 def tracking(number: str | None, url: str | None = None) -> tuple[Tracking, ...]:
@@ -148,6 +181,8 @@ def carrier(name: str | None, code: str | None = None) -> Carrier | None:
 
 def normalized_number(number: str) -> str:
     """For comparing only: NFKC, upper case, no spaces, hyphens, dots; leading zeros stay."""
+    if number.isascii() and number.isalnum():
+        return number.upper()
     return _NOT_IN_NUMBERS.sub("", unicodedata.normalize("NFKC", number)).upper()
 
 

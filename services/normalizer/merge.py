@@ -7,33 +7,24 @@ with the same content still moves the state's version, so that a late older one 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 
-from schemas.events import FulfillmentEvent
-from schemas.fulfillment import (
-    LEFT,
-    LIVE,
-    Fulfillment,
-    FulfillmentStatus,
-    Identity,
-    Package,
-    PackageStatus,
-    RawRef,
-)
+import msgspec
+
+from schemas.fulfillment import LEFT, LIVE, FulfillmentStatus, Identity, PackageStatus
 from schemas.raw import Provenance
-from services.normalizer.diff import diff, shipped_event_id
+from services.normalizer.diff import delivered_event_id, diff, shipped_event_id
 from services.normalizer.identity import mint, pair
 from services.normalizer.mapper import Seen, Snapshot
+from services.normalizer.model import Event, Fulfillment, Package, RawRef
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """`state` None: nothing to write; `stale` tells an older observation from an equal one."""
 
     state: Fulfillment | None = None
-    events: tuple[FulfillmentEvent, ...] = ()
+    events: tuple[Event, ...] = ()
     stale: bool = False
 
 
@@ -53,7 +44,8 @@ def merge(
         return Outcome()
     key = stored.key if stored else provenance.key
     packages = _packages(key, stored.packages if stored else (), snapshot.packages)
-    if stored and version == known and _same(stored, snapshot, packages):
+    status = _status(snapshot, packages)
+    if stored and version == known and _same(stored, snapshot, status, packages):
         return Outcome()
     state = Fulfillment(
         key=key,
@@ -63,7 +55,7 @@ def merge(
         upstream_id=provenance.upstream_id,
         scope=snapshot.scope,
         orders=snapshot.orders,
-        status=_status(snapshot, packages),
+        status=status,
         status_raw=snapshot.status_raw,
         final=snapshot.final,
         echo=snapshot.echo,
@@ -71,15 +63,16 @@ def merge(
         updated_at=snapshot.updated_at,
         observed_at=provenance.observed_at,
         revision=stored.revision + 1 if stored else 1,
+        field_mappings=snapshot.field_mappings,
         raw=raw,
         line_items=snapshot.line_items,
         canceled_items=snapshot.canceled_items,
         packages=packages,
+        remote_data=snapshot.remote_data,
     )
     events = diff(
         stored,
         state,
-        time=provenance.observed_at,
         provisional=snapshot.provisional,
         backfill=provenance.backfill and stored is None,
         lines=snapshot.announced_lines,
@@ -103,11 +96,15 @@ def _read_again(raw: RawRef, last: RawRef) -> bool:
     return (raw.topic, raw.partition) == (last.topic, last.partition) and raw.offset <= last.offset
 
 
-def _same(stored: Fulfillment, snapshot: Snapshot, packages: tuple[Package, ...]) -> bool:
+def _same(
+    stored: Fulfillment,
+    snapshot: Snapshot,
+    status: FulfillmentStatus,
+    packages: tuple[Package, ...],
+) -> bool:
     return (
-        all(old is new for old, new in zip(stored.packages, packages, strict=False))
-        and len(stored.packages) == len(packages)
-        and stored.status == _status(snapshot, packages)
+        stored.packages == packages
+        and stored.status == status
         and stored.status_raw == snapshot.status_raw
         and stored.final == snapshot.final
         and stored.echo == snapshot.echo
@@ -117,10 +114,12 @@ def _same(stored: Fulfillment, snapshot: Snapshot, packages: tuple[Package, ...]
         and stored.updated_at == snapshot.updated_at
         and stored.line_items == snapshot.line_items
         and stored.canceled_items == snapshot.canceled_items
+        and stored.field_mappings == snapshot.field_mappings
+        and stored.remote_data == snapshot.remote_data
     )
 
 
-def _packages(key: str, stored: Sequence[Package], seen: Sequence[Seen]) -> tuple[Package, ...]:
+def _packages(key: str, stored: tuple[Package, ...], seen: tuple[Seen, ...]) -> tuple[Package, ...]:
     """Known packages in their old places, then the new; an unchanged one is the same object."""
     pairs = pair(stored, seen)
     shown = {old: seen[new] for new, old in pairs.items()}
@@ -128,55 +127,72 @@ def _packages(key: str, stored: Sequence[Package], seen: Sequence[Seen]) -> tupl
         _seen_again(key, package, shown[index]) if index in shown else _gone(package)
         for index, package in enumerate(stored)
     ]
+    if len(pairs) == len(seen):
+        return tuple(after)
     fresh = [(index, package) for index, package in enumerate(seen) if index not in pairs]
-    ids = mint(key, fresh, (package.id for package in stored)) if fresh else {}
+    ids = mint(key, fresh, [package.id for package in stored])
     after += [_first_seen(key, package, *ids[index]) for index, package in fresh]
     return tuple(after)
 
 
 def _first_seen(key: str, seen: Seen, package_id: str, identity: Identity) -> Package:
-    announced = shipped_event_id(key, package_id) if seen.left else None
-    return Package(
-        id=package_id,
-        identity=identity,
-        revision=1,
-        shipped_event_id=announced,
-        **_shown(None, seen, seen.upstream_id),
+    return _told(
+        key,
+        Package(
+            id=package_id,
+            upstream_id=seen.upstream_id,
+            identity=identity,
+            status=_package_status(None, seen),
+            status_raw=seen.status_raw,
+            carrier=seen.carrier,
+            service_level=seen.service_level,
+            trackings=seen.trackings,
+            shipped_at=seen.shipped_at,
+            delivered_at=seen.delivered_at,
+            line_items=seen.line_items,
+            revision=1,
+        ),
     )
 
 
 def _seen_again(key: str, old: Package, seen: Seen) -> Package:
-    announced = old.shipped_event_id
-    if announced is None and seen.left:
-        announced = shipped_event_id(key, old.id)
-    shown = _shown(old, seen, seen.upstream_id or old.upstream_id)
-    if announced == old.shipped_event_id and all(
-        getattr(old, name) == value for name, value in shown.items()
-    ):
-        return old
-    changed = {**shown, "shipped_event_id": announced, "revision": old.revision + 1}
-    return old.model_copy(update=changed)
+    new = Package(
+        id=old.id,
+        upstream_id=seen.upstream_id or old.upstream_id,
+        identity=old.identity,
+        status=_package_status(old, seen),
+        status_raw=seen.status_raw,
+        carrier=seen.carrier,
+        service_level=seen.service_level,
+        trackings=seen.trackings,
+        shipped_at=seen.shipped_at,
+        delivered_at=seen.delivered_at,
+        line_items=seen.line_items,
+        revision=old.revision,
+        shipped_event_id=old.shipped_event_id,
+        delivered_event_id=old.delivered_event_id,
+    )
+    return (
+        old if new == old else _told(key, msgspec.structs.replace(new, revision=old.revision + 1))
+    )
+
+
+def _told(key: str, package: Package) -> Package:
+    """With the ids of what is now told of it once and for all."""
+    shipped, delivered = package.shipped_event_id, package.delivered_event_id
+    if package.status in LEFT and shipped is None:
+        shipped = shipped_event_id(key, package.id)
+    if package.status == "delivered" and delivered is None:
+        delivered = delivered_event_id(key, package.id)
+    if (shipped, delivered) == (package.shipped_event_id, package.delivered_event_id):
+        return package
+    return msgspec.structs.replace(package, shipped_event_id=shipped, delivered_event_id=delivered)
 
 
 def _gone(old: Package) -> Package:
     if old.status == "removed":
         return old
-    return old.model_copy(update={"status": "removed", "revision": old.revision + 1})
-
-
-def _shown(old: Package | None, seen: Seen, upstream_id: str | None) -> dict[str, Any]:
-    """The fields of a package that follow the source."""
-    return {
-        "upstream_id": upstream_id,
-        "status": _package_status(old, seen),
-        "status_raw": seen.status_raw,
-        "carrier": seen.carrier,
-        "service_level": seen.service_level,
-        "trackings": seen.trackings,
-        "shipped_at": seen.shipped_at,
-        "delivered_at": seen.delivered_at,
-        "line_items": seen.line_items,
-    }
+    return msgspec.structs.replace(old, status="removed", revision=old.revision + 1)
 
 
 def _package_status(old: Package | None, seen: Seen) -> PackageStatus:

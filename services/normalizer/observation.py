@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from aiokafka import ConsumerRecord
 
 from bus.errors import SetAside, Stop
-from schemas.fulfillment import Fulfillment, RawRef
 from schemas.raw import Provenance
 from services.normalizer.mapper import Mapper, Snapshot
 from services.normalizer.merge import Outcome, merge
+from services.normalizer.model import Fulfillment, RawRef
 
 
 def provenance_of(record: ConsumerRecord) -> tuple[str, Provenance]:
@@ -53,7 +53,7 @@ def restored(key: str, value: bytes | None) -> Fulfillment | None:
     if value is None:
         return None
     try:
-        return Fulfillment.model_validate_json(value)
+        return Fulfillment.from_json(value)
     except ValueError as error:
         raise Stop(f"the state of {key} cannot be read: {error}") from error
 

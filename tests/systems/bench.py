@@ -18,12 +18,11 @@ from bus.table import Table
 from bus.transaction import Record, Transaction, refuse_too_large
 from schemas.cursor import Cursor
 from schemas.dead_letter import DeadLetter
-from schemas.events import FulfillmentEvent
-from schemas.fulfillment import Fulfillment, RawRef
 from schemas.raw import Provenance
 from schemas.topics import CURSORS, DEAD_LETTERS, RAW
 from services.normalizer.mappers import discovered
 from services.normalizer.merge import merge
+from services.normalizer.model import Event, Fulfillment, RawRef
 from services.poller.account import Account, Surroundings
 from services.poller.settings import PollerSettings
 from services.poller.slot import stream_tasks
@@ -174,10 +173,10 @@ class Bench:
         found = self.sink.records(KAFKA.topic(DEAD_LETTERS))
         return [(DeadLetter.read(dict(record.headers)), record) for record in found]
 
-    def history(self) -> list[tuple[Sequence[FulfillmentEvent], Fulfillment]]:
+    def history(self) -> list[tuple[Sequence[Event], Fulfillment]]:
         """What a normalizer makes of each raw record that changes something: events, new state."""
         stored: dict[str, Fulfillment] = {}
-        found: list[tuple[Sequence[FulfillmentEvent], Fulfillment]] = []
+        found: list[tuple[Sequence[Event], Fulfillment]] = []
         for offset, (provenance, body) in enumerate(self.raw):
             snapshot = discovered()[provenance.source].map(body, provenance)
             reference = RawRef(topic=KAFKA.topic(RAW), partition=0, offset=offset)
@@ -187,7 +186,7 @@ class Bench:
                 found.append((outcome.events, outcome.state))
         return found
 
-    def events(self) -> list[FulfillmentEvent]:
+    def events(self) -> list[Event]:
         """All that it tells."""
         return [event for told, _ in self.history() for event in told]
 

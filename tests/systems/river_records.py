@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from schemas.events import FulfillmentEvent
 from schemas.message import iso
+from services.normalizer.model import Event
 from testbed.simulators.digital_river import DigitalRiverSimulator
 
 
@@ -38,6 +38,6 @@ def by_ids(simulator: DigitalRiverSimulator) -> list[str]:
     return [one["target"] for one in simulator.requests if "ids" in one["query"]]
 
 
-def types(told: list[FulfillmentEvent], upstream_id: str) -> list[str]:
+def types(told: list[Event], upstream_id: str) -> list[str]:
     """The types of the events of one fulfillment."""
     return [event.type for event in told if event.data.fulfillment.upstream_id == upstream_id]

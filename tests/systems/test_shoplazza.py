@@ -274,7 +274,7 @@ async def test_a_record_is_written_as_its_bytes_stood_in_the_page(shop: Shop) ->
         await bench.until(lambda: len(bench.raw) == 1, "the fulfillment")
         (event, *_) = bench.events()
     assert bench.raw[0][1] == json.dumps(odd, separators=(",", ":"), ensure_ascii=False).encode()
-    package = event.data.model_dump()["package"]
+    package = json.loads(event.data.to_json())["package"]
     assert (package["carrier"]["name_raw"], package["carrier"]["code"]) == ("燕文物流", "yanwen")
     assert package["trackings"][0]["url"] == "https://track.example.com/YT1"
     assert package["line_items"][0]["quantity"] == "2"

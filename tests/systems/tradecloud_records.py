@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from schemas.events import Envelope
 from services.poller.source import Rate
 from testbed.simulators.tradecloud import TradecloudSimulator
 from tests.systems.bench import TOKEN, Bench, running
@@ -150,10 +151,9 @@ class Told:
             {
                 "webhook_id": event.id,
                 "status": 200,
-                "event": {
-                    **event.attributes,
-                    "data": json.loads(event.data.model_dump_json()),
-                },
+                "event": json.loads(
+                    Envelope.read(dict(event.headers()), event.data.to_json()).structured()
+                ),
             }
             for event in self.events
         ]

@@ -14,10 +14,18 @@ from typing import Any
 
 import msgspec
 
-from schemas.fulfillment import LineItem, OrderRef
-from schemas.message import parse_instant, quantity
+from schemas.message import parse_instant
 from schemas.raw import Provenance
-from services.normalizer.mapper import Seen, Snapshot, Unmappable, carrier, decoded, tracking
+from services.normalizer.mapper import (
+    Seen,
+    Snapshot,
+    Unmappable,
+    amount,
+    carrier,
+    decoded,
+    tracking,
+)
+from services.normalizer.model import LineItem, OrderRef
 
 ANNOUNCE_UNTRACKED = "announce_untracked"  # the account's setting: digital goods ship at once
 JAVA_TIME = "{year:04}-{monthValue:02}-{dayOfMonth:02}T{hour:02}:{minute:02}:{second:02}.{nano:09}Z"
@@ -92,10 +100,7 @@ def _items(items: Sequence[_Item], name: str) -> tuple[LineItem, ...]:
     found = []
     for index, item in enumerate(items):
         count = item.quantity if name == "quantity" else item.cancel_quantity
-        try:
-            told = quantity(Decimal(0) if count is None else count)
-        except ValueError as error:
-            raise Unmappable(str(error), f"$.items[{index}].{name}") from error
+        told = amount(Decimal(0) if count is None else count, "items", index, name)
         if told != "0":
             sku, line_id = _id(item.sku_id), _id(item.item_id)
             found.append(LineItem(sku=sku, line_id=line_id, quantity=told))

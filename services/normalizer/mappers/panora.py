@@ -11,19 +11,20 @@ from decimal import Decimal
 
 import msgspec
 
-from schemas.fulfillment import LineItem, OrderRef, PackageStatus, Tracking
-from schemas.message import quantity
+from schemas.fulfillment import PackageStatus
 from schemas.raw import Provenance
 from services.normalizer.mapper import (
     PACKAGES_MAX,
     Seen,
     Snapshot,
     Unmappable,
+    amount,
     carrier,
     decoded,
     instant,
     tracking,
 )
+from services.normalizer.model import LineItem, OrderRef, Tracking
 
 # The provider's words (assumed: Shopify's). With any other one a tracking number is enough.
 NOT_YET = frozenset({"pending", "open"})
@@ -84,7 +85,7 @@ def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the con
         orders=(OrderRef(id=found.order_id),) if found.order_id else (),
         status="canceled" if _plain(word) in CALLED_OFF else None,
         status_raw=word,
-        created_at=instant(found.created_at, "$.created_at"),
+        created_at=instant(found.created_at, "created_at"),
         line_items=items or (),
         packages=_packages(found, trackings, word, items),
     )
@@ -146,23 +147,20 @@ def _items(found: _Fulfillment, raw: bytes) -> tuple[LineItem, ...] | None:
     try:
         lines = _REMOTE_LINES.decode(found.remote_data).line_items
         if lines is not None:
-            return tuple(_item(line, "") for line in lines)
+            return tuple(_item(line, "remote_data", i) for i, line in enumerate(lines))
     except (*FOREIGN, Unmappable):
         pass
     if bytes(found.items).lstrip()[:1] != b"[":
         return None
     listed = decoded(_ITEMS, raw).items
-    return tuple(_item(line, f"$.items[{index}]") for index, line in enumerate(listed))
+    return tuple(_item(line, "items", index) for index, line in enumerate(listed))
 
 
-def _item(line: _Line, path: str) -> LineItem:
+def _item(line: _Line, *path: str | int) -> LineItem:
     number = line.id if line.id is not None else line.remote_id
-    try:
-        return LineItem(
-            sku=line.sku or None,
-            line_id=None if number in (None, "") else str(number),
-            quantity=quantity(line.quantity),
-            description=line.title or None,
-        )
-    except ValueError as error:
-        raise Unmappable(str(error), f"{path}.quantity") from error
+    return LineItem(
+        sku=line.sku or None,
+        line_id=None if number in (None, "") else str(number),
+        quantity=amount(line.quantity, *path, "quantity"),
+        description=line.title or None,
+    )

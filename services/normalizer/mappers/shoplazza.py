@@ -11,18 +11,19 @@ from decimal import Decimal
 
 import msgspec
 
-from schemas.fulfillment import LineItem, OrderRef, PackageStatus, Tracking
-from schemas.message import quantity
+from schemas.fulfillment import PackageStatus
 from schemas.raw import Provenance
 from services.normalizer.mapper import (
     Seen,
     Snapshot,
     Unmappable,
+    amount,
     carrier,
     decoded,
     instant,
     tracking,
 )
+from services.normalizer.model import LineItem, OrderRef, Tracking
 
 FINISHED = "finished"
 STATUSES: dict[str, PackageStatus] = {
@@ -79,8 +80,8 @@ def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the con
         status="canceled" if canceled else None,
         status_raw=record.status,
         final=canceled or package.status == "delivered",
-        created_at=instant(record.created_at, "$.created_at"),
-        updated_at=instant(record.updated_at, "$.updated_at"),
+        created_at=instant(record.created_at, "created_at"),
+        updated_at=instant(record.updated_at, "updated_at"),
         line_items=package.line_items or (),
         packages=(package,),
     )
@@ -120,10 +121,7 @@ def _items(lines: list[_Line]) -> list[LineItem]:
     items = []
     for index, line in enumerate(lines):
         name = "quantity" if line.shipping_quantity is None else "shipping_quantity"
-        try:
-            count = quantity(getattr(line, name))
-        except ValueError as error:
-            raise Unmappable(str(error), f"$.line_items[{index}].{name}") from error
+        count = amount(getattr(line, name), "line_items", index, name)
         items.append(
             LineItem(
                 sku=line.sku or None,

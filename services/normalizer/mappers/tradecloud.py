@@ -15,18 +15,20 @@ from typing import Any
 
 import msgspec
 
-from schemas.fulfillment import FulfillmentStatus, Identity, LineItem, OrderRef, Tracking
-from schemas.message import parse_instant, quantity
+from schemas.fulfillment import FulfillmentStatus, Identity
+from schemas.message import parse_instant
 from schemas.raw import Provenance
 from services.normalizer.mapper import (
     PACKAGES_MAX,
     Seen,
     Snapshot,
     Unmappable,
+    amount,
     decoded,
     instant,
     tracking,
 )
+from services.normalizer.model import LineItem, OrderRef, Tracking
 
 CANCELED = frozenset({"Cancelled", "Canceled"})
 CALLED_OFF = CANCELED | {"Rejected"}  # of a shipment; a rejected order line is still open
@@ -101,7 +103,8 @@ class _Record(msgspec.Struct, rename="camel"):
 
 
 # What is packed together: its id, what that is, its lines and where they stand in the record.
-_Box = tuple[str | None, Identity, Sequence[_Line], str]
+_Path = tuple[str | int, ...]
+_Box = tuple[str | None, Identity, Sequence[_Line], _Path]
 _DECODER = msgspec.json.Decoder(_Record)
 
 
@@ -123,9 +126,9 @@ def _shipment(record: _Record, role: str, options: frozenset[str]) -> Snapshot:
     departed = _text((record.locations or {}).get("departure"), "atdDate") is not None
     trackings = tracking(_text(record.identifiers, "trackingNumber"))
     packages = tuple(_seen(box, word, role, trackings, departed=departed) for box in boxes)
-    lines = [(one, f"{path}[{i}]") for _, _, ls, path in boxes for i, one in enumerate(ls)]
+    lines = [(one, (*path, i)) for _, _, ls, path in boxes for i, one in enumerate(ls)]
     words = _words({"processStatus": word, **(record.status or {})})
-    told = [(_despatch_id(line), _updated_at(line, path), words) for line, path in lines]
+    told = [(_despatch_id(line), _updated_at(line, *path), words) for line, path in lines]
     numbers = dict.fromkeys(_id(line.purchase_order_number) for line, _ in lines)
     return Snapshot(
         scope="shipment",
@@ -134,7 +137,7 @@ def _shipment(record: _Record, role: str, options: frozenset[str]) -> Snapshot:
         status_raw=word,
         final=word in CALLED_OFF or (bool(packages) and all(one.left for one in packages)),
         announced_lines=_announced(told, options),
-        updated_at=_updated_at(record, "$"),
+        updated_at=_updated_at(record),
         line_items=tuple(item for one in packages for item in one.line_items or ()),
         packages=packages,
     )
@@ -144,18 +147,18 @@ def _boxes(record: _Record) -> Iterator[_Box]:
     """Each load carrier, then the lines that are not packed in one."""
     for index, one in enumerate(record.load_carriers or ()):
         sscc = _sscc(one.package_sscc)
-        name, path = sscc or _id(one.container_number), f"$.loadCarriers[{index}].lines"
+        name, path = sscc or _id(one.container_number), ("loadCarriers", index, "lines")
         yield name, "sscc" if sscc else "source_id", one.lines or (), path
     if record.lines:
-        yield "loose", "source_id", record.lines, "$.lines"
+        yield "loose", "source_id", record.lines, ("lines",)
 
 
 def _seen(
     box: _Box, word: str | None, role: str, trackings: tuple[Tracking, ...], *, departed: bool
 ) -> Seen:
     upstream_id, kind, lines, path = box
-    items = tuple(_despatched(one, role, f"{path}[{i}]") for i, one in enumerate(lines))
-    left = departed and any(Decimal(item.quantity) > 0 for item in items)
+    items = tuple(_despatched(one, role, (*path, i)) for i, one in enumerate(lines))
+    left = departed and any(item.quantity != "0" for item in items)
     return Seen(
         status="canceled" if word in CALLED_OFF else "shipped" if left else "pending",
         upstream_id=upstream_id,
@@ -166,10 +169,10 @@ def _seen(
     )
 
 
-def _despatched(line: _Line, role: str, path: str) -> LineItem:
+def _despatched(line: _Line, role: str, path: _Path) -> LineItem:
     count = line.supplier_line.despatch_quantity if line.supplier_line else None
     order_id, line_id = _id(line.purchase_order_number), _despatch_id(line)
-    path = f"{path}.supplierLine.despatchQuantity"
+    path = (*path, "supplierLine", "despatchQuantity")
     return _line_item(line.item, role, count, path, order_id=order_id, line_id=line_id)
 
 
@@ -187,13 +190,13 @@ def _order(record: _Record, role: str, options: frozenset[str]) -> Snapshot:
         raise Unmappable("the order has no number", "$.buyerOrder.purchaseOrderNumber")
     called_off = _text(record.status, "processStatus") in CANCELED
     lines = [
-        (line, _ordered(line, number, role, f"$.lines[{i}]"), called_off or _canceled(line.status))
+        (line, _ordered(line, number, role, ("lines", i)), called_off or _canceled(line.status))
         for i, line in enumerate(record.lines or ())
     ]
     live = [line for line, _, canceled in lines if not canceled]
     status = "canceled" if called_off or (lines and not live) else _progress(live)
     words = [_words(line.status, line.delivery_schedule) for line, _, _ in lines]
-    times = [_updated_at(line, f"$.lines[{i}]") for i, (line, _, _) in enumerate(lines)]
+    times = [_updated_at(line, "lines", i) for i, (line, _, _) in enumerate(lines)]
     told = zip([item.line_id for _, item, _ in lines], times, words, strict=True)
     return Snapshot(
         scope="order",
@@ -203,7 +206,7 @@ def _order(record: _Record, role: str, options: frozenset[str]) -> Snapshot:
         final=status in ("shipped", "delivered", "canceled"),
         echo=any(item.echo for _, item, _ in lines),
         announced_lines=_announced(told, options),
-        updated_at=_updated_at(record, "$"),
+        updated_at=_updated_at(record),
         line_items=tuple(item for _, item, canceled in lines if not canceled),
         canceled_items=tuple(item for _, item, canceled in lines if canceled),
     )
@@ -218,25 +221,22 @@ def _progress(live: Sequence[_Line]) -> FulfillmentStatus:
     return "partially_shipped" if SENT & (words | parts) else "open"
 
 
-def _ordered(line: _Line, order_id: str, role: str, path: str) -> LineItem:
+def _ordered(line: _Line, order_id: str, role: str, path: _Path) -> LineItem:
     """With an open request of our own, deliverySchedule still shows what was before it."""
     buyer = line.buyer_line or _Side()
     schedule = line.delivery_schedule or buyer.delivery_schedule or []
     total = sum((part.quantity or Decimal(0) for part in schedule), Decimal(0))
     asked = _text(line.status, "inProgressStatus") or ""
     line_id, echo = _id(line.id) or _id(buyer.position), asked.startswith(f"Open{role.title()}")
-    item, path = line.item or buyer.item, f"{path}.deliverySchedule"
+    item, path = line.item or buyer.item, (*path, "deliverySchedule")
     return _line_item(item, role, total, path, order_id=order_id, line_id=line_id, echo=echo)
 
 
 def _line_item(
-    item: _Item | None, role: str, count: Decimal | None, path: str, **more: Any
+    item: _Item | None, role: str, count: Decimal | None, path: _Path, **more: Any
 ) -> LineItem:
     """So many of a product, by our own number for it, else by the other side's."""
-    try:
-        told = quantity(count)
-    except ValueError as error:
-        raise Unmappable(str(error), path) from error
+    told = amount(count, *path)
     item = item or _Item()
     numbers = [item.buyer_item_number, item.number, item.supplier_item_number]
     ours = numbers if role == "buyer" else [item.supplier_item_number, *numbers]
@@ -277,10 +277,10 @@ def _announced(
     )
 
 
-def _updated_at(one: _Line | _Record, path: str) -> datetime | None:
+def _updated_at(one: _Line | _Record, *path: str | int) -> datetime | None:
     """Public: at the root of an order and its lines, in `meta` of a shipment and its lines."""
     stamp = one.last_updated_at or _text(one.meta, "lastUpdatedAt")
-    return instant(stamp, f"{path}.lastUpdatedAt")
+    return instant(stamp, *path, "lastUpdatedAt")
 
 
 def _sscc(value: Text) -> str | None:

@@ -10,19 +10,21 @@ from decimal import Decimal
 
 import msgspec
 
-from schemas.fulfillment import FulfillmentStatus, LineItem, OrderRef
-from schemas.message import quantity
+from schemas.fulfillment import FulfillmentStatus
 from schemas.raw import Provenance
 from services.normalizer.mapper import (
     PACKAGES_MAX,
     Seen,
     Snapshot,
     Unmappable,
+    amount,
     carrier,
     decoded,
     instant,
+    moment,
     tracking,
 )
+from services.normalizer.model import LineItem, OrderRef
 
 STATUSES: dict[str, FulfillmentStatus] = {
     "PENDING_PAYMENT": "open",
@@ -47,7 +49,7 @@ class _Line(msgspec.Struct, rename="camel"):
     sku_upper: str | None = msgspec.field(default=None, name="SKU")
     sku: str | None = None
     requested_sku: str | None = None
-    quantity: Decimal | None = None
+    quantity: int | Decimal | None = None
 
     @property
     def product(self) -> str | None:
@@ -88,6 +90,7 @@ def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the con
     if len(packages) > PACKAGES_MAX:
         raise Unmappable(f"{len(packages)} packages, at most {PACKAGES_MAX} are read", "$.packages")
     lines = order.products or []
+    ids = _ids(lines)
     status = STATUSES.get(order.status, "unknown")
     return Snapshot(
         scope="shipment",
@@ -96,30 +99,33 @@ def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the con
         status_raw=order.status,
         final=status in ("shipped", "returned", "canceled"),
         provisional=order.status in STATUSES_STILL_CHANGING,
-        created_at=instant(order.order_ts, "$.orderTs"),
-        updated_at=instant(order.last_updated_ts, "$.lastUpdatedTs"),
+        created_at=instant(order.order_ts, "orderTs"),
+        updated_at=instant(order.last_updated_ts, "lastUpdatedTs"),
         line_items=tuple(
-            _item(line, _id(line.line_item_id), f"$.products[{index}]")
-            for index, line in enumerate(lines)
+            [
+                _item(line, _id(line.line_item_id), "products", index)
+                for index, line in enumerate(lines)
+            ]
         ),
         packages=tuple(
-            _seen(package, lines, order.status, f"$.packages[{index}]")
-            for index, package in enumerate(packages)
+            [_seen(package, ids, order.status, index) for index, package in enumerate(packages)]
         ),
     )
 
 
-def _seen(package: _Package, lines: list[_Line], order_status: str, path: str) -> Seen:
+def _seen(package: _Package, ids: dict[str | None, str | None], order_status: str, place: int) -> Seen:
     items = None
     if package.products is not None:
         items = tuple(
-            _item(product, _line_id(product.product, lines), f"{path}.products[{index}]")
-            for index, product in enumerate(package.products)
+            [
+                _item(one, ids.get(one.product), "packages", place, "products", index)
+                for index, one in enumerate(package.products)
+            ]
         )
     trackings = tracking(package.tracking)
-    shipped_at = instant(package.shipped_ts or None, f"{path}.shippedTs")
+    shipped_at = moment(package.shipped_ts, "packages", place, "shippedTs")
     backed = bool(trackings) and order_status in STATUSES_THAT_PROVE_SHIPPING
-    filled = any(Decimal(item.quantity) > 0 for item in items or ())
+    filled = any(item.quantity != "0" for item in items or ())
     return Seen(
         status="shipped" if filled and (shipped_at is not None or backed) else "pending",
         upstream_id=_id(package.package_id) or _id(package.fulfillment_package_id),
@@ -131,20 +137,22 @@ def _seen(package: _Package, lines: list[_Line], order_status: str, path: str) -
     )
 
 
-def _item(line: _Line, line_id: str | None, path: str) -> LineItem:
-    try:
-        return LineItem(sku=line.product, line_id=line_id, quantity=quantity(line.quantity))
-    except ValueError as error:
-        raise Unmappable(str(error), f"{path}.quantity") from error
+def _item(line: _Line, line_id: str | None, *path: str | int) -> LineItem:
+    count = amount(line.quantity, *path, "quantity")
+    return LineItem(sku=line.product, line_id=line_id, quantity=count)
 
 
-def _line_id(sku: str | None, lines: list[_Line]) -> str | None:
-    """Package products name a SKU only: the order line, when just one can be meant."""
-    if sku is None:
-        return None
-    found = [line for line in lines if line.product == sku]
-    found = found or [line for line in lines if line.requested_sku == sku]
-    return _id(found[0].line_item_id) if len(found) == 1 else None
+def _ids(lines: list[_Line]) -> dict[str | None, str | None]:
+    """Package products name a SKU only: the order line, when just one can be meant, else None."""
+    found: dict[str | None, str | None] = {}
+    for line in lines:
+        name = line.product
+        found[name] = None if name in found else _id(line.line_item_id)
+    asked: dict[str | None, str | None] = {}
+    for line in lines:
+        word = line.requested_sku
+        asked[word] = None if word in asked else _id(line.line_item_id)
+    return {**asked, **found, None: None}
 
 
 def _id(value: str | int | None) -> str | None:

@@ -9,11 +9,10 @@ from typing import Any
 
 from aiokafka import ConsumerRecord
 
-from schemas.events import FulfillmentEvent
-from schemas.fulfillment import Fulfillment, Package
 from schemas.raw import Provenance
 from services.normalizer.mappers import discovered
 from services.normalizer.merge import Outcome
+from services.normalizer.model import Event, Fulfillment, Package
 from services.normalizer.observation import observed, provenance_of, restored
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -123,7 +122,7 @@ class Feed:
 
     def __init__(self) -> None:
         self.value: bytes | None = None
-        self.events: list[FulfillmentEvent] = []
+        self.events: list[Event] = []
         self.offset = 0
 
     @property

@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 
-from schemas.events import FulfillmentEvent
-from schemas.fulfillment import Fulfillment, RawRef
 from schemas.raw import Provenance
 from services.normalizer.mapper import Seen, Snapshot, Unmappable
 from services.normalizer.mappers.digital_river import map as map_fulfillment
 from services.normalizer.merge import merge
+from services.normalizer.model import Event, Fulfillment, RawRef
 from tests.unit.normalizer.feed import NOON
 
 UNTRACKED = frozenset({"announce_untracked"})
@@ -56,10 +55,10 @@ def only(value: Any, options: frozenset[str] = frozenset()) -> Seen:
     return found
 
 
-def told(*versions: dict[str, Any], apart_seconds: float = 1) -> list[FulfillmentEvent]:
+def told(*versions: dict[str, Any], apart_seconds: float = 1) -> list[Event]:
     """The events of a fulfillment seen in these versions, one after the other."""
     state: Fulfillment | None = None
-    events: list[FulfillmentEvent] = []
+    events: list[Event] = []
     for offset, version in enumerate(versions):
         seen = provenance(seconds=offset * apart_seconds)
         snapshot = map_fulfillment(json.dumps(version).encode(), seen)
@@ -177,13 +176,14 @@ def test_more_canceled_is_told_and_less_is_not() -> None:
     )
     canceled = [event for event in events if event.type == "fulfillment.items_canceled"]
     figures = [
-        [[one["quantity"] for one in side] for side in (change.before, change.after)]
+        [[one.quantity for one in side] for side in (change.before, change.after)]
         for event in canceled
         for change in event.data.changes
     ]
     assert figures == [[[], ["2"]], [["1"], ["3"]]]
-    assert [event.type for event in events][-3:] == [
+    assert [event.type for event in events][-4:] == [
         "package.removed",
+        "package.shipment_retracted",
         "fulfillment.items_canceled",
         "fulfillment.canceled",
     ]

@@ -51,7 +51,12 @@ def told(*orders: dict[str, Any]) -> list[list[str]]:
             ["package.contents_changed"],
             id="contents",
         ),
-        pytest.param(order(SHIPPED), order(updated=1), ["package.removed"], id="removed"),
+        pytest.param(
+            order(SHIPPED),
+            order(updated=1),
+            ["package.removed", "package.shipment_retracted"],
+            id="removed",
+        ),
         pytest.param(
             order(SHIPPED),
             order(SHIPPED, status="SHIPPED", updated=1),
@@ -132,7 +137,7 @@ def test_first_sight_tells_no_change() -> None:
 
 
 def test_a_package_that_comes_back_is_told_but_not_shipped_again() -> None:
-    """Removed, then there again: the same id, its status change, no second shipped."""
+    """Removed, then there again: the same id; it names the announcement that holds again."""
     feed = Feed()
     feed.see(order(SHIPPED))
     feed.see(order(updated=1))
@@ -140,8 +145,10 @@ def test_a_package_that_comes_back_is_told_but_not_shipped_again() -> None:
 
     outcome = feed.outcome(order(SHIPPED, updated=2))
 
-    assert [event.type for event in outcome.events] == ["package.contents_changed"]
-    (change,) = outcome.events[0].data.changes
+    (event,) = outcome.events
+    assert event.type == "package.restored"
+    assert getattr(event.data, "reinstates", None) == known.shipped_event_id is not None
+    (change,) = event.data.changes
     assert (change.field, change.before, change.after) == ("status", "removed", "shipped")
     assert [(package.id, package.status) for package in feed.live] == [(known.id, "shipped")]
 
@@ -287,6 +294,6 @@ def test_a_removed_package_is_removed_once() -> None:
     feed = Feed()
     feed.see(order(SHIPPED))
 
-    assert feed.see(order(updated=1)) == ["package.removed"]
+    assert feed.see(order(updated=1)) == ["package.removed", "package.shipment_retracted"]
     assert feed.see(order(box(B), updated=2)) == ["package.created"]
     assert [package.status for package in feed.state.packages] == ["removed", "pending"]

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from aiokafka import ConsumerRecord
 
-from schemas.fulfillment import Fulfillment
 from schemas.raw import Provenance
 from services.normalizer.mapper import Seen, Snapshot, Unmappable
 from services.normalizer.mappers.panora import map as map_fulfillment
+from services.normalizer.model import Fulfillment
 from services.normalizer.observation import observed, provenance_of, restored
 from tests.unit.normalizer.feed import MAPPERS, NOON, raw_record
 

@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from schemas.events import FulfillmentEvent
-from schemas.fulfillment import Fulfillment, RawRef
 from services.normalizer.mapper import Unmappable
 from services.normalizer.mappers.tradecloud import map as map_record
 from services.normalizer.merge import merge
+from services.normalizer.model import Event, Fulfillment, RawRef
 from tests.unit.normalizer.feed import at
 from tests.unit.normalizer.tradecloud_shapes import (
     BUYER,
@@ -27,10 +26,10 @@ from tests.unit.normalizer.tradecloud_shapes import (
 )
 
 
-def told(*versions: dict[str, Any], options: frozenset[str] = BUYER) -> list[FulfillmentEvent]:
+def told(*versions: dict[str, Any], options: frozenset[str] = BUYER) -> list[Event]:
     """The events of a shipment in these versions, a minute apart."""
     state: Fulfillment | None = None
-    events: list[FulfillmentEvent] = []
+    events: list[Event] = []
     seen = provenance("shipments", options)
     for offset, version in enumerate(versions):
         stamped = {**version, "meta": {"lastUpdatedAt": at(60 * offset)}}

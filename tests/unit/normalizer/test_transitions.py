@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from schemas.events import FulfillmentEvent
-from schemas.fulfillment import Fulfillment, FulfillmentStatus, LineItem, OrderRef, RawRef
+from schemas.fulfillment import FulfillmentStatus
 from schemas.raw import Provenance
 from services.normalizer.mapper import Seen, Snapshot
 from services.normalizer.merge import merge
+from services.normalizer.model import Event, Fulfillment, LineItem, OrderRef, RawRef
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -33,16 +33,16 @@ def box(status: Any, raw: str, **fields: Any) -> Snapshot:
     return order(status=None, scope="shipment", packages=(seen,))  # type: ignore[arg-type]
 
 
-def told(*snapshots: Snapshot) -> list[FulfillmentEvent]:
+def told(*snapshots: Snapshot) -> list[Event]:
     """The events of observations one after the other."""
     return [event for events, _ in observed(snapshots) for event in events]
 
 
 def observed(
     snapshots: Sequence[Snapshot],
-) -> list[tuple[tuple[FulfillmentEvent, ...], Fulfillment]]:
+) -> list[tuple[tuple[Event, ...], Fulfillment]]:
     """Events and state after each observation."""
-    found: list[tuple[tuple[FulfillmentEvent, ...], Fulfillment]] = []
+    found: list[tuple[tuple[Event, ...], Fulfillment]] = []
     stored: Fulfillment | None = None
     for offset, snapshot in enumerate(snapshots):
         provenance = Provenance(
@@ -148,4 +148,4 @@ def test_an_echo_is_marked_and_suppresses_no_shipment() -> None:
 
 
 def _fields(snapshot: Snapshot) -> dict[str, Any]:
-    return {name: getattr(snapshot, name) for name in Snapshot.__slots__}
+    return {name: getattr(snapshot, name) for name in Snapshot.__struct_fields__}

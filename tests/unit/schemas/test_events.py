@@ -9,7 +9,14 @@ import pytest
 from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka_event
 
-from schemas.events import EVENT_CLASSES, Envelope, EventData, FulfillmentEvent, PackageShipped
+from schemas.events import (
+    EVENT_CLASSES,
+    Envelope,
+    EventData,
+    FulfillmentEvent,
+    PackageShipped,
+    RetractionData,
+)
 from schemas.fulfillment import Fulfillment, LineItem, OrderRef, Package, RawRef, Tracking
 
 AT = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -40,7 +47,9 @@ PACKAGE = Package(
 
 def event(kind: type[FulfillmentEvent], discriminator: str | int = "once") -> FulfillmentEvent:
     """One event of a kind about the package above."""
-    data = EventData(fulfillment=FULFILLMENT.header(), package=PACKAGE, backfill=True)
+    shape = kind.model_fields["data"].annotation or EventData
+    more = {"retracts": "evt_1"} if shape is RetractionData else {}
+    data = shape(fulfillment=FULFILLMENT.header(), package=PACKAGE, backfill=True, **more)
     return kind.of(data, discriminator=discriminator, index=2, time=AT)
 
 

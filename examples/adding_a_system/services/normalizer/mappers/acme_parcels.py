@@ -10,10 +10,11 @@ from typing import Annotated
 
 import msgspec
 
-from schemas.fulfillment import FulfillmentStatus, LineItem, OrderRef
-from schemas.message import quantity
+from schemas.fulfillment import FulfillmentStatus
 from schemas.raw import Provenance
-from services.normalizer.mapper import Seen, Snapshot, Unmappable, carrier, decoded, tracking
+from services.normalizer import mapper
+from services.normalizer.mapper import Seen, Snapshot, Unmappable
+from services.normalizer.model import LineItem, OrderRef
 
 STATUSES: dict[str, FulfillmentStatus] = {
     "open": "open",
@@ -23,8 +24,6 @@ STATUSES: dict[str, FulfillmentStatus] = {
     "canceled": "canceled",
 }
 
-Instant = Annotated[datetime, msgspec.Meta(tz=True)]
-
 
 class _Parcel(msgspec.Struct):
     id: int
@@ -32,13 +31,13 @@ class _Parcel(msgspec.Struct):
     contents: dict[str, int]
     carrier: str | None = None
     tracking: str | None = None
-    shipped_at: Instant | None = None
+    shipped_at: str | None = None
 
 
 class _Order(msgspec.Struct):
     id: int
     state: str
-    updated_at: Instant
+    updated_at: Annotated[datetime, msgspec.Meta(tz=True)]
     lines: dict[str, int]
     parcels: list[_Parcel]
 
@@ -48,7 +47,7 @@ _DECODER = msgspec.json.Decoder(_Order)
 
 def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the contract's word
     """An order as it is now.  Raises Unmappable."""
-    order = decoded(_DECODER, raw)
+    order = mapper.decoded(_DECODER, raw)
     if str(order.id) != provenance.upstream_id:
         raise Unmappable(f"order {order.id} came as record {provenance.upstream_id}", "$.id")
     status = STATUSES.get(order.state, "unknown")
@@ -59,21 +58,22 @@ def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the con
         status_raw=order.state,
         final=status in ("shipped", "returned", "canceled"),
         updated_at=order.updated_at,
-        line_items=_items(order.lines),
-        packages=tuple(_seen(parcel) for parcel in order.parcels),
+        line_items=_items(order.lines, "lines"),
+        packages=tuple(_seen(one, "parcels", index) for index, one in enumerate(order.parcels)),
     )
 
 
-def _seen(parcel: _Parcel) -> Seen:
+def _seen(parcel: _Parcel, *path: str | int) -> Seen:
     return Seen(
         status="shipped" if parcel.state == "shipped" else "pending",
         upstream_id=str(parcel.id),
-        carrier=carrier(parcel.carrier),
-        trackings=tracking(parcel.tracking),
-        shipped_at=parcel.shipped_at,
-        line_items=_items(parcel.contents),
+        carrier=mapper.carrier(parcel.carrier),
+        trackings=mapper.tracking(parcel.tracking),
+        shipped_at=mapper.moment(parcel.shipped_at, *path, "shipped_at"),
+        line_items=_items(parcel.contents, *path, "contents"),
     )
 
 
-def _items(counts: dict[str, int]) -> tuple[LineItem, ...]:
-    return tuple(LineItem(sku=sku, quantity=quantity(count)) for sku, count in counts.items())
+def _items(counts: dict[str, int], *path: str | int) -> tuple[LineItem, ...]:
+    told = [(sku, mapper.amount(count, *path, sku)) for sku, count in counts.items()]
+    return tuple(LineItem(sku=sku, quantity=count) for sku, count in told)

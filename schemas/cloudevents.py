@@ -1,0 +1,59 @@
+"""How an event becomes a CloudEvent on Kafka: its id, its sequence, its headers (binary mode)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from schemas.keys import joined, minted
+from schemas.message import iso
+
+SPEC_VERSION = b"1.0"
+CONTENT_TYPE = b"application/json"
+REVISION_DIGITS = 10
+INDEX_DIGITS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the envelopes of all events of one observation have in common."""
+
+    source: bytes
+    time: bytes
+    key: bytes
+
+    @classmethod
+    def of(cls, key: str, source: str, account: str, time: datetime) -> Shared:
+        """Of the events of the fulfillment `key`; `time` is when it was observed."""
+        return cls(b"/" + joined(source, account).encode(), iso(time).encode(), key.encode())
+
+    def headers(
+        self, kind: str, event_id: str, subject: str, sequence: str
+    ) -> list[tuple[str, bytes]]:
+        """Kafka headers of one of them: the context attributes, then the content type."""
+        return [
+            ("ce_specversion", SPEC_VERSION),
+            ("ce_id", event_id.encode()),
+            ("ce_source", self.source),
+            ("ce_type", kind.encode()),
+            ("ce_subject", subject.encode()),
+            ("ce_time", self.time),
+            ("ce_dataschema", f"urn:shipfeed:v1:{kind}".encode()),
+            ("ce_partitionkey", self.key),
+            ("ce_sequence", sequence.encode()),
+            ("content-type", CONTENT_TYPE),
+        ]
+
+
+def event_id(key: str, package_id: str | None, kind: str, discriminator: str | int) -> str:
+    """The id of a fact about a package, or the fulfillment `key` itself (design 2).
+
+    `discriminator` is a constant for what happens once, the revision of the package or the
+    fulfillment for what may happen again.
+    """
+    return minted("evt", [key, package_id, kind, discriminator])
+
+
+def sequence(revision: int, index: int) -> str:
+    """Zero-padded fulfillment revision + index: "0000000003.0001" sorts as text."""
+    return f"{revision:0{REVISION_DIGITS}}.{index:0{INDEX_DIGITS}}"
