@@ -17,20 +17,21 @@ from bus.partitioning import Partitioner
 from bus.settings import KafkaSettings
 from bus.transaction import Record
 from schemas.keys import joined
-from schemas.message import iso
 from schemas.raw import Heading, Provenance
 from schemas.topics import RAW
 
 ACCOUNT = "bench"
 VERSIONS = 4
 NUMBER_FIRST = 20_000_000  # of orders: eight digits each
-PLACEHOLDER = "11111111"  # an order's number, in templates
+NUMBER = "11111111"  # of an order, in templates
+CLOCK = "33:33.333Z"  # minutes, seconds and milliseconds of its own, in templates
+PAGE = 100  # orders, read at the same instant
 CARRIERS = ("UPS", "FedEx", "USPS", "DHL Express", "OnTrac")
 PRODUCTS = ("MUG-RED", "MUG-BLU", "TEAPOT-9", "COASTER", "TRAY-OAK", "SPOON-6", "LAMP-OLED")
 VARIANTS = 2 * len(CARRIERS) * len(PRODUCTS)  # an even variant has one package, an odd one two
 BEGAN_AT = datetime(2026, 1, 1, 8, tzinfo=UTC)
 STEP = timedelta(hours=6)  # from one version of an order to the next
-READ_AFTER = timedelta(seconds=30)
+READ_AFTER = timedelta(hours=1)
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
@@ -40,30 +41,41 @@ def versions(
     """Raw records: the first `count` versions of orders numbered from `first` on."""
     topic, keyed = kafka.topic(RAW), joined("zentail", ACCOUNT, "order", "")
     partitioner = Partitioner(keyed, kafka.partition_count(RAW))
-    placeholder = PLACEHOLDER.encode()
     for version in range(count):
-        heading = _heading(version)
         templates = [_template(variant, version) for variant in range(VARIANTS)]
         for place in range(orders):
+            if place % PAGE == 0:
+                heading = _heading(version, place)
             number = str(first + place)
-            value = templates[place % VARIANTS].replace(placeholder, number.encode())
+            value = templates[place % VARIANTS].replace(NUMBER.encode(), number.encode())
+            value = value.replace(CLOCK.encode(), _clock(place))
             partition, headers = partitioner.of(number), heading.headers(number, TRACE)
             yield Record(topic, partition, keyed + number, value, headers)
 
 
-def _heading(version: int) -> Heading:
+def _clock(place: int) -> bytes:
+    """Hardly ever the same for two orders, later for later ones."""
+    seconds, milliseconds = divmod(place * 7, 1000)
+    return b"%02d:%02d.%03dZ" % (seconds // 60 % 60, seconds % 60, milliseconds)
+
+
+def _heading(version: int, place: int) -> Heading:
     return Provenance(
         source="zentail",
         account=ACCOUNT,
         resource="order",
         stream="orders",
-        upstream_id=PLACEHOLDER,
-        observed_at=_updated_at(version) + READ_AFTER,
+        upstream_id=NUMBER,
+        observed_at=_updated_at(version) + READ_AFTER + timedelta(milliseconds=place),
     ).heading
 
 
 def _updated_at(version: int) -> datetime:
     return BEGAN_AT + version * STEP
+
+
+def _stamp(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H}:{CLOCK}"
 
 
 def _template(variant: int, version: int) -> bytes:
@@ -72,11 +84,11 @@ def _template(variant: int, version: int) -> bytes:
     packages = [_package(variant, version, box) for box in range(boxes)]
     whole = boxes > variant % 2
     order = {
-        "orderNumber": int(PLACEHOLDER),
-        "channelOrderId": f"113-{PLACEHOLDER}-4",
+        "orderNumber": int(NUMBER),
+        "channelOrderId": f"113-{NUMBER}-4",
         "status": "SHIPPED" if whole else "PARTIALLY_SHIPPED",
-        "orderTs": iso(BEGAN_AT - STEP),
-        "lastUpdatedTs": iso(_updated_at(version)),
+        "orderTs": _stamp(BEGAN_AT - STEP),
+        "lastUpdatedTs": _stamp(_updated_at(version)),
         "shippingAddress": {
             "name": "Ana Ruiz" if version < VERSIONS - 1 else "Ana Ruiz Vega",
             "city": "Austin",
@@ -93,7 +105,7 @@ def _template(variant: int, version: int) -> bytes:
 def _line(variant: int, line: int, *, shipped: bool) -> dict[str, Any]:
     sku = _sku(variant, line)
     return {
-        "lineItemId": f"{PLACEHOLDER}{line + 1}",
+        "lineItemId": f"{NUMBER}{line + 1}",
         "status": "SHIPPED" if shipped else "PENDING",
         "requestedSku": sku,
         "SKU": sku,
@@ -107,13 +119,13 @@ def _package(variant: int, version: int, box: int) -> dict[str, Any]:
     lines = [box] if variant % 2 else [0, 1]
     corrected = "B" if version > 1 and box == 0 else "A"
     return {
-        "packageId": int(f"{PLACEHOLDER}{box + 1}"),
-        "fulfillmentPackageId": f"ShipCo #{PLACEHOLDER}-{box + 1}",
+        "packageId": int(f"{NUMBER}{box + 1}"),
+        "fulfillmentPackageId": f"ShipCo #{NUMBER}-{box + 1}",
         "warehouseId": 4,
         "carrier": CARRIERS[variant % len(CARRIERS)],
         "service_level": "Ground",
-        "tracking": f"1Z{PLACEHOLDER}{box + 1}{corrected}7",
-        "shippedTs": iso(_updated_at(1 if box else 0) - READ_AFTER),
+        "tracking": f"1Z{NUMBER}{box + 1}{corrected}7",
+        "shippedTs": _stamp(_updated_at(1 if box else 0) - READ_AFTER),
         "products": [{"SKU": _sku(variant, line), "quantity": line + 2} for line in lines],
     }
 

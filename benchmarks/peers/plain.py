@@ -32,8 +32,8 @@ CARRIERS = {
 }
 NOT_IN_NUMBERS = re.compile(r"[\s.\-]+")
 HEADER_FIELDS = (
-    "schema_version key source account resource upstream_id scope orders status status_raw final "
-    "echo created_at updated_at observed_at revision raw"
+    "schema_version key source account resource upstream_id remote_id scope orders status "
+    "status_raw final echo created_at updated_at observed_at revision field_mappings raw"
 ).split()
 ONCE = "once"
 
@@ -75,6 +75,7 @@ def fulfillment(
         "account": headers["shipfeed-account"].decode(),
         "resource": headers["shipfeed-resource"].decode(),
         "upstream_id": number,
+        "remote_id": None,
         "scope": "shipment",
         "orders": [{"id": number, "number": number}],
         "status": status,
@@ -85,10 +86,12 @@ def fulfillment(
         "updated_at": instant(order["lastUpdatedTs"]),
         "observed_at": read_at,
         "revision": 1,
+        "field_mappings": None,
         "raw": raw,
         "line_items": [item(line, line["lineItemId"]) for line in lines],
         "canceled_items": [],
         "packages": [package(one, lines) for one in order["packages"]],
+        "remote_data": None,
     }
 
 
@@ -113,6 +116,7 @@ def package(given: Json, lines: Sequence[Json]) -> Json:
         "line_items": [item(product, ids.get(product["SKU"])) for product in given["products"]],
         "revision": 1,
         "shipped_event_id": None,
+        "delivered_event_id": None,
     }
 
 
@@ -125,6 +129,7 @@ def item(line: Json, line_id: str | None) -> Json:
         "quantity": str(line["quantity"]),
         "unit": None,
         "description": None,
+        "properties": None,
         "echo": False,
     }
 

@@ -10,10 +10,10 @@ import pytest
 from benchmarks.inputs.orders import VARIANTS, VERSIONS, versions
 from benchmarks.peers.plain import observed as observed_plainly
 from bus.settings import KafkaSettings
-from schemas.fulfillment import RawRef
 from schemas.raw import Provenance
 from services.normalizer.mappers import discovered
 from services.normalizer.merge import merge
+from services.normalizer.model import RawRef
 
 KAFKA = KafkaSettings()
 
