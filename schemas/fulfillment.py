@@ -97,8 +97,9 @@ class RawRef(Message):
 class FulfillmentHeader(StateRecord):
     """A fulfillment without its packages and line items: what every event carries.
 
-    `echo`: some of it is shown as it was before an open request of our own.  `field_mappings` are
-    fields that the account itself has named at the source.
+    `remote_id` is its id in a system behind the source.  `echo`: some of it is shown as it was
+    before an open request of our own.  `field_mappings` are fields that the account itself has
+    named at the source.
     """
 
     key: str
@@ -106,6 +107,7 @@ class FulfillmentHeader(StateRecord):
     account: str
     resource: str
     upstream_id: str
+    remote_id: str | None = None
     scope: Scope
     orders: tuple[OrderRef, ...]
     status: FulfillmentStatus

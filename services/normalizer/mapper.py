@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Protocol, TypeVar
 
@@ -88,12 +88,35 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
     line_items: tuple[LineItem, ...] = ()
     canceled_items: tuple[LineItem, ...] = ()
     packages: tuple[Seen, ...] = ()
+    remote_id: str | None = None
     field_mappings: msgspec.Raw = NULL
     remote_data: msgspec.Raw = NULL
 
 
+class Leaves:
+    """What becomes of each value of a record, so that none is lost unseen.
+
+    Written as `path=field of the model`, words apart: `mapped` as it is, `derived` by a rule.  What
+    is `kept` stands in the raw record only.  `[]` is any place of an array, `*` whatever there is.
+    """
+
+    def __init__(self, *, mapped: str, derived: str = "", kept: str = "") -> None:
+        kinds = {"mapped": mapped, "derived": derived, "kept": kept}
+        self._paths = [
+            (kind, re.compile(re.escape(word.partition("=")[0]).replace(r"\*", ".*")))
+            for kind, words in kinds.items()
+            for word in words.split()
+        ]
+
+    def kind(self, path: str) -> str | None:
+        """mapped, derived or kept, by the first that fits; None for what nobody has thought of."""
+        return next((kind for kind, found in self._paths if found.fullmatch(path)), None)
+
+
 class Mapper(Protocol):
     """What each module of `mappers/` is; its file name is the source's id."""
+
+    LEAVES: Leaves
 
     def map(self, raw: bytes, provenance: Provenance) -> Snapshot:
         """What the record shows.  Raises Unmappable."""
@@ -125,18 +148,17 @@ def instant(text: str | None, *path: str | int) -> datetime | None:
 
 
 def moment(text: str | None, *path: str | int) -> str | None:
-    """An instant as UTC text, or a local date as it is, which no zone makes an instant of.
+    """An instant as UTC text; of a local time its date, since no zone makes an instant of it.
 
     Raises Unmappable: `path`, and what stands there.
     """
     if not text:
         return None
     try:
-        if len(text) == DATE_LENGTH:
-            return date.fromisoformat(text).isoformat()
-        return iso(parse_instant(text))
-    except ValueError as error:
-        raise Unmappable(str(error), where(*path)) from error
+        told = datetime.fromisoformat(text)
+        return iso(told) if told.tzinfo else told.date().isoformat()
+    except (ValueError, OverflowError) as error:
+        raise Unmappable(f"{text!r} is no ISO 8601 instant or date", where(*path)) from error
 
 
 def amount(value: object, *path: str | int) -> str:

@@ -53,6 +53,7 @@ def merge(
         account=provenance.account,
         resource=provenance.resource,
         upstream_id=provenance.upstream_id,
+        remote_id=snapshot.remote_id,
         scope=snapshot.scope,
         orders=snapshot.orders,
         status=status,
@@ -110,6 +111,7 @@ def _same(
         and stored.echo == snapshot.echo
         and stored.scope == snapshot.scope
         and stored.orders == snapshot.orders
+        and stored.remote_id == snapshot.remote_id
         and stored.created_at == snapshot.created_at
         and stored.updated_at == snapshot.updated_at
         and stored.line_items == snapshot.line_items

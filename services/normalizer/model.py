@@ -97,6 +97,7 @@ class FulfillmentHeader(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     account: str
     resource: str
     upstream_id: str
+    remote_id: str | None = None
     scope: Scope
     orders: tuple[OrderRef, ...]
     status: FulfillmentStatus
@@ -128,6 +129,7 @@ class Fulfillment(FulfillmentHeader, frozen=True, gc=False, kw_only=True):
             account=self.account,
             resource=self.resource,
             upstream_id=self.upstream_id,
+            remote_id=self.remote_id,
             scope=self.scope,
             orders=self.orders,
             status=self.status,

@@ -17,6 +17,7 @@ import msgspec
 from schemas.message import parse_instant
 from schemas.raw import Provenance
 from services.normalizer.mapper import (
+    Leaves,
     Seen,
     Snapshot,
     Unmappable,
@@ -24,11 +25,24 @@ from services.normalizer.mapper import (
     carrier,
     decoded,
     tracking,
+    verbatim,
 )
-from services.normalizer.model import LineItem, OrderRef
+from services.normalizer.model import NULL, LineItem, OrderRef
 
 ANNOUNCE_UNTRACKED = "announce_untracked"  # the account's setting: digital goods ship at once
 JAVA_TIME = "{year:04}-{monthValue:02}-{dayOfMonth:02}T{hour:02}:{minute:02}:{second:02}.{nano:09}Z"
+
+
+LEAVES = Leaves(
+    mapped="""id=packages.upstream_id orderId=orders createdTime*=created_at
+    items[].itemId=line_items.line_id items[].skuId=line_items.sku
+    items[].quantity=line_items.quantity items[].cancelQuantity=canceled_items.quantity
+    trackingCompany=packages.carrier trackingNumber=packages.trackings.number
+    trackingUrl=packages.trackings.url metadata*=field_mappings""",
+    derived="shipmentId=packages.status",
+    kept="""items[].shipmentItemId items[].distributorCost* items[].shippingCost*
+    items[].subfulfillerId currency partnerId liveMode orderDetails.*""",
+)
 
 
 class _Item(msgspec.Struct, rename="camel"):
@@ -47,6 +61,7 @@ class _Fulfillment(msgspec.Struct, rename="camel"):
     tracking_company: str | None = None
     tracking_number: str | None = None
     tracking_url: str | None = None
+    metadata: msgspec.Raw = NULL
 
 
 _DECODER = msgspec.json.Decoder(_Fulfillment)
@@ -72,6 +87,7 @@ def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the con
         line_items=shipped,
         canceled_items=canceled,
         packages=(package,) if package else (),
+        field_mappings=verbatim(record.metadata),
     )
 
 

@@ -15,6 +15,7 @@ from schemas.fulfillment import PackageStatus
 from schemas.raw import Provenance
 from services.normalizer.mapper import (
     PACKAGES_MAX,
+    Leaves,
     Seen,
     Snapshot,
     Unmappable,
@@ -23,12 +24,25 @@ from services.normalizer.mapper import (
     decoded,
     instant,
     tracking,
+    verbatim,
 )
-from services.normalizer.model import LineItem, OrderRef, Tracking
+from services.normalizer.model import NULL, LineItem, OrderRef, Tracking
 
 # The provider's words (assumed: Shopify's). With any other one a tracking number is enough.
 NOT_YET = frozenset({"pending", "open"})
 CALLED_OFF = frozenset({"cancelled", "canceled", "error", "failure"})
+
+
+REMOTE_DATA = "remote_data"  # the account's setting: the provider's own record goes with the state
+LEAVES = Leaves(
+    mapped="""remote_id=remote_id order_id=orders carrier=packages.carrier
+    tracking_numbers[]=packages.trackings.number tracking_urls[]=packages.trackings.url
+    items[].remote_id=line_items.line_id items[].id=line_items.line_id items[].sku=line_items.sku
+    items[].title=line_items.description items[].quantity=line_items.quantity
+    field_mappings*=field_mappings created_at=created_at remote_data*=remote_data""",
+    derived="id=upstream_id",
+    kept="modified_at items*",
+)
 
 
 class _Line(msgspec.Struct):
@@ -41,12 +55,14 @@ class _Line(msgspec.Struct):
 
 class _Fulfillment(msgspec.Struct):
     id: str
+    remote_id: str | int | None = None
     order_id: str | None = None
     carrier: str | None = None
     tracking_numbers: list[str | None] | None = None
     tracking_urls: list[str | None] | None = None
-    items: msgspec.Raw = msgspec.Raw(b"null")
-    remote_data: msgspec.Raw = msgspec.Raw(b"null")
+    items: msgspec.Raw = NULL
+    field_mappings: msgspec.Raw = NULL
+    remote_data: msgspec.Raw = NULL
     created_at: str | None = None
 
 
@@ -88,6 +104,9 @@ def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the con
         created_at=instant(found.created_at, "created_at"),
         line_items=items or (),
         packages=_packages(found, trackings, word, items),
+        remote_id=None if found.remote_id in (None, "") else str(found.remote_id),
+        field_mappings=verbatim(found.field_mappings),
+        remote_data=verbatim(found.remote_data) if REMOTE_DATA in provenance.options else NULL,
     )
 
 

@@ -7,6 +7,8 @@ of what was never shown as shipped, so it means delivered only after `shipped` w
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from decimal import Decimal
 
 import msgspec
@@ -14,6 +16,7 @@ import msgspec
 from schemas.fulfillment import PackageStatus
 from schemas.raw import Provenance
 from services.normalizer.mapper import (
+    Leaves,
     Seen,
     Snapshot,
     Unmappable,
@@ -22,8 +25,9 @@ from services.normalizer.mapper import (
     decoded,
     instant,
     tracking,
+    verbatim,
 )
-from services.normalizer.model import LineItem, OrderRef, Tracking
+from services.normalizer.model import NULL, LineItem, OrderRef, Tracking
 
 FINISHED = "finished"
 STATUSES: dict[str, PackageStatus] = {
@@ -36,12 +40,38 @@ STATUSES: dict[str, PackageStatus] = {
 }
 
 
+LEAVES = Leaves(
+    mapped="""id=packages.upstream_id order_id=orders status=status_raw created_at=created_at
+    updated_at=updated_at tracking_company=packages.carrier.name_raw
+    tracking_company_code=packages.carrier.code_raw tracking_number=packages.trackings.number
+    tracking_url=packages.trackings.url tracking_items[].tracking_number=packages.trackings.number
+    tracking_items[].tracking_url=packages.trackings.url line_items[].id=line_items.line_id
+    line_items[].sku=line_items.sku line_items[].product_title=line_items.description
+    line_items[].shipping_quantity=line_items.quantity
+    line_items[].properties*=line_items.properties
+    line_items[].custom_properties*=line_items.properties""",
+    derived="line_items[].quantity=line_items.quantity",
+    kept="""line_items[].product_id line_items[].variant_* line_items[].product_handle
+    line_items[].product_url line_items[].image line_items[].vendor line_items[].note
+    line_items[].weight* line_items[].taxable line_items[].requires_shipping line_items[].price
+    line_items[].compare_at_price line_items[].total line_items[].refund_*
+    line_items[].fulfillment_status""",
+)
+
+
+class _Property(msgspec.Struct):
+    name: str
+    value: msgspec.Raw = NULL
+
+
 class _Line(msgspec.Struct):
     id: str | int | None = None
     sku: str | None = None
     product_title: str | None = None
     quantity: Decimal | None = None
     shipping_quantity: Decimal | None = None
+    properties: msgspec.Raw = NULL
+    custom_properties: msgspec.Raw = NULL
 
 
 class _Tracking(msgspec.Struct):
@@ -64,6 +94,8 @@ class _Fulfillment(msgspec.Struct):
 
 
 _DECODER = msgspec.json.Decoder(_Fulfillment)
+_LISTED = msgspec.json.Decoder(list[_Property] | None)
+_KEYED = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
 
 
 def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the contract's word
@@ -128,9 +160,28 @@ def _items(lines: list[_Line]) -> list[LineItem]:
                 line_id=None if line.id in (None, "") else str(line.id),
                 quantity=count,
                 description=line.product_title or None,
+                properties=_properties(line),
             )
         )
     return items
+
+
+def _properties(line: _Line) -> msgspec.Raw:
+    """What the shop itself says of a line, the first of each name; of another shape: not told."""
+    found: dict[str, msgspec.Raw] = {}
+    for pairs, told in ((_listed, line.properties), (_keyed, line.custom_properties)):
+        with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            for name, value in pairs(told):
+                found.setdefault(name, value)
+    return verbatim(msgspec.Raw(msgspec.json.encode(found))) if found else NULL
+
+
+def _listed(told: msgspec.Raw) -> Iterable[tuple[str, msgspec.Raw]]:
+    return [(one.name, one.value) for one in _LISTED.decode(told) or ()]
+
+
+def _keyed(told: msgspec.Raw) -> Iterable[tuple[str, msgspec.Raw]]:
+    return (_KEYED.decode(told) or {}).items()
 
 
 def _whole(url: str | None) -> str | None:

@@ -1,8 +1,7 @@
 """Tradecloud orders and shipments: a shipment has packages, an order lines and how far they are.
 
 Facts and their marks: the polling seed and the public documentation.  An issued shipment is a
-despatch advice, not a departure: it has left when its actual departure date (atdDate) is there.
-That date is local and has no zone, so no instant is made of it.
+despatch advice: it has left when its actual departure date (atdDate) is there, which is local.
 """
 
 from __future__ import annotations
@@ -18,16 +17,8 @@ import msgspec
 from schemas.fulfillment import FulfillmentStatus, Identity
 from schemas.message import parse_instant
 from schemas.raw import Provenance
-from services.normalizer.mapper import (
-    PACKAGES_MAX,
-    Seen,
-    Snapshot,
-    Unmappable,
-    amount,
-    decoded,
-    instant,
-    tracking,
-)
+from services.normalizer import mapper
+from services.normalizer.mapper import PACKAGES_MAX, Leaves, Seen, Snapshot, Unmappable
 from services.normalizer.model import LineItem, OrderRef, Tracking
 
 CANCELED = frozenset({"Cancelled", "Canceled"})
@@ -36,15 +27,30 @@ SENT = frozenset({"Shipped", "Delivered"})
 CHANGED_AFTER = "changed-after:"
 SSCC_DIGITS = 18
 
+LEAVES = Leaves(
+    mapped="""*lastUpdatedAt=updated_at *purchaseOrderNumber=orders *status.processStatus=status
+    *status.logisticsStatus=status_raw processStatus=status_raw *item.*=line_items.sku
+    identifiers.trackingNumber=packages.trackings.number
+    loadCarriers[].packageSSCC=packages.upstream_id
+    loadCarriers[].containerNumber=packages.upstream_id
+    *despatchQuantity=line_items.quantity locations.departure.atdDate=packages.shipped_at
+    *deliverySchedule[].quantity=line_items.quantity *lines[].id=line_items.line_id""",
+    derived="""id=upstream_id *purchaseOrderLinePosition=line_items.line_id
+    *despatchAdviceNumber=line_items.line_id *despatchAdviceLinePosition=line_items.line_id
+    *buyerLine.position=line_items.line_id *inProgressStatus=line_items.echo
+    *deliverySchedule[].status=status""",
+    kept="""identifiers.* transportMode *Shipment.* *Order.* version *packageType *SizeAndType
+    *backorder* *osition *deliverySchedule* locations.* processStatusReason *prices*
+    meta.despatchAdviceErpIssueDateTime""",
+)
+
 Text = str | int | None
 Words = frozenset[tuple[str, str]]
 
 
 class _Item(msgspec.Struct, rename="camel"):
-    """Of a shipment's line, by both names; of an order's line, where `number` is the buyer's."""
-
     buyer_item_number: Text = None
-    number: Text = None
+    number: Text = None  # of an order's line: the buyer's
     supplier_item_number: Text = None
     buyer_item_name: str | None = None
     name: str | None = None
@@ -87,8 +93,6 @@ class _Carrier(msgspec.Struct, rename="camel"):
 
 
 class _Record(msgspec.Struct, rename="camel"):
-    """An order or a shipment."""
-
     id: str
     buyer_order: dict[str, Any] | None = None
     purchase_order_number: Text = None
@@ -102,7 +106,7 @@ class _Record(msgspec.Struct, rename="camel"):
     meta: dict[str, Any] | None = None
 
 
-# What is packed together: its id, what that is, its lines and where they stand in the record.
+# What is packed together: its id, what that is, its lines and where they stand.
 _Path = tuple[str | int, ...]
 _Box = tuple[str | None, Identity, Sequence[_Line], _Path]
 _DECODER = msgspec.json.Decoder(_Record)
@@ -110,7 +114,7 @@ _DECODER = msgspec.json.Decoder(_Record)
 
 def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the contract's word
     """An order or a shipment as it is now.  Raises Unmappable."""
-    record = decoded(_DECODER, raw)
+    record = mapper.decoded(_DECODER, raw)
     if record.id != provenance.upstream_id:
         raise Unmappable(f"{record.id} came as record {provenance.upstream_id}", "$.id")
     role = "supplier" if "role:supplier" in provenance.options else "buyer"
@@ -123,9 +127,10 @@ def _shipment(record: _Record, role: str, options: frozenset[str]) -> Snapshot:
     boxes = list(_boxes(record))
     if len(boxes) > PACKAGES_MAX:
         raise Unmappable(f"{len(boxes)}, at most {PACKAGES_MAX} are read", "$.loadCarriers")
-    departed = _text((record.locations or {}).get("departure"), "atdDate") is not None
-    trackings = tracking(_text(record.identifiers, "trackingNumber"))
-    packages = tuple(_seen(box, word, role, trackings, departed=departed) for box in boxes)
+    departed = _text((record.locations or {}).get("departure"), "atdDate")
+    left_at = mapper.moment(departed, "locations", "departure", "atdDate")
+    trackings = mapper.tracking(_text(record.identifiers, "trackingNumber"))
+    packages = tuple(_seen(box, word, role, trackings, left_at) for box in boxes)
     lines = [(one, (*path, i)) for _, _, ls, path in boxes for i, one in enumerate(ls)]
     words = _words({"processStatus": word, **(record.status or {})})
     told = [(_despatch_id(line), _updated_at(line, *path), words) for line, path in lines]
@@ -154,17 +159,18 @@ def _boxes(record: _Record) -> Iterator[_Box]:
 
 
 def _seen(
-    box: _Box, word: str | None, role: str, trackings: tuple[Tracking, ...], *, departed: bool
+    box: _Box, word: str | None, role: str, trackings: tuple[Tracking, ...], left_at: str | None
 ) -> Seen:
     upstream_id, kind, lines, path = box
     items = tuple(_despatched(one, role, (*path, i)) for i, one in enumerate(lines))
-    left = departed and any(item.quantity != "0" for item in items)
+    left = left_at is not None and any(item.quantity != "0" for item in items)
     return Seen(
         status="canceled" if word in CALLED_OFF else "shipped" if left else "pending",
         upstream_id=upstream_id,
         upstream_id_kind=kind,
         status_raw=word,
         trackings=trackings,
+        shipped_at=left_at if left else None,
         line_items=items,
     )
 
@@ -189,26 +195,25 @@ def _order(record: _Record, role: str, options: frozenset[str]) -> Snapshot:
     if number is None:
         raise Unmappable("the order has no number", "$.buyerOrder.purchaseOrderNumber")
     called_off = _text(record.status, "processStatus") in CANCELED
-    lines = [
-        (line, _ordered(line, number, role, ("lines", i)), called_off or _canceled(line.status))
-        for i, line in enumerate(record.lines or ())
-    ]
-    live = [line for line, _, canceled in lines if not canceled]
-    status = "canceled" if called_off or (lines and not live) else _progress(live)
-    words = [_words(line.status, line.delivery_schedule) for line, _, _ in lines]
-    times = [_updated_at(line, "lines", i) for i, (line, _, _) in enumerate(lines)]
-    told = zip([item.line_id for _, item, _ in lines], times, words, strict=True)
+    rows = record.lines or []
+    off = [called_off or any(word in CANCELED for _, word in _words(row.status)) for row in rows]
+    items = [_ordered(row, number, role, ("lines", i)) for i, row in enumerate(rows)]
+    live = [row for row, gone in zip(rows, off, strict=True) if not gone]
+    status = "canceled" if called_off or (rows and not live) else _progress(live)
+    words = [_words(row.status, row.delivery_schedule) for row in rows]
+    times = [_updated_at(row, "lines", i) for i, row in enumerate(rows)]
+    told = zip([item.line_id for item in items], times, words, strict=True)
     return Snapshot(
         scope="order",
         orders=(OrderRef(id=number, number=number),),
         status=status,
         status_raw=_text(record.status, "logisticsStatus"),
         final=status in ("shipped", "delivered", "canceled"),
-        echo=any(item.echo for _, item, _ in lines),
+        echo=any(item.echo for item in items),
         announced_lines=_announced(told, options),
         updated_at=_updated_at(record),
-        line_items=tuple(item for _, item, canceled in lines if not canceled),
-        canceled_items=tuple(item for _, item, canceled in lines if canceled),
+        line_items=tuple(item for item, gone in zip(items, off, strict=True) if not gone),
+        canceled_items=tuple(item for item, gone in zip(items, off, strict=True) if gone),
     )
 
 
@@ -236,13 +241,12 @@ def _line_item(
     item: _Item | None, role: str, count: Decimal | None, path: _Path, **more: Any
 ) -> LineItem:
     """So many of a product, by our own number for it, else by the other side's."""
-    told = amount(count, *path)
     item = item or _Item()
     numbers = [item.buyer_item_number, item.number, item.supplier_item_number]
     ours = numbers if role == "buyer" else [item.supplier_item_number, *numbers]
     return LineItem(
         sku=next((found for one in ours if (found := _id(one))), None),
-        quantity=told,
+        quantity=mapper.amount(count, *path),
         unit=item.purchase_unit_of_measure_iso or None,
         description=item.buyer_item_name or item.name or None,
         **more,
@@ -253,10 +257,6 @@ def _words(status: dict[str, Any] | None, parts: Sequence[_Delivery] | None = No
     """What the account's filters may name of a line."""
     told = {(name, str(value)) for name, value in (status or {}).items()}
     return frozenset(told | {("deliveryLineStatus", str(part.status)) for part in parts or ()})
-
-
-def _canceled(status: dict[str, Any] | None) -> bool:
-    return not CANCELED.isdisjoint(value for _, value in _words(status))
 
 
 def _announced(
@@ -280,7 +280,7 @@ def _announced(
 def _updated_at(one: _Line | _Record, *path: str | int) -> datetime | None:
     """Public: at the root of an order and its lines, in `meta` of a shipment and its lines."""
     stamp = one.last_updated_at or _text(one.meta, "lastUpdatedAt")
-    return instant(stamp, *path, "lastUpdatedAt")
+    return mapper.instant(stamp, *path, "lastUpdatedAt")
 
 
 def _sscc(value: Text) -> str | None:

@@ -14,6 +14,7 @@ from schemas.fulfillment import FulfillmentStatus
 from schemas.raw import Provenance
 from services.normalizer.mapper import (
     PACKAGES_MAX,
+    Leaves,
     Seen,
     Snapshot,
     Unmappable,
@@ -44,12 +45,33 @@ STATUSES_THAT_PROVE_SHIPPING = frozenset(
 STATUSES_STILL_CHANGING = frozenset({"PARTIALLY_SHIPPED"})
 
 
+LEAVES = Leaves(
+    mapped="""orderNumber=orders status=status_raw orderTs=created_at lastUpdatedTs=updated_at
+    products[].lineItemId=line_items.line_id products[].SKU=line_items.sku
+    products[].cancelQuantity=canceled_items.quantity packages[].packageId=packages.upstream_id
+    packages[].carrier=packages.carrier packages[].service_level=packages.service_level
+    packages[].tracking=packages.trackings packages[].shippedTs=packages.shipped_at
+    packages[].products[].SKU=packages.line_items.sku
+    packages[].products[].quantity=packages.line_items.quantity""",
+    derived="""products[].quantity=line_items.quantity products[].requestedSku=line_items.sku
+    packages[].fulfillmentPackageId=packages.upstream_id
+    packages[].serviceLevel=packages.service_level""",
+    kept="""channelOrderId shippingAddress.* routing_info.* products[].status
+    products[].shippedQuantity packages[].warehouseId""",
+)
+
+
+# The order line of a product, None where more than one can be meant.
+_Ids = dict[str | None, str | None]
+
+
 class _Line(msgspec.Struct, rename="camel"):
     line_item_id: str | int | None = None
     sku_upper: str | None = msgspec.field(default=None, name="SKU")
     sku: str | None = None
     requested_sku: str | None = None
     quantity: int | Decimal | None = None
+    cancel_quantity: int | Decimal | None = None
 
     @property
     def product(self) -> str | None:
@@ -101,19 +123,15 @@ def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the con
         provisional=order.status in STATUSES_STILL_CHANGING,
         created_at=instant(order.order_ts, "orderTs"),
         updated_at=instant(order.last_updated_ts, "lastUpdatedTs"),
-        line_items=tuple(
-            [
-                _item(line, _id(line.line_item_id), "products", index)
-                for index, line in enumerate(lines)
-            ]
-        ),
+        line_items=_items(lines, canceled=False),
+        canceled_items=_items(lines, canceled=True),
         packages=tuple(
             [_seen(package, ids, order.status, index) for index, package in enumerate(packages)]
         ),
     )
 
 
-def _seen(package: _Package, ids: dict[str | None, str | None], order_status: str, place: int) -> Seen:
+def _seen(package: _Package, ids: _Ids, order_status: str, place: int) -> Seen:
     items = None
     if package.products is not None:
         items = tuple(
@@ -137,18 +155,34 @@ def _seen(package: _Package, ids: dict[str | None, str | None], order_status: st
     )
 
 
+def _items(lines: list[_Line], *, canceled: bool) -> tuple[LineItem, ...]:
+    """What was ordered and is not canceled, or what is (public: open is quantity - canceled)."""
+    found = []
+    for index, line in enumerate(lines):
+        off = line.cancel_quantity or 0
+        if canceled and off:
+            count = amount(off, "products", index, "cancelQuantity")
+        elif canceled or (off and off == line.quantity):
+            continue
+        else:
+            ordered = line.quantity if not off or line.quantity is None else line.quantity - off
+            count = amount(ordered, "products", index, "quantity")
+        found.append(LineItem(sku=line.product, line_id=_id(line.line_item_id), quantity=count))
+    return tuple(found)
+
+
 def _item(line: _Line, line_id: str | None, *path: str | int) -> LineItem:
     count = amount(line.quantity, *path, "quantity")
     return LineItem(sku=line.product, line_id=line_id, quantity=count)
 
 
-def _ids(lines: list[_Line]) -> dict[str | None, str | None]:
+def _ids(lines: list[_Line]) -> _Ids:
     """Package products name a SKU only: the order line, when just one can be meant, else None."""
-    found: dict[str | None, str | None] = {}
+    found: _Ids = {}
     for line in lines:
         name = line.product
         found[name] = None if name in found else _id(line.line_item_id)
-    asked: dict[str | None, str | None] = {}
+    asked: _Ids = {}
     for line in lines:
         word = line.requested_sku
         asked[word] = None if word in asked else _id(line.line_item_id)

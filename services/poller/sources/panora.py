@@ -63,6 +63,9 @@ class Settings(AccountSettings):
     remote_data: bool = Field(
         True, description="ask for the provider's own record: its status and quantities"
     )
+    keep_remote_data: bool = Field(
+        False, description="the provider's own record goes with the fulfillment, personal data too"
+    )
     settle_horizon_hours: float = Field(
         48, ge=2, le=24 * 30, description="a record the scan brings no more is remembered as long"
     )
@@ -120,6 +123,7 @@ class Scan:
             PAGE_SIZE,
             interval_seconds_max=settings.poll_interval_seconds_max,
             volatile=VOLATILE,
+            options=frozenset({"remote_data"} if settings.keep_remote_data else ()),
             meaning=meaning,
         )
 

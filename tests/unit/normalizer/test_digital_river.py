@@ -162,8 +162,14 @@ def test_both_forms_of_a_time_are_read(created: Any, expected: datetime | None) 
 
 def test_unknown_fields_and_the_details_of_a_single_read_are_no_trouble() -> None:
     """New fields come without notice; `GET /fulfillments/{id}` adds the order."""
-    details = {"orderDetails": {"id": "2901", "items": []}, "metadata": {"wave": 7, "gift": True}}
+    details = {"orderDetails": {"id": "2901", "items": []}, "subscription": {"wave": 7}}
     assert mapped(record(item(), **details)) == mapped(record(item()))
+
+
+def test_metadata_are_fields_of_the_account_s_own() -> None:
+    """Seed: "Key-value pairs used to store additional data"; strings, booleans, integers."""
+    found = mapped(record(item(), metadata={"wave": 7, "gift": True, "coupon": "iOS"}))
+    assert bytes(found.field_mappings) == b'{"coupon":"iOS","gift":true,"wave":7}'
 
 
 def test_more_canceled_is_told_and_less_is_not() -> None:

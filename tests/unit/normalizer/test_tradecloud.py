@@ -125,11 +125,11 @@ def test_a_product_has_our_own_number(role: str, sku: str) -> None:
     assert mapped("shipments", bare).line_items[0].sku == "S-1"
 
 
-def test_the_version_is_the_last_update_and_no_local_date_becomes_an_instant() -> None:
+def test_the_version_is_the_last_update_and_a_local_date_stays_a_date() -> None:
     """Public: only lastUpdatedAt has a zone."""
     found = mapped("shipments", shipment(box(line())))
     assert found.updated_at == datetime(2026, 3, 1, 12, tzinfo=UTC)
-    assert (found.packages[0].shipped_at, found.created_at) == (None, None)
+    assert (found.packages[0].shipped_at, found.created_at) == ("2026-03-01", None)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import msgspec
 from schemas.fulfillment import FulfillmentStatus
 from schemas.raw import Provenance
 from services.normalizer import mapper
-from services.normalizer.mapper import Seen, Snapshot, Unmappable
+from services.normalizer.mapper import Leaves, Seen, Snapshot, Unmappable
 from services.normalizer.model import LineItem, OrderRef
 
 STATUSES: dict[str, FulfillmentStatus] = {
@@ -23,6 +23,13 @@ STATUSES: dict[str, FulfillmentStatus] = {
     "returned": "returned",
     "canceled": "canceled",
 }
+LEAVES = Leaves(
+    mapped="""id=orders state=status_raw updated_at=updated_at lines.*=line_items.quantity
+    parcels[].id=packages.upstream_id parcels[].carrier=packages.carrier
+    parcels[].tracking=packages.trackings.number parcels[].shipped_at=packages.shipped_at
+    parcels[].contents.*=packages.line_items.quantity""",
+    derived="parcels[].state=packages.status",
+)
 
 
 class _Parcel(msgspec.Struct):
