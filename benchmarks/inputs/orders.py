@@ -36,17 +36,17 @@ TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 def versions(
-    kafka: KafkaSettings, orders: int, *, first: int = NUMBER_FIRST, count: int = VERSIONS
+    kafka: KafkaSettings, orders: int, *, begin: int = 0, count: int = VERSIONS
 ) -> Iterator[Record]:
-    """Raw records: the first `count` versions of orders numbered from `first` on."""
+    """Raw records: versions `begin` to `count`, exclusive, of so many orders."""
     topic, keyed = kafka.topic(RAW), joined("zentail", ACCOUNT, "order", "")
     partitioner = Partitioner(keyed, kafka.partition_count(RAW))
-    for version in range(count):
+    for version in range(begin, count):
         templates = [_template(variant, version) for variant in range(VARIANTS)]
         for place in range(orders):
             if place % PAGE == 0:
                 heading = _heading(version, place)
-            number = str(first + place)
+            number = str(NUMBER_FIRST + place)
             value = templates[place % VARIANTS].replace(NUMBER.encode(), number.encode())
             value = value.replace(CLOCK.encode(), _clock(place))
             partition, headers = partitioner.of(number), heading.headers(number, TRACE)

@@ -31,10 +31,7 @@ CARRIERS = {
     "ontrac": "ontrac",
 }
 NOT_IN_NUMBERS = re.compile(r"[\s.\-]+")
-HEADER_FIELDS = (
-    "schema_version key source account resource upstream_id remote_id scope orders status "
-    "status_raw final echo created_at updated_at observed_at revision field_mappings raw"
-).split()
+HEADER_FIELDS = ["schema_version", "key", "source", "account", "resource", "upstream_id", "remote_id", "scope", "orders", "status", "status_raw", "final", "echo", "created_at", "updated_at", "observed_at", "revision", "field_mappings", "raw"]
 ONCE = "once"
 
 Json = dict[str, Any]

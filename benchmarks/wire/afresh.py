@@ -17,7 +17,9 @@ async def afresh(kafka: KafkaSettings, group: str, clock: Clock) -> None:
     admin = AIOKafkaAdminClient(**kafka.client_args())
     await admin.start()
     try:
-        await admin.delete_topics([n for n in await admin.list_topics() if n[0] != "_" and n != raw])
+        await admin.delete_topics(
+            [n for n in await admin.list_topics() if n[0] != "_" and n != raw]
+        )
     finally:
         await admin.close()
     await ensure_topics(kafka, clock)
