@@ -56,11 +56,15 @@ _Lines = frozenset[str] | None
 
 
 class _Told(NamedTuple):
-    """What is to be told; `discriminator` None: the revision of the package."""
+    """What is to be told; `discriminator` None: the revision of the package.
+
+    `shipped` is the package.shipped that it takes back, or lets hold again.
+    """
 
     kind: type[FulfillmentEvent]
     changes: tuple[Change, ...] = ()
     discriminator: str | int | None = None
+    shipped: str | None = None
 
 
 def shipped_event_id(key: str, package_id: str) -> str:
@@ -120,11 +124,10 @@ def _data(
     told: _Told,
     flags: tuple[bool, bool, bool],
 ) -> EventData:
-    shipped = package.shipped_event_id if package else None
-    if told.kind is PackageShipmentRetracted and shipped is not None:
-        return RetractionData(header, package, told.changes, *flags, retracts=shipped)
+    if told.kind is PackageShipmentRetracted and told.shipped:
+        return RetractionData(header, package, told.changes, *flags, retracts=told.shipped)
     if told.kind is PackageRestored:
-        return RestorationData(header, package, told.changes, *flags, reinstates=shipped)
+        return RestorationData(header, package, told.changes, *flags, reinstates=told.shipped)
     return EventData(header, package, told.changes, *flags)
 
 
@@ -147,7 +150,7 @@ def _created(old: Package | None, _new: Package, _lines: _Lines) -> _Told | None
 def _restored(old: Package | None, new: Package, _lines: _Lines) -> _Told | None:
     if old is None or old.status not in GONE or new.status not in LIVE:
         return None
-    return _Told(PackageRestored, _status_change(old, new))
+    return _Told(PackageRestored, _status_change(old, new), shipped=old.shipped_event_id)
 
 
 def _tracking(old: Package | None, new: Package, _lines: _Lines) -> _Told | None:
@@ -206,11 +209,12 @@ def _canceled(old: Package | None, new: Package, _lines: _Lines) -> _Told | None
 
 
 def _retracted(old: Package | None, new: Package, _lines: _Lines) -> _Told | None:
-    if old is None or old.status not in LIVE or new.status not in GONE:
+    if old is None or old.shipped_event_id is None:
         return None
-    return (
-        _Told(PackageShipmentRetracted, _status_change(old, new)) if new.shipped_event_id else None
-    )
+    if old.status not in LIVE or new.status not in GONE:
+        return None
+    changes = _status_change(old, new)
+    return _Told(PackageShipmentRetracted, changes, shipped=old.shipped_event_id)
 
 
 _RULES: tuple[Callable[[Package | None, Package, _Lines], _Told | None], ...] = (

@@ -174,14 +174,17 @@ def where(*path: str | int) -> str:
     return "$" + "".join([f"[{one}]" if isinstance(one, int) else f".{one}" for one in path])
 
 
-def verbatim(told: msgspec.Raw) -> msgspec.Raw:
+def verbatim(told: msgspec.Raw, *path: str | int) -> msgspec.Raw:
     """An object of the source's own, its numbers to the last digit, keys sorted; else null.
 
-    The same in another spelling is the same here, so that it is no change.
+    The same in another spelling is the same here, so that it is no change.  Raises Unmappable.
     """
     if bytes(told).lstrip()[:1] != b"{":
         return NULL
-    return msgspec.Raw(_EXACT_ENCODER.encode(_EXACT_DECODER.decode(told)))
+    try:
+        return msgspec.Raw(_EXACT_ENCODER.encode(_EXACT_DECODER.decode(told)))
+    except (msgspec.DecodeError, ArithmeticError, ValueError, RecursionError) as error:
+        raise Unmappable(f"it holds what no program can: {error!r}", where(*path)) from error
 
 
 def tracking(number: str | None, url: str | None = None) -> tuple[Tracking, ...]:

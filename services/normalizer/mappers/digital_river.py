@@ -87,7 +87,7 @@ def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the con
         line_items=shipped,
         canceled_items=canceled,
         packages=(package,) if package else (),
-        field_mappings=verbatim(record.metadata),
+        field_mappings=verbatim(record.metadata, "metadata"),
     )
 
 

@@ -96,6 +96,7 @@ def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the con
         raise Unmappable(reason, "$.tracking_numbers")
     word = _status_raw(found.remote_data)
     items = _items(found, raw)
+    remote_data = found.remote_data if REMOTE_DATA in provenance.options else NULL
     return Snapshot(
         scope="shipment",
         orders=(OrderRef(id=found.order_id),) if found.order_id else (),
@@ -105,8 +106,8 @@ def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the con
         line_items=items or (),
         packages=_packages(found, trackings, word, items),
         remote_id=None if found.remote_id in (None, "") else str(found.remote_id),
-        field_mappings=verbatim(found.field_mappings),
-        remote_data=verbatim(found.remote_data) if REMOTE_DATA in provenance.options else NULL,
+        field_mappings=verbatim(found.field_mappings, "field_mappings"),
+        remote_data=verbatim(remote_data, "remote_data"),
     )
 
 

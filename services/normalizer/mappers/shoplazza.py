@@ -160,20 +160,21 @@ def _items(lines: list[_Line]) -> list[LineItem]:
                 line_id=None if line.id in (None, "") else str(line.id),
                 quantity=count,
                 description=line.product_title or None,
-                properties=_properties(line),
+                properties=_properties(line, index),
             )
         )
     return items
 
 
-def _properties(line: _Line) -> msgspec.Raw:
+def _properties(line: _Line, index: int) -> msgspec.Raw:
     """What the shop itself says of a line, the first of each name; of another shape: not told."""
     found: dict[str, msgspec.Raw] = {}
     for pairs, told in ((_listed, line.properties), (_keyed, line.custom_properties)):
         with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             for name, value in pairs(told):
                 found.setdefault(name, value)
-    return verbatim(msgspec.Raw(msgspec.json.encode(found))) if found else NULL
+    told = msgspec.Raw(msgspec.json.encode(found)) if found else NULL
+    return verbatim(told, "line_items", index, "properties")
 
 
 def _listed(told: msgspec.Raw) -> Iterable[tuple[str, msgspec.Raw]]:

@@ -14,6 +14,11 @@ from tests.unit.normalizer.feed import Feed, box, order
 A, B, C = {"MUG": 1}, {"MUG": 2, "POT": 1}, {"CUP": 5}
 
 
+def untold(tracking: str) -> dict[str, Any]:
+    """A package of which the source does not say what is inside."""
+    return {**box(tracking=tracking), "products": None}
+
+
 def pairing(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> list[int | None]:
     """For each package seen after: the place of the one it is, None for a new one."""
     feed = Feed()
@@ -135,6 +140,27 @@ def placed(feed: Feed, seen: list[dict[str, Any]]) -> list[Any]:
             [0, 1],
             id="twins corrected both: array order",
         ),
+        pytest.param(
+            [box(A, tracking="T1"), box(A, tracking="T2")],
+            [box(A, tracking="T8"), box(A, tracking="T9")],
+            [0, 1],
+            id="as many left over as new ones, equal contents: array order",
+        ),
+        pytest.param(
+            [box(A, tracking="T1"), box(A, tracking="T2")],
+            [box(A, tracking="T7"), box(A, tracking="T8"), box(A, tracking="T9")],
+            [None, None, None],
+            id="more new ones than left over: nobody can tell",
+        ),
+        pytest.param(
+            [untold("T1"), untold("T2")], [untold("T8"), untold("T9")], [0, 1], id="untold, as many"
+        ),
+        pytest.param(
+            [untold("T1"), box(A, tracking="T2")],
+            [box(B, tracking="T8"), box(B, tracking="T9")],
+            [0, None],
+            id="untold goes with any, told with its like",
+        ),
         pytest.param([], [box(A), box(A)], [None, None], id="nothing known"),
     ],
 )
@@ -151,8 +177,9 @@ def test_one_left_over_without_known_contents_is_the_same_package() -> None:
     feed.see(order({**box(tracking="T1"), "products": None}))
     (known,) = feed.live
 
-    feed.see(order(box(A, tracking="T2"), updated=60))
+    told = feed.see(order(box(A, tracking="T2"), updated=60))
 
+    assert told == ["package.tracking_changed", "package.contents_changed", "package.shipped"]
     assert [package.id for package in feed.live] == [known.id]
 
 
