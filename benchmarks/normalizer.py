@@ -1,5 +1,7 @@
-"""Raw to event on a real Kafka, exactly once: the normalizer beside Quix Streams doing the same, and
-beside a copy that does nothing; how long it restores its state, and how soon an event can be read.
+"""Raw to event on a real Kafka, exactly once: the normalizer beside Quix Streams doing the same.
+
+Beside a copy that does nothing, too; then how long it restores a large state, and how soon an event
+can be read.
 
 Everything measured is a process of its own, one after the other, on records that are written once.
 """

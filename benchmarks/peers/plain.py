@@ -1,8 +1,8 @@
 """A Zentail order mapped, compared and told in plain Python: what the peer does to a record.
 
 Written as one would write it for orders whose packages have ids, with dicts all the way: state and
-events are the contract's, ids included, for what can happen to the orders of `inputs.orders` and a
-little more.  Which package is which is never a question here, and what cannot be mapped is an
+events are the contract's, ids included, for what can happen to the orders of `inputs.orders`.
+Which package is which is never a question here, none is ever gone, and what cannot be mapped is an
 error.
 """
 
@@ -31,12 +31,16 @@ CARRIERS = {
     "ontrac": "ontrac",
 }
 NOT_IN_NUMBERS = re.compile(r"[\s.\-]+")
-HEADER_FIELDS = ["schema_version", "key", "source", "account", "resource", "upstream_id", "remote_id", "scope", "orders", "status", "status_raw", "final", "echo", "created_at", "updated_at", "observed_at", "revision", "field_mappings", "raw"]
+# What events carry: all of a state but what is in it.
+INSIDE = frozenset({"line_items", "canceled_items", "packages", "remote_data"})
+OF_READING = frozenset({"updated_at", "observed_at", "raw"})
 ONCE = "once"
 
 Json = dict[str, Any]
 Event = tuple[list[tuple[str, bytes]], Json]
 """Kafka headers and value."""
+Told = tuple[str, Json | None, list[Json], str | int]
+"""Type, package, changed fields and discriminator of an event."""
 
 
 def observed(
@@ -51,12 +55,13 @@ def observed(
         if state["updated_at"] < known["updated_at"]:
             return None, []
         packages = seen_again(key, known["packages"], state["packages"])
-        state["revision"] = known["revision"] + 1
+        state["revision"] = known["revision"]
     state["packages"] = packages
     if known is not None and unchanged(known, state):
-        return None, []
+        return (None, []) if state["updated_at"] == known["updated_at"] else (state, [])
+    state["revision"] += known is not None
     told = changes(known, state)
-    return state, [event(state, read_at, headers, place, *one) for place, one in enumerate(told)]
+    return state, [event(state, read_at, headers, place, one) for place, one in enumerate(told)]
 
 
 def fulfillment(
@@ -138,18 +143,14 @@ def first_seen(key: str, shown: Json) -> Json:
 
 
 def seen_again(key: str, known: Sequence[Json], shown: Sequence[Json]) -> list[Json]:
-    """The known packages in their old places, then the new ones."""
+    """The known packages in their old places, then the new ones; none is ever gone here."""
     now = {one["upstream_id"]: one for one in shown}
     found = []
     for old in known:
-        new = now.pop(old["upstream_id"], None)
-        if new is None:
-            found.append({**old, "status": "removed"})
-        else:
-            new["id"], new["revision"] = old["id"], old["revision"]
-            found.append(announced(key, new, old["shipped_event_id"]))
-        if found[-1] != old:
-            found[-1]["revision"] += 1
+        new = now.pop(old["upstream_id"])
+        new["id"], new["revision"] = old["id"], old["revision"]
+        found.append(announced(key, new, old["shipped_event_id"]))
+        new["revision"] += new != old
     return [*found, *(first_seen(key, one) for one in now.values())]
 
 
@@ -162,37 +163,31 @@ def announced(key: str, shown: Json, event_id: str | None) -> Json:
 
 
 def unchanged(known: Json, state: Json) -> bool:
-    """Whether only when and where it was read differs."""
-    return all(
-        known[name] == state[name]
-        for name in state
-        if name not in ("observed_at", "revision", "raw")
-    )
+    """Whether it differs only in when it was written, and when and where it was read."""
+    return all(known[name] == state[name] for name in state if name not in OF_READING)
 
 
-def changes(known: Json | None, state: Json) -> list[tuple[str, Json | None, list[Json], Any]]:
-    """Type, package, changed fields and discriminator of everything there is to tell."""
+def changes(known: Json | None, state: Json) -> list[Told]:
+    """Everything there is to tell."""
     before = {one["id"]: one for one in known["packages"]} if known else {}
-    told: list[tuple[str, Json | None, list[Json], Any]] = []
     pairs = [(before.get(one["id"]), one) for one in state["packages"]]
     pairs = [(old, new) for old, new in pairs if old != new]
+    told: list[Told] = []
     for old, new in pairs:
         if old is None:
             told.append(("package.created", new, [], ONCE))
     for name, kind in (("trackings", "tracking_changed"), ("line_items", "contents_changed")):
         for old, new in pairs:
-            if old is not None and new["status"] != "removed" and old[name] != new[name]:
+            if old is not None and old[name] != new[name]:
                 change = {"field": name, "before": old[name], "after": new[name]}
                 told.append((f"package.{kind}", new, [change], new["revision"]))
     for old, new in pairs:
         if new["shipped_event_id"] and not (old and old["shipped_event_id"]):
             told.append(("package.shipped", new, status_change(old, new), ONCE))
-    for old, new in pairs:
-        if old is not None and new["status"] == "removed" != old["status"]:
-            told.append(("package.removed", new, status_change(old, new), new["revision"]))
-    if (known["status"] if known else None) != state["status"] and state["status"] != "open":
-        kind = f"fulfillment.{state['status']}"
-        told.append((kind, None, status_change(known, state), state["revision"]))
+    entered = state["status"]
+    if entered != (known["status"] if known else "open"):
+        change_of_status = status_change(known, state)
+        told.append((f"fulfillment.{entered}", None, change_of_status, state["revision"]))
     return told
 
 
@@ -201,17 +196,9 @@ def status_change(old: Json | None, new: Json) -> list[Json]:
     return [{"field": "status", "before": old["status"], "after": new["status"]}] if old else []
 
 
-def event(
-    state: Json,
-    at: str,
-    headers: Mapping[str, bytes],
-    place: int,
-    kind: str,
-    shown: Json | None,
-    changed: list[Json],
-    discriminator: str | int,
-) -> Event:
+def event(state: Json, at: str, headers: Mapping[str, bytes], place: int, told: Told) -> Event:
     """A CloudEvent in Kafka's binary mode."""
+    kind, shown, changed, discriminator = told
     key, package_id = state["key"], shown["id"] if shown else None
     event_id = minted("evt", [key, package_id, kind, discriminator])
     attributes = {
@@ -229,7 +216,7 @@ def event(
     pairs.append(("content-type", b"application/json"))
     pairs.append(("traceparent", headers["traceparent"]))
     return pairs, {
-        "fulfillment": {name: state[name] for name in HEADER_FIELDS},
+        "fulfillment": {name: state[name] for name in state if name not in INSIDE},
         "package": shown,
         "changes": changed,
         "provisional": state["status"] == "partially_shipped",

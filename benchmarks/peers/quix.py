@@ -10,7 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from quixstreams import Application, State, message_context
+from quixstreams import Application, message_context
+from quixstreams.state import State
 
 from benchmarks.peers.plain import observed
 from bus.service import command_line
@@ -48,7 +49,7 @@ def application(kafka: KafkaSettings, state: Path) -> Application:
 
 
 def _told(
-    order: dict[str, Any], key: str, _: int, headers: list[tuple[str, bytes]], state: State
+    order: dict[str, Any], key: str, _: int, headers: list[tuple[str, bytes]], state: State[str, Any]
 ) -> list[tuple[list[tuple[str, bytes]], dict[str, Any]]]:
     """The events of one record."""
     context = message_context()

@@ -29,6 +29,10 @@ async def restored(running: Running, partitions: int, clock: Clock) -> Restored:
         while running.log.read_text(encoding="utf-8").count(TAKEN_OVER) < partitions:
             await clock.sleep(CHECK_SECONDS)
     seconds = clock.monotonic() - began
-    status = Path(f"/proc/{running.pid}/status").read_text(encoding="utf-8").splitlines()
+    return Restored(seconds, _most_resident_mb(running.pid))
+
+
+def _most_resident_mb(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
     fields = dict(line.split(":", 1) for line in status)
-    return Restored(seconds, int(fields["VmHWM"].split()[0]) * 1024 / 1e6)
+    return int(fields["VmHWM"].split()[0]) * 1024 / 1e6

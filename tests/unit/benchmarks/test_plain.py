@@ -13,7 +13,7 @@ from bus.settings import KafkaSettings
 from schemas.raw import Provenance
 from services.normalizer.mappers import discovered
 from services.normalizer.merge import merge
-from services.normalizer.model import RawRef
+from services.normalizer.model import Fulfillment, RawRef
 
 KAFKA = KafkaSettings()
 
@@ -22,7 +22,9 @@ Told = list[tuple[list[tuple[str, bytes]], bytes]]
 
 def ours(count: int) -> tuple[list[bytes], Told]:
     """Every order's state and all events, as they stand on Kafka, after so many versions."""
-    mapper, states, told = discovered()["zentail"], {}, []
+    mapper = discovered()["zentail"]
+    states: dict[str, Fulfillment] = {}
+    told: Told = []
     for offset, record in enumerate(versions(KAFKA, VARIANTS, count=count)):
         provenance = Provenance.read(dict(record.headers))
         snapshot = mapper.map(record.value or b"", provenance)
