@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bus.partitioning import Partitioner
+from bus.partitioning import partition_of
 from bus.settings import KafkaSettings
 from bus.transaction import Record
 from schemas.keys import joined
@@ -40,7 +40,7 @@ def versions(
 ) -> Iterator[Record]:
     """Raw records: versions `begin` to `count`, exclusive, of so many orders."""
     topic, keyed = kafka.topic(RAW), joined("zentail", ACCOUNT, "order", "")
-    partitioner = Partitioner(keyed, kafka.partition_count(RAW))
+    partitions = kafka.partition_count(RAW)
     for version in range(begin, count):
         templates = [_template(variant, version) for variant in range(VARIANTS)]
         for place in range(orders):
@@ -49,8 +49,8 @@ def versions(
             number = str(NUMBER_FIRST + place)
             value = templates[place % VARIANTS].replace(NUMBER.encode(), number.encode())
             value = value.replace(CLOCK.encode(), _clock(place))
-            partition, headers = partitioner.of(number), heading.headers(number, TRACE)
-            yield Record(topic, partition, keyed + number, value, headers)
+            key, headers = keyed + number, heading.headers(number, TRACE)
+            yield Record(topic, partition_of(key, partitions), key, value, headers)
 
 
 def _clock(place: int) -> bytes:

@@ -49,7 +49,11 @@ def application(kafka: KafkaSettings, state: Path) -> Application:
 
 
 def _told(
-    order: dict[str, Any], key: str, _: int, headers: list[tuple[str, bytes]], state: State[str, Any]
+    order: dict[str, Any],
+    key: str,
+    _: int,
+    headers: list[tuple[str, bytes]],
+    state: State[str, Any],
 ) -> list[tuple[list[tuple[str, bytes]], dict[str, Any]]]:
     """The events of one record."""
     context = message_context()
