@@ -3,8 +3,9 @@
 FROM python:3.11-slim AS libraries
 WORKDIR /build
 COPY requirements.lock pyproject.toml ./
-# Every file is checked against the lock, development tools too; from here on nothing else is used.
-RUN pip download --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
+# The lock names every file there is, development tools too, and each is checked against it; from
+# here on nothing else is used.
+RUN pip download --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: \
         --dest /wheels --requirement requirements.lock \
     && pip install --quiet --no-index --find-links /wheels --root-user-action ignore uv
 ENV UV_NO_INDEX=1 UV_FIND_LINKS=/wheels UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy \

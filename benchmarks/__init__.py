@@ -28,13 +28,17 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure of ours and the same figure of its peer, from the same run."""
+    """One figure of ours and the same figure of its peer, from the same run; or what it may be.
+
+    `goal` is what would be better still; it decides nothing.
+    """
 
     name: str
     value: float
     unit: str
     baseline: float
     target: Target
+    goal: Target | None = None
 
     @property
     def ratio(self) -> float:
@@ -50,4 +54,5 @@ class Row:
         """For JSON: a figure that is no number is null."""
         figures = {"value": self.value, "baseline": self.baseline, "ratio": self.ratio}
         told = {name: figure if math.isfinite(figure) else None for name, figure in figures.items()}
-        return {**asdict(self), **told, "target": str(self.target), "ok": self.ok}
+        goal = str(self.goal) if self.goal else None
+        return {**asdict(self), **told, "target": str(self.target), "goal": goal, "ok": self.ok}

@@ -22,7 +22,7 @@ import benchmarks
 from benchmarks import Row
 
 Bench = Callable[[], Awaitable[list[Row]]]
-COLUMNS = ("name", "value", "unit", "baseline", "ratio", "target", "ok")
+COLUMNS = ("name", "value", "unit", "baseline", "ratio", "target", "goal", "ok")
 
 
 def main(benches: Mapping[str, Bench], arguments: Sequence[str]) -> int:
@@ -62,7 +62,8 @@ def _table(rows: Sequence[Row]) -> Table:
     for row in rows:
         style = None if row.ok else "bold red"
         figures = (_short(row.value), row.unit, _short(row.baseline), f"{row.ratio:.2f}")
-        table.add_row(row.name, *figures, str(row.target), "yes" if row.ok else "NO", style=style)
+        bounds = (str(row.target), str(row.goal or ""))
+        table.add_row(row.name, *figures, *bounds, "yes" if row.ok else "NO", style=style)
     return table
 
 

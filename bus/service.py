@@ -72,6 +72,7 @@ def run(name: str, settings: type[HttpSettings], build: Build, config_path: Path
     """Run a service until it is told to stop.  Returns the exit code."""
     set_up_logging(name)
     gc.freeze()  # what is imported lives as long as the process: no collection looks at it again
+    gc.set_threshold(20_000, 20, 20)
     try:
         config = Config.read(config_path)
         http = config.section(name, settings)

@@ -15,7 +15,7 @@ from bus.security import faststream_security
 from bus.settings import KafkaSettings
 from schemas.topics import RECORD_BYTES_MAX
 
-BATCH_RECORDS_MAX = 500
+BATCH_RECORDS_MAX = 2000
 BATCH_WAIT_MS = 20
 
 Told = Callable[[Sequence[int]], Awaitable[None]]

@@ -9,24 +9,27 @@ from random import Random
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from bus.clock import Clock
+from bus.errors import Stop
 from bus.settings import KafkaSettings
 from bus.transaction import Record, Transaction, Writer
 from schemas.topics import EVENTS
 
 # Uneven, so that sending never keeps step with what waits for batches on the other side.
-PAUSE_SECONDS = (0.01, 0.05)
+RECORDS_MAX = 9  # in one transaction, one at least
 SEED = 7
-WARM_UP_RECORDS = 20
+WARM_UP_SHARE = 0.1
+RATE_SHARE_MIN = 0.95  # of the rate that was asked for
 SECONDS_MAX = 60.0
 FETCH_WAIT_MS = 200
 
 
 async def latencies_ms(
-    kafka: KafkaSettings, records: Sequence[Record], clock: Clock
+    kafka: KafkaSettings, records: Sequence[Record], clock: Clock, per_second: float
 ) -> list[float]:
-    """One record a transaction, one after the other; sorted, warm-up left out.
+    """Records written at a rate, a few in a transaction; warm-up left out.
 
-    Each record's key must be new: it is known by its first event.  Raises TimeoutError.
+    Each record's key must be new: it is known by its first event.  Raises TimeoutError, and Stop
+    when the rate could not be kept.
     """
     consumer = AIOKafkaConsumer(**kafka.client_args(), isolation_level="read_committed")
     writer = Writer(kafka, f"{kafka.prefix}.light")
@@ -39,22 +42,29 @@ async def latencies_ms(
         await writer.start()
         async with asyncio.timeout(SECONDS_MAX), asyncio.TaskGroup() as group:
             reading = group.create_task(_arrivals(consumer, {r.key for r in records}, clock))
-            writing = group.create_task(_commits(writer, records, clock))
+            writing = group.create_task(_commits(writer, records, clock, per_second))
     finally:
         await writer.close()
         await consumer.stop()
     arrived_at, committed_at = reading.result(), writing.result()
-    measured = list(committed_at.items())[WARM_UP_RECORDS:]
-    return sorted((arrived_at[key] - at) * 1000 for key, at in measured)
+    measured = list(committed_at.items())[int(len(records) * WARM_UP_SHARE) :]
+    took = measured[-1][1] - measured[0][1]
+    if len(measured) / took < RATE_SHARE_MIN * per_second:
+        raise Stop(f"{len(measured) / took:.0f} records/s were written, {per_second:g} were due")
+    return [(arrived_at[key] - at) * 1000 for key, at in measured]
 
 
-async def _commits(writer: Writer, records: Sequence[Record], clock: Clock) -> dict[str, float]:
+async def _commits(
+    writer: Writer, records: Sequence[Record], clock: Clock, per_second: float
+) -> dict[str, float]:
     """When each record's commit was answered, in seconds of the monotonic clock."""
-    found, chance = {}, Random(SEED)
-    for record in records:
-        await writer.commit(Transaction([record]))
-        found[record.key] = clock.monotonic()
-        await clock.sleep(chance.uniform(*PAUSE_SECONDS))
+    found, chance, began = dict[str, float](), Random(SEED), clock.monotonic()
+    while len(found) < len(records):
+        due = began + len(found) / per_second
+        await clock.sleep(max(0.0, due - clock.monotonic()))
+        chunk = records[len(found) : len(found) + chance.randint(1, RECORDS_MAX)]
+        await writer.commit(Transaction(list(chunk)))
+        found |= dict.fromkeys((record.key for record in chunk), clock.monotonic())
     return found
 
 

@@ -1,9 +1,10 @@
-"""Writing a backlog, waiting until a group has read it, and how fast that went."""
+"""Writing a backlog, and how fast a group gets through it: from the offsets it has committed."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from aiokafka import AIOKafkaConsumer
 
@@ -11,49 +12,55 @@ from bus.clock import Clock
 from bus.settings import KafkaSettings
 from bus.transaction import Record, Transaction, Writer
 from console import reading
-from schemas.topics import EVENTS, RAW
+from schemas.topics import RAW
 
-TRANSACTION_RECORDS = 1000
-CHECK_SECONDS = 0.2
-DRAIN_SECONDS_MAX = 60.0
+TRANSACTION_RECORDS = 10_000
+CHECK_SECONDS = 0.1
+DRAIN_SECONDS_MAX = 240.0
 MARKERS_MAX = 1  # a commit marker ends each partition: an offset that no group covers
-EDGE_SHARE = 0.1  # of a run, at either end: starting up, and partitions running dry
+WARM_UP_SHARE = 0.1  # of a backlog: starting up is another figure
+
+Sample = tuple[float, int]
+"""An instant of the monotonic clock, and how many offsets were committed then."""
 
 
-async def written(kafka: KafkaSettings, records: Sequence[Record]) -> None:
-    """Write raw records in transactions, as a poller does."""
-    writer = Writer(kafka, f"{kafka.prefix}.load")
+async def written(kafka: KafkaSettings, records: Iterable[Record]) -> int:
+    """Write records in transactions, as a service does; how many there were."""
+    writer, count, rest = Writer(kafka, f"{kafka.prefix}.load"), 0, iter(records)
     await writer.start()
     try:
-        for begin in range(0, len(records), TRANSACTION_RECORDS):
-            await writer.commit(Transaction(list(records[begin : begin + TRANSACTION_RECORDS])))
+        while chunk := list(islice(rest, TRANSACTION_RECORDS)):
+            await writer.commit(Transaction(chunk))
+            count += len(chunk)
     finally:
         await writer.close()
+    return count
 
 
-async def drained(kafka: KafkaSettings, group: str, clock: Clock) -> None:
-    """Returns once `group` has covered all of raw.  Raises TimeoutError."""
+async def drained(kafka: KafkaSettings, group: str, clock: Clock) -> list[Sample]:
+    """What `group` had committed, again and again, until it has covered raw.  Raises TimeoutError.
+
+    Offsets that commit markers take are covered like records.
+    """
     ends = await reading.ends(kafka, RAW)
+    samples: list[Sample] = []
     consumer = AIOKafkaConsumer(**kafka.client_args(), group_id=group, enable_auto_commit=False)
     await consumer.start()
     try:
         async with asyncio.timeout(DRAIN_SECONDS_MAX):
-            for place, end in ends.items():
-                while end - (await consumer.committed(place) or 0) > MARKERS_MAX:
-                    await clock.sleep(CHECK_SECONDS)
+            missing = sum(ends.values())
+            while missing > MARKERS_MAX * len(ends):
+                await clock.sleep(CHECK_SECONDS)
+                found = [await consumer.committed(place) or 0 for place in ends]
+                samples.append((clock.monotonic(), sum(found)))
+                missing = sum(ends.values()) - sum(found)
     finally:
         await consumer.stop()
+    return samples
 
 
-async def steady_rate(kafka: KafkaSettings, backlog_records: int) -> float:
-    """Raw records a second, from the instants their outputs were written."""
-    outputs = await reading.records(kafka, EVENTS, {})
-    return rate([record.timestamp for record in outputs], backlog_records)
-
-
-def rate(timestamps_ms: Sequence[int], inputs: int) -> float:
-    """Inputs a second in the middle of a run, whose outputs are spread evenly over its inputs."""
-    instants = sorted(timestamps_ms)
-    edge = int(len(instants) * EDGE_SHARE)
-    took_ms = instants[-1 - edge] - instants[edge]
-    return inputs * (1 - 2 * EDGE_SHARE) / (took_ms / 1000)
+def rate(samples: Sequence[Sample], records: int) -> float:
+    """Records a second from the end of the warm-up to the end of a backlog of so many records."""
+    (end_at, end), warm = samples[-1], WARM_UP_SHARE * samples[-1][1]
+    began_at, begin = next(sample for sample in samples if sample[1] >= warm)
+    return records * (end - begin) / end / (end_at - began_at) if end_at > began_at else 0.0

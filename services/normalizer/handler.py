@@ -74,6 +74,7 @@ class RawPartition:
         self._raw = TopicPartition(kafka.topic(RAW), partition)
         self._writer = writer_of(kafka, partition)
         self._committer: Committer | None = None
+        self._sent: asyncio.Future[None] | None = None  # the batch on its way to Kafka
         self._table = Table(kafka, FULFILLMENTS, partition)
         self._sweep = Sweep(stubs, self._table)
 
@@ -87,7 +88,12 @@ class RawPartition:
         )
 
     async def handle(self, records: Sequence[ConsumerRecord]) -> None:
-        """Normalize and commit a batch.  Raises RetryLater, Stop."""
+        """Normalize a batch and send it on its way; returns once the one before is durable.
+
+        So the next batch is made while this one is committed.  The table runs ahead of Kafka by
+        these two: when a commit fails, the partition is rebuilt with a table of its own.  Raises
+        RetryLater, Stop.
+        """
         if self._committer is None:
             raise RetryLater(f"{self._raw}: not open")
         began = self._clock.monotonic()
@@ -97,12 +103,19 @@ class RawPartition:
             if number % BREATH_RECORDS == 0:
                 await asyncio.sleep(0)
         batch.records += self._sweep.shrunk(batch.earliest, batch.states)
-        offsets = {self._raw: records[-1].offset + 1}
-        await self._committer.commit(Transaction(batch.records, offsets, self._group))
         self._table.apply(batch.records)
-        batch.count()
-        RECORDS.labels(SERVICE, RAW.name).inc(len(records))
-        BATCH_SECONDS.labels(SERVICE).observe(self._clock.monotonic() - began)
+        offsets = {self._raw: records[-1].offset + 1}
+        sent = self._committer.submit(Transaction(batch.records, offsets, self._group))
+
+        def durable(sent: asyncio.Future[None]) -> None:
+            if not sent.cancelled() and sent.exception() is None:
+                batch.count(len(records))
+                BATCH_SECONDS.labels(SERVICE).observe(self._clock.monotonic() - began)
+
+        sent.add_done_callback(durable)
+        before, self._sent = self._sent, sent
+        if before is not None:
+            await asyncio.shield(before)
 
     async def close(self) -> None:
         """Finish what is being committed, let the writer go."""
@@ -156,8 +169,9 @@ class _Batch:
             self._event_count += len(outcome.events)
             self.records.extend(written)
 
-    def count(self) -> None:
+    def count(self, raw_count: int) -> None:
         """Tell the metrics, once it is committed."""
+        RECORDS.labels(SERVICE, RAW.name).inc(raw_count)
         RECORDS.labels(SERVICE, EVENTS.name).inc(self._event_count)
         for source in self._stale:
             STALE.labels(source).inc()
