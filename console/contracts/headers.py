@@ -18,7 +18,14 @@ def _text(description: str, **more: Any) -> Schema:
 
 
 TRACE = _text("W3C trace context of the poll that read it.")
-OPTIONAL = {"traceparent", "shipfeed-options", "shipfeed-subscription"}
+OPTIONAL = {
+    "traceparent",
+    "shipfeed-options",
+    "shipfeed-remap",
+    "shipfeed-redrive",
+    "shipfeed-dead-whole",
+    "shipfeed-subscription",
+}
 
 EVENT = {
     "ce_specversion": _text("CloudEvents version.", const=SPEC_VERSION.decode()),
@@ -49,6 +56,10 @@ RAW = {
     ),
     "shipfeed-options": _text("Settings of the account that its mapper needs, by comma."),
     "traceparent": TRACE,
+    "shipfeed-remap": _text(
+        "Of a copy to be mapped again: `topic/partition/offset` of the record."
+    ),
+    "shipfeed-redrive": _text("Of what was set aside: where the letter is, as above."),
 }
 DEAD_LETTER = {
     "shipfeed-dead-service": _text("The service that set it aside."),
@@ -60,6 +71,9 @@ DEAD_LETTER = {
     "shipfeed-dead-source": _text("The system it came from, empty when not known."),
     "shipfeed-dead-account": _text("The account it came from, empty when not known."),
     "shipfeed-dead-at": _text("When it was set aside.", format="date-time"),
+    "shipfeed-dead-whole": _text(
+        "There when the value is only head, digest and size of a record too large.", const="false"
+    ),
     "shipfeed-subscription": _text("The subscription that an undelivered event was for."),
 }
 HEADERS: dict[type, dict[str, Schema]] = {
