@@ -274,6 +274,9 @@ async def _closed(producer: AIOKafkaProducer) -> None:
     waiter = producer._txn_manager.wait_for_transaction_end()  # noqa: SLF001 - see below
     if waiter is not None:
         waiter.add_done_callback(_looked_at)
+    unsent = producer._message_accumulator._batches  # noqa: SLF001
+    for batch in [batch for batches in unsent.values() for batch in batches]:
+        batch._drain_waiter.add_done_callback(_looked_at)  # noqa: SLF001 - nobody else waits
     sending = producer._sender.sender_task  # noqa: SLF001 - the library has no way to abandon
     if sending is not None:
         sending.cancel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -123,6 +124,23 @@ async def test_the_library_does_commit_a_transaction_that_lost_a_record(
     assert isinstance(lost.exception(), MessageSizeTooLargeError)
     assert [] == await values(topics)
     assert [b"cursor"] == [record.value for record in await records(topics, CURSORS, 0)]
+
+
+async def test_a_fenced_writer_leaves_nothing_that_nobody_looked_at(topics: KafkaSettings) -> None:
+    """What aiokafka had still to send fails silently: its owner has heard of it."""
+    complaints: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    zombie = Writer(topics, f"{topics.prefix}.poll.1")
+    await zombie.start()
+    owner = Writer(topics, f"{topics.prefix}.poll.1")
+    await owner.start()
+
+    with pytest.raises(Fenced):
+        await zombie.commit(Transaction(raw(topics, b"after")))
+    await owner.close()
+    gc.collect()
+
+    assert complaints == []
 
 
 async def test_a_zombie_cannot_write(topics: KafkaSettings) -> None:
