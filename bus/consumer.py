@@ -121,7 +121,7 @@ class PartitionConsumer:
 
     async def _consume(self, message: KafkaMessage) -> None:
         """The handler: never raises, since FastStream would only log it."""
-        raw = message.raw_message
+        raw, message.raw_message = message.raw_message, ()  # FastStream's message is in a cycle
         records = list(raw) if isinstance(raw, tuple) else [raw]
         batches: dict[int, list[ConsumerRecord]] = {}
         for record in records:

@@ -32,6 +32,9 @@ from bus.settings import Config, Settings
 from bus.telemetry import set_up_logging
 
 STOP_SECONDS = 10.0
+# Made before the garbage collector looks at them.  Its 700 were looked at in vain: a batch keeps
+# some ten thousand until it is committed, and then lets them all go.
+YOUNG_OBJECTS_MAX = 100_000
 
 log = structlog.get_logger(__name__)
 
@@ -72,7 +75,7 @@ def run(name: str, settings: type[HttpSettings], build: Build, config_path: Path
     """Run a service until it is told to stop.  Returns the exit code."""
     set_up_logging(name)
     gc.freeze()  # what is imported lives as long as the process: no collection looks at it again
-    gc.set_threshold(20_000, 20, 20)
+    gc.set_threshold(YOUNG_OBJECTS_MAX, *gc.get_threshold()[1:])
     try:
         config = Config.read(config_path)
         http = config.section(name, settings)
