@@ -94,6 +94,7 @@ def fulfillment(
         "canceled_items": [],
         "packages": [package(one, lines) for one in order["packages"]],
         "remote_data": None,
+        "stub": False,
     }
 
 
