@@ -32,7 +32,7 @@ CARRIERS = {
 }
 NOT_IN_NUMBERS = re.compile(r"[\s.\-]+")
 # What events carry: all of a state but what is in it.
-INSIDE = frozenset({"line_items", "canceled_items", "packages", "remote_data"})
+INSIDE = frozenset({"line_items", "canceled_items", "packages", "remote_data", "stub"})
 OF_READING = frozenset({"updated_at", "observed_at", "raw"})
 ONCE = "once"
 
