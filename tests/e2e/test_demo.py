@@ -53,5 +53,5 @@ async def test_a_harmed_house_loses_doubles_and_invents_nothing(
         assert (0, 0, 0) == (found["missing"], found["duplicate"], found["wrong"])
         assert found["shipped_in_world"] > 20
         assert kills == found["kills"]
-    assert faults == (report["faults"] > 0)
+        assert faults == (found["faults"] > 0)
     assert "0 missing / 0 duplicate / 0 wrong" in ended.out
