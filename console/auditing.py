@@ -33,6 +33,12 @@ class Outside:
     async def __aexit__(self, *_: object) -> None:
         await self._client.aclose()
 
+    async def begin(self) -> None:
+        """The worlds begin, once every system has been asked for the first time."""
+        while not all(one["asked"] for one in (await self._worlds())["systems"].values()):
+            await asyncio.sleep(ASK_SECONDS)
+        (await self._client.post(self._control("begin"))).raise_for_status()
+
     async def world_ended(self) -> None:
         """Returns once nothing more happens in any world."""
         while not (await self._worlds())["finished"]:
