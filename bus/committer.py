@@ -11,10 +11,10 @@ from collections import deque
 from collections.abc import Callable
 
 from bus.errors import RetryLater, TransactionLost
-from bus.transaction import Transaction, Writer, refuse_too_large
+from bus.transaction import Transaction, Writer, refuse_any_too_large
 
 SPARE_SECONDS = 3.0  # over one commit, for closing its producer
-RECORDS_MAX = 2000  # in one transaction, unless a single caller brings more (decision 0005)
+RECORDS_MAX = 5000  # in one transaction, unless a single caller brings more (decision 0005)
 
 
 class Committer:
@@ -43,8 +43,8 @@ class Committer:
 
         Raises SetAside (too large), Fenced or TransactionLost, at once or when awaited.
         """
-        for record in transaction.records:
-            refuse_too_large(record)  # here, or it would be refused with all it was merged with
+        # Here, or it would be refused with all it was merged with.
+        refuse_any_too_large(transaction.records)
         if self._broken is not None:
             self._on_broken(self._broken)
             raise self._broken

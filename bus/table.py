@@ -48,6 +48,10 @@ class Table:
         """Every key and value, as of now."""
         return iter([pair for values in self._folders.values() for pair in values.items()])
 
+    def take(self, folder: str) -> dict[str, bytes]:
+        """What is `below` a folder, given away: who takes it keeps it from now on."""
+        return self._folders.pop(folder, {})
+
     def below(self, folder: str) -> Iterator[tuple[str, bytes]]:
         """Every key that is `folder`, which ends in "/", and one more part, with its value."""
         return iter(list(self._folders.get(folder, {}).items()))

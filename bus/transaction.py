@@ -77,6 +77,16 @@ class Transaction:
         self.group = self.group or other.group
 
 
+def refuse_any_too_large(records: Iterable[Record]) -> None:
+    """Raises SetAside, as `refuse_too_large` does."""
+    for record in records:
+        value = record.value
+        if (value is not None and len(value) >= SURELY_FITS_BYTES) or (
+            len(record.key) >= SURELY_FITS_BYTES
+        ):
+            refuse_too_large(record)
+
+
 def refuse_too_large(record: Record) -> None:
     """Raises SetAside: a record over the topic's limit would ruin its whole transaction."""
     if not record.fits:

@@ -14,7 +14,6 @@ from bus.settings import KafkaSettings
 from bus.table import Table
 from bus.telemetry import RECORDS, REQUESTS, SEEN_UNCHANGED, SET_ASIDE
 from bus.transaction import Transaction
-from schemas.cursor import Cursor
 from schemas.topics import RAW
 from services.poller.answers import Answer
 from services.poller.breaker import Breaker
@@ -91,6 +90,9 @@ class Account:
         )
         self.breaker = Breaker()
         self._session = Session(Http(around.clock, around.poller.request_timeout_seconds), login)
+        self._unchanged = SEEN_UNCHANGED.labels(settings.source)
+        self._records = RECORDS.labels("poller", RAW.name)
+        self._set_aside = SET_ASIDE.labels("poller", settings.source)
         self._marks: dict[str, Marks] = {}
         self._woken: dict[str, asyncio.Event] = {}
         self._turn = asyncio.Lock() if rate.in_turn else nullcontext()
@@ -153,7 +155,7 @@ class Account:
         if composed is None:
             return None
         durable = around.sink.submit(composed.transaction)
-        around.table.apply([*composed.state, *composed.tombstones])
+        around.table.apply(composed.position)
         marks.committed(composed.marks.values(), composed.tombstones)
         if parents is not None:
             parents.committed(composed.parents.values(), composed.tombstones)
@@ -164,16 +166,10 @@ class Account:
         for mark in (*composed.marks.values(), *composed.parents.values()):
             self._wake(mark.due_stream)
         self.unmarked += composed.unmarked
-        SEEN_UNCHANGED.labels(self.settings.source).inc(composed.unchanged)
-        RECORDS.labels("poller", RAW.name).inc(len(composed.raw))
-        SET_ASIDE.labels("poller", self.settings.source).inc(len(composed.letters))
+        self._unchanged.inc(composed.unchanged)
+        self._records.inc(len(composed.raw))
+        self._set_aside.inc(len(composed.letters))
         return Written(composed, durable)
-
-    async def keep(self, cursor: Cursor) -> None:
-        """Write a cursor as it is: whoever has lost the slot to another learns of it so."""
-        record = self.around.table.put(cursor.key, cursor.to_json())
-        await self.around.sink.submit(Transaction([record]))
-        self.around.table.apply([record])
 
     async def marked(self, stream: str, seconds: float) -> bool:
         """Wait, at most so long, until something is marked for a stream to read."""

@@ -13,7 +13,7 @@ from schemas.cursor import Cursor
 from schemas.dead_letter import DeadLetter
 from schemas.keys import fulfillment_key
 from schemas.topics import RECORD_BYTES_MAX
-from services.poller.marks import Marks, SeenMark, content_digest
+from services.poller.marks import Marks, SeenMark, content_digest, content_digests
 from services.poller.parents import due_instant, marked, stays
 from services.poller.raws import Raws
 from services.poller.source import Facts, Found, Page, Rejected
@@ -43,7 +43,8 @@ class Composed:
     """What to write, and what to remember once it is written.
 
     `postponed` are ids still open and unchanged, with the instant they are due again; `parents`
-    are the marks of another resource, by whose ids records are read.
+    are the marks of another resource, by whose ids records are read.  `position` is the cursor's
+    record, where it moves.
     """
 
     cursor: Cursor
@@ -53,6 +54,7 @@ class Composed:
     parents: dict[str, SeenMark] = field(default_factory=dict)
     tombstones: list[Record] = field(default_factory=list)
     state: list[Record] = field(default_factory=list)
+    position: list[Record] = field(default_factory=list)
     read: list[str] = field(default_factory=list)
     postponed: dict[str, datetime] = field(default_factory=dict)
     unchanged: int = 0
@@ -66,7 +68,8 @@ class Composed:
     @property
     def transaction(self) -> Transaction:
         """All of it, or nothing."""
-        return Transaction([*self.raw, *self.letters, *self.state, *self.tombstones])
+        written = (self.raw, self.letters, self.state, self.position, self.tombstones)
+        return Transaction([record for records in written for record in records])
 
 
 def compose(
@@ -80,8 +83,8 @@ def compose(
     page = reading.page
     composed = Composed(reading.cursor)
     raws = Raws(reading.cursor, reading.facts, kafka)
-    for found in page.found:
-        if not _judge(composed, reading, found, marks, raws):
+    for sighting in _without_known(composed, reading, marks):
+        if not _judge(composed, reading, sighting, marks, raws):
             return None
     for rejected in page.rejected:
         _reject(composed, reading, rejected, marks, kafka)
@@ -91,10 +94,10 @@ def compose(
         composed.state += [parents.put(mark) for mark in composed.parents.values()]
     if reading.moves:
         composed.cursor = _moved(reading, composed, marks if parents is None else parents)
-        composed.state.append(table.put(composed.cursor.key, composed.cursor.to_json()))
-    composed.tombstones = marks.expired(reading.requested_at, set(composed.read))
+        composed.position.append(table.put(composed.cursor.key, composed.cursor.to_json()))
+    composed.tombstones = marks.expired(reading.requested_at, composed.read)
     if parents is not None:
-        composed.tombstones += parents.expired(reading.requested_at, set(composed.read))
+        composed.tombstones += parents.expired(reading.requested_at, composed.read)
     return composed
 
 
@@ -132,20 +135,45 @@ def _mark_parents(composed: Composed, reading: Reading, parents: Marks) -> None:
             composed.parents[parent.id] = mark
 
 
+def _without_known(composed: Composed, reading: Reading, marks: Marks) -> list[tuple[Found, str]]:
+    """What has to be judged, with its content: all but what is known as it is, and not due.
+
+    Most of what is polled is just that, so it is passed over without a call for each.  A page that
+    shows a record twice is judged record by record.
+    """
+    found = reading.page.found
+    composed.read = [one.upstream_id for one in found]
+    contents = content_digests([one.body for one in found], reading.facts.volatile)
+    pairs = list(zip(found, contents, strict=True))
+    if len(set(composed.read)) < len(found):
+        return pairs
+    known = map(marks.get, composed.read)
+    changed = [
+        pair
+        for pair, mark in zip(pairs, known, strict=True)
+        if mark is None
+        or mark.content != pair[1]
+        or mark.due_at is not None
+        or pair[0].due is not None
+    ]
+    composed.unchanged = len(pairs) - len(changed)
+    return changed
+
+
 def _judge(
     composed: Composed,
     reading: Reading,
-    found: Found,
+    sighting: tuple[Found, str],
     marks: Marks,
     raws: Raws,
 ) -> bool:
     """Write it when it is new or changed.  False: the response is too old to tell."""
+    found, content = sighting
     upstream_id, requested_at = found.upstream_id, reading.requested_at
     mark = composed.marks.get(upstream_id) or marks.get(upstream_id)
-    content = content_digest(found.body, reading.facts.volatile)
-    composed.read.append(upstream_id)
-    due_at = due_instant(found.due, requested_at)
-    due_stream = found.due.stream if found.due else None
+    due_at = due_stream = None
+    if found.due is not None:
+        due_at, due_stream = due_instant(found.due, requested_at), found.due.stream
     if mark is not None and mark.content == content:
         composed.unchanged += 1
         if due_at is None and mark.due_at is None:
@@ -160,7 +188,7 @@ def _judge(
     observed_at = requested_at
     if mark is not None:
         observed_at = max(observed_at, mark.observed_at + OBSERVED_STEP)
-    _emit(composed, reading, found, raws.of(found, observed_at), raws.kafka)
+    _emit(composed, reading, found, raws.of(found, content, observed_at), raws.kafka)
     wanted = due_at is not None or _readable_again(found, reading, marks)
     seen = SeenMark(upstream_id, content, observed_at, due_at, due_stream)
     _remember(composed, marks, seen, known=mark is not None, wanted=wanted)

@@ -9,10 +9,11 @@ import structlog
 
 from bus.telemetry import PROVEN_UNTIL, STREAM_STATE
 
-State = Literal["starting", "running", "degraded", "paused", "stopped", "done"]
+State = Literal["starting", "running", "waiting", "degraded", "paused", "stopped", "done"]
 UP: dict[State, float] = {
     "starting": 1,
     "running": 1,
+    "waiting": 1,
     "degraded": 0.5,
     "paused": 0,
     "stopped": 0,

@@ -1,8 +1,8 @@
 """The one seam to HTTP: a request goes out, a whole body or a named failure comes back.
 
-Straight over the client's transport: it follows no redirect, keeps no cookie and takes no proxy or
-credential from the environment.  Every wait and the decompressed size are bounded.  What an answer
-means is decided in `answers`.
+Straight over the connections of httpx2's own core: no redirect is followed, no cookie kept, no
+proxy or credential taken from the environment.  Every wait and the decompressed size are bounded.
+What an answer means is decided in `answers`.
 """
 
 from __future__ import annotations
@@ -12,20 +12,30 @@ import ssl
 import zlib
 from collections.abc import AsyncIterable, Iterable, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
+from urllib.parse import urlencode
 
+import httpcore2
 import httpx2
 
 from bus.clock import Clock
+from services.poller.connections import Connections
 from services.poller.source import Failure, Request, Response
 
 CONNECT_SECONDS_MAX = 5.0
 BODY_BYTES_MAX = 16 * 1024 * 1024
-CONNECTIONS_MAX = 4
+PLACES_CACHED_MAX = 1024
 NOT_SECRET = frozenset({"Accept", "Content-Type"})
 CREDENTIAL_LENGTH_MIN = 6
 GZIP_WINDOW = 31  # zlib's word for a gzip stream
+BROKEN = (
+    httpcore2.NetworkError,
+    httpcore2.ProtocolError,
+    httpcore2.UnsupportedProtocol,
+    httpcore2.ConnectionNotAvailable,
+)
 HEADERS = {"User-Agent": "shipfeed", "Accept-Encoding": "gzip"}
 
 
@@ -44,11 +54,7 @@ class Http:
         self._clock = clock
         self._total_seconds = total_seconds
         self._timeouts = {"connect": min(CONNECT_SECONDS_MAX, total_seconds)}
-        self._transport = httpx2.AsyncHTTPTransport(
-            verify=_tls(),
-            trust_env=False,
-            limits=httpx2.Limits(max_connections=CONNECTIONS_MAX),
-        )
+        self._connections = Connections(_tls())
 
     async def send(self, request: Request) -> Response | Failure:
         """Never raises for what an upstream or the network does."""
@@ -56,38 +62,77 @@ class Http:
         try:
             async with asyncio.timeout(self._total_seconds):
                 return await self._answer(request, requested_at)
-        except (TimeoutError, httpx2.TimeoutException) as error:
+        except (TimeoutError, httpcore2.TimeoutException) as error:
             return Failure("timeout", f"{type(error).__name__} within {self._total_seconds} s")
         except TooLarge:
             return Failure("too_large", f"the body has more than {BODY_BYTES_MAX} bytes")
         except (Encoded, zlib.error) as error:
             return Failure("unreadable", f"the body cannot be decompressed: {error}")
-        except (httpx2.LocalProtocolError, UnicodeEncodeError) as error:
+        except (httpcore2.LocalProtocolError, UnicodeEncodeError) as error:
             # Its text shows the header it refuses, which may be the credential.
             return Failure("connection", f"{type(error).__name__}: the request cannot be sent")
-        except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, OSError) as error:
+        except (*BROKEN, httpx2.InvalidURL, OSError) as error:
             return Failure("connection", f"{type(error).__name__}: {error}")
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._transport.aclose()
+        await self._connections.close()
 
     async def _answer(self, request: Request, requested_at: datetime) -> Response:
-        asked = httpx2.Request(
+        place = _place(request.url)
+        asked = httpcore2.Request(
             request.method,
-            request.url,
-            params=dict(request.params) or None,  # {} would cut the query off a whole URL
-            headers={**HEADERS, **request.headers},
+            place.url(request.params),
+            headers=_as_bytes(place.host, request),
             content=request.body or None,
             extensions={"timeout": self._timeouts},
         )
-        async with aclosing(await self._transport.handle_async_request(asked)) as answer:
-            headers = _by_name(answer.headers.raw)
-            assert isinstance(answer.stream, AsyncIterable), "an async transport gave it"
+        async with (
+            self._connections.lent(asked.url.origin) as connection,
+            aclosing(await connection.handle_async_request(asked)) as answer,
+        ):
+            headers = _by_name(answer.headers)
+            assert isinstance(answer.stream, AsyncIterable), "an async connection gave it"
             body = await read_body(answer.stream, headers.get("content-encoding", "identity"))
-            if answer.status_code != 200:
-                body = redacted(body, request.headers)
-            return Response(answer.status_code, headers, body, requested_at)
+        if answer.status != 200:
+            body = redacted(body, request.headers)
+        return Response(answer.status, headers, body, requested_at)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a URL leads: parsed once for all requests to it, whatever their parameters."""
+
+    scheme: bytes
+    hostname: bytes
+    port: int | None
+    host: bytes
+    path: bytes
+    target: bytes
+
+    def url(self, params: Mapping[str, str]) -> httpcore2.URL:
+        """With its own query, or with `params` in its place."""
+        target = self.path + b"?" + urlencode(params).encode() if params else self.target
+        return httpcore2.URL(scheme=self.scheme, host=self.hostname, port=self.port, target=target)
+
+
+@lru_cache(maxsize=PLACES_CACHED_MAX)
+def _place(url: str) -> _Place:
+    """Raises httpx2.InvalidURL."""
+    parsed = httpx2.URL(url)
+    path, _, _ = parsed.raw_path.partition(b"?")
+    return _Place(
+        parsed.raw_scheme, parsed.raw_host, parsed.port, parsed.netloc, path, parsed.raw_path
+    )
+
+
+def _as_bytes(host: bytes, request: Request) -> list[tuple[bytes, bytes]]:
+    """Raises UnicodeEncodeError for a header that is not ASCII."""
+    headers = {**HEADERS, **request.headers}
+    if request.body:
+        headers["Content-Length"] = str(len(request.body))
+    pairs = [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
+    return [(b"Host", host), *pairs]
 
 
 def _by_name(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The seen and watch marks of one resource of an account, read from the slot's table at first.
+"""The seen and watch marks of one resource of an account, taken over from the slot's table.
 
 Pure but for memory: it gives the records to write and takes them in once they are committed.  A
 mark lives as long as anything can read its record again.
@@ -6,9 +6,9 @@ mark lives as long as anything can read its record again.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from hashlib import sha256
 from heapq import nsmallest
 from typing import Annotated
 
@@ -21,6 +21,7 @@ from schemas.keys import quoted, split
 from schemas.message import SCHEMA_VERSION
 
 EXPIRED_PER_COMMIT_MAX = 100
+TOUCHES_PER_LIFE = 16  # more often nothing is noted; a mark lives so much longer
 
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -64,15 +65,17 @@ class Marks:
         now: datetime,
     ) -> None:
         self.keep = keep
+        self._touch_apart = keep / TOUCHES_PER_LIFE
         self._marks_max = marks_max
         self._table = table
         self._prefix = mark_key(source, account, resource, "")
         place = {"source": source, "account": account, "resource": resource}
         self._opening = _encode({"schema_version": SCHEMA_VERSION, **place})[:-1] + b","
         self._seen: dict[str, SeenMark] = {}  # by upstream id, as all that follow
+        self.get = self._seen.get  # the mark of a record: asked for each record of every page
         self._touched: dict[str, datetime] = {}  # longest untouched first
         self._due: dict[str, dict[str, datetime]] = {}  # by stream first
-        for mark in (self._read(value) for _, value in table.below(self._prefix)):
+        for mark in map(self._read, table.take(self._prefix).values()):
             self._take(mark)
             self._touched[mark.upstream_id] = now
 
@@ -84,23 +87,21 @@ class Marks:
         """How many more records may be remembered."""
         return max(0, self._marks_max - len(self._touched))
 
-    def get(self, upstream_id: str) -> SeenMark | None:
-        """The mark of a record."""
-        return self._seen.get(upstream_id)
-
     def put(self, mark: SeenMark) -> Record:
         """The record that stores a mark, spelled as `Mark.to_json` does."""
         value = self._opening + _encode(mark)[1:]
         return self._table.put(self._prefix + quoted(mark.upstream_id), value)
 
-    def expired(self, now: datetime, but: Collection[str]) -> list[Record]:
+    def expired(self, now: datetime, but: Iterable[str]) -> list[Record]:
         """Tombstones for marks that nothing reads any more, but those of the ids in `but`."""
-        overdue = [one for one in self._overdue(now) if one not in but]
-        return [self._table.put(self._prefix + quoted(one), None) for one in overdue]
+        overdue = list(self._overdue(now))
+        kept = frozenset(but if overdue else ())
+        gone = [one for one in overdue if one not in kept]
+        return [self._table.put(self._prefix + quoted(one), None) for one in gone]
 
     def _overdue(self, now: datetime) -> Iterator[str]:
         for count, (upstream_id, touched_at) in enumerate(self._touched.items()):
-            if touched_at + self.keep >= now or count >= EXPIRED_PER_COMMIT_MAX:
+            if touched_at + self.keep + self._touch_apart >= now or count >= EXPIRED_PER_COMMIT_MAX:
                 return
             if not any(upstream_id in due for due in self._due.values()):
                 yield upstream_id
@@ -117,9 +118,10 @@ class Marks:
 
     def touch(self, upstream_ids: Iterable[str], now: datetime) -> None:
         """These were read now; those without a mark are passed over."""
-        seen, touched = self._seen, self._touched
+        seen, touched, long_ago = self._seen, self._touched, now - self._touch_apart
         for upstream_id in upstream_ids:
-            if upstream_id in seen:
+            touched_at = touched.get(upstream_id)
+            if (touched_at is None or touched_at <= long_ago) and upstream_id in seen:
                 touched.pop(upstream_id, None)
                 touched[upstream_id] = now
 
@@ -161,13 +163,20 @@ class Marks:
             self._due.setdefault(mark.due_stream, {})[mark.upstream_id] = mark.due_at
 
 
+def content_digests(bodies: Sequence[bytes], volatile: frozenset[str]) -> list[str]:
+    """`content_digest` of each."""
+    if volatile:
+        return [content_digest(body, volatile) for body in bodies]
+    return [sha256(body).hexdigest() for body in bodies]
+
+
 def content_digest(body: bytes, volatile: frozenset[str]) -> str:
     """sha256 over a whole record minus its volatile top-level fields; 64 hex characters."""
     if not volatile:
-        return hashlib.sha256(body).hexdigest()
+        return sha256(body).hexdigest()
     try:
         fields = _decode_fields(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return hashlib.sha256(body).hexdigest()  # a rejected record may be no object at all
+        return sha256(body).hexdigest()  # a rejected record may be no object at all
     kept = sorted((name, bytes(raw)) for name, raw in fields.items() if name not in volatile)
-    return hashlib.sha256(msgspec.json.encode(kept)).hexdigest()
+    return sha256(msgspec.json.encode(kept)).hexdigest()

@@ -35,8 +35,16 @@ class Asked:
 
     @property
     def count(self) -> int:
-        """For how many records it was."""
-        return self.limit if self.by_parent else len(self.ids) or self.limit
+        """For how many ids it was, or of one list or parent for how many records."""
+        by_limit = not self.ids or (self.by_parent and len(self.ids) == 1)
+        return self.limit if by_limit else len(self.ids)
+
+    @property
+    def halved(self) -> Asked:
+        """The same for half as many; `count` must be above 1."""
+        if len(self.ids) > 1:
+            return replace(self, ids=self.ids[: self.count // 2])
+        return replace(self, limit=self.count // 2)
 
     def answer_to_failure(self, failure: Failure, chance: float) -> Answer:
         """The row for no usable answer."""

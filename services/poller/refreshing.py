@@ -6,7 +6,6 @@ has observed later than our request wins, and we ask again.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -76,6 +75,8 @@ async def refresh(
     failure = RetryLater(f"{wanted.key}: observed again and again meanwhile; try later")
     slot = slot_number(kafka, wanted.settings.source, wanted.settings.name)
     source, stream = sources()[wanted.settings.source], reader(wanted.settings, wanted.resource)
+    # What is on Kafka, by this try or one before it; and whether the record was known until then.
+    done: list[tuple[Composed, bool]] = []
     for _ in range(TRIES_MAX):
         writer, table = writer_of(kafka, slot), Table(kafka, CURSORS, slot)
         committer = Committer(writer, _next_try)
@@ -90,13 +91,15 @@ async def refresh(
             await table.restore()
             known = account.marks(wanted.resource).get(wanted.upstream_id) is not None
             written = [account.write(reading) for reading in readings]
-            await asyncio.gather(*(one.durable for one in written if one is not None))
+            for one in written:
+                if one is not None:
+                    await one.durable
+                    done.append((one.composed, known))
         except RetryLater as error:
             failure = error
         else:
-            composed = [one.composed for one in written if one is not None]
-            if len(composed) == len(written):
-                return _came(wanted.key, composed, known=known)
+            if None not in written:
+                return _came(wanted.key, done)
         finally:
             await account.close()
             await committer.close()
@@ -111,12 +114,17 @@ async def _asked(account: Account, stream: Stream, wanted: Wanted) -> list[Readi
     """The pages that hold the record, or why there are none."""
     clock, ids = account.around.clock, [wanted.parent or wanted.upstream_id]
     sweep = stream.begin(wanted.cursor, account.upstream.now(clock.now()), ids)
+    limit = stream.facts.page_size
     readings: list[Reading] = []
     for _ in range(PAGES_MAX):
-        request = stream.request(sweep, stream.facts.page_size)
+        request = stream.request(sweep, limit)
         outcome = await account.ask(stream.facts, request)
-        asked = Asked(sweep, ids, stream.facts.page_size, 0)
+        asked = Asked(sweep, ids, limit, 0, bool(stream.facts.parents))
         page, answer = understood(stream, asked, outcome, chance=0.0, now=clock.now())
+        if answer.action == "halve":
+            limit, readings = asked.halved.limit, []
+            sweep = stream.begin(wanted.cursor, account.upstream.now(clock.now()), ids)
+            continue
         if answer.action == "set_aside":
             return Refreshed("not there", answer.reason)
         if page is None or not isinstance(outcome, Response):
@@ -143,12 +151,12 @@ def _with_the_record(readings: Sequence[Reading], wanted: Wanted) -> list[Readin
     return Refreshed("not there")
 
 
-def _came(key: str, composed: Sequence[Composed], *, known: bool) -> Refreshed:
-    raw = {record.key for one in composed for record in one.raw}
-    letters = {record.key for one in composed for record in one.letters}
-    others = len(raw - {key})
+def _came(key: str, done: Sequence[tuple[Composed, bool]]) -> Refreshed:
+    raw = {record.key: known for one, known in done for record in one.raw}
+    letters = {record.key for one, _ in done for record in one.letters}
+    others = len(raw.keys() - {key})
     if key in raw:
-        return Refreshed("written", "" if known else NOT_COMPARED, others)
+        return Refreshed("written", "" if raw[key] else NOT_COMPARED, others)
     if key in letters:
         return Refreshed("set aside", "it is too large for the topic", others)
     return Refreshed("unchanged", others=others)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from aiokafka import ConsumerRecord
 
@@ -65,6 +66,8 @@ class Slot:
         await self._keep_new_cursors(self._committer)
         for stream in self.streams:
             self._tasks.append(asyncio.create_task(stream.run(), name=stream.facts.name))
+        if self.streams:
+            self._tasks.append(asyncio.create_task(self._notice(self._committer), name="notice"))
 
     async def handle(self, records: Sequence[ConsumerRecord]) -> None:
         """Nothing is consumed: what is on cursors was written by this slot."""
@@ -90,6 +93,17 @@ class Slot:
         if new:
             await committer.commit(Transaction(new))
             self._table.apply(new)
+
+    async def _notice(self, committer: Committer) -> None:
+        """Commit now and then, whatever the streams do: so a slot whose streams all wait or stand
+        still learns, too, that an operator has written its cursors.
+        """
+        seconds = min(settings.poll_interval_seconds for settings in self._settings)
+        with suppress(RetryLater):  # `broken` has been told
+            while True:
+                await self._clock.sleep(seconds)
+                cursor = self.streams[0].cursor
+                await committer.commit(Transaction([self._table.put(cursor.key, cursor.to_json())]))
 
 
 def writer_of(kafka: KafkaSettings, number: int) -> Writer:

@@ -29,7 +29,9 @@ T = TypeVar("T")
 class Identified(Protocol):
     """A record with an id."""
 
-    id: str | int
+    @property
+    def id(self) -> str | int:
+        """As it came."""
 
 
 R = TypeVar("R", bound=Identified)

@@ -263,8 +263,7 @@ def _fulfillment(order: Order, package: Package, old: dict[str, Body]) -> Body:
 
 
 def _status(order: Order, package: Package) -> str:
-    received = order.status in ("return_requested", "refunded")
-    left = "finished" if received else "shipped"
+    left = "finished" if order.status in ("return_requested", "refunded") else "shipped"
     live = left if is_shipped(order, package) else "waiting"
     return live if package in order.packages else "cancelled"
 
@@ -296,5 +295,6 @@ def _stamp(at: datetime) -> str:
 
 def _json(status: int, value: Any) -> Response:
     """UTF-8 as it is, as a shop full of Chinese names answers."""
-    body = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    body = text.encode(errors="backslashreplace")  # half an emoji is written as an escape
     return Response(status, body, {"Content-Type": "application/json; charset=utf-8"})

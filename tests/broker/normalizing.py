@@ -21,8 +21,6 @@ from services.normalizer.app import Normalizer
 from services.normalizer.handler import group_of
 from tests.broker.reading import until
 
-DEADLINE_SECONDS = 40
-
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -111,7 +109,7 @@ async def settled(settings: KafkaSettings) -> None:
         return all([(await consumer.committed(p) or 0) >= ends[p] for p in places])
 
     try:
-        await until(caught_up, DEADLINE_SECONDS)
+        await until(caught_up)
     finally:
         await consumer.stop()
 

@@ -26,6 +26,8 @@ from tests.broker.reading import records
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 QUICK_SECONDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5)
+# Far longer than a test: what fails until it is let go is not set aside meanwhile.
+PATIENT: dict[str, Any] = {"retry_schedule_seconds": [0.1, 0.2, 0.3, *[2.0] * 47]}
 
 
 def shipped(order: int, revision: int) -> FulfillmentEvent:

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 from pydantic import SecretStr
@@ -16,6 +17,7 @@ from bus.settings import KafkaSettings, checked
 from console import reading
 from console.cursors import cursors_of
 from schemas.cursor import Cursor
+from schemas.message import parse_instant
 from schemas.topics import CURSORS, RAW
 from services.poller.app import Poller
 from services.poller.settings import PollerSettings
@@ -76,6 +78,19 @@ class Polled:
             return complete and (await self.raw()).total() == count
 
         await until(read)
+
+    async def idle(self) -> None:
+        """Wait until no stream has anything to do for a minute; nothing is written meanwhile."""
+
+        def rests(one: Any) -> bool:
+            later = SystemClock().now() + timedelta(minutes=1)
+            return bool(one["state"] == "done" or parse_instant(one["due_at"]) > later)
+
+        def all_rest() -> bool:
+            streams: Any = self.poller.health()["streams"]
+            return bool(streams) and all(rests(one) for one in streams)
+
+        await until(all_rest)
 
     def state(self, stream: str) -> str:
         """As the poller's health tells it; "" while its slot is being taken over."""

@@ -11,7 +11,7 @@ from bus.settings import KafkaSettings
 from bus.table import high_watermark
 from schemas.topics import Topic
 
-READ_SECONDS_MAX = 30.0
+READ_SECONDS_MAX = 60.0
 
 
 async def records(
@@ -38,7 +38,7 @@ async def records(
     return found
 
 
-async def until(condition: Callable[[], Awaitable[bool] | bool], seconds: float = 20.0) -> None:
+async def until(condition: Callable[[], Awaitable[bool] | bool], seconds: float = 60.0) -> None:
     """Wait until it holds.  Raises TimeoutError."""
     async with asyncio.timeout(seconds):
         while True:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
 from faststream.kafka import KafkaMessage
 from faststream.kafka.message import FAKE_CONSUMER
 
@@ -205,26 +204,26 @@ async def test_health_is_progress_not_being_alive(topics: KafkaSettings) -> None
     assert (True, []) == (mended["ok"], mended["waiting"])
 
 
-@pytest.mark.parametrize("seconds", [2.5])
 async def test_a_restore_longer_than_the_session_keeps_the_membership(
-    topics: KafkaSettings, seconds: float
+    topics: KafkaSettings,
 ) -> None:
-    """Restoring runs beside the callback, so heartbeats go on (session 1.5 s here)."""
+    """Restoring runs beside the callback, so heartbeats go on."""
+    patient = topics.model_copy(update={"session_timeout_ms": 5000})
 
     class Slow(Copying):
         async def open(self) -> None:
             await super().open()
-            await SystemClock().sleep(seconds)
+            await SystemClock().sleep(6.5)
 
     built: list[Slow] = []
 
     def build(number: int, broken: Broken) -> Slow:
-        built.append(Slow(topics, number, broken))
+        built.append(Slow(patient, number, broken))
         return built[-1]
 
     fatal: list[BaseException] = []
     consumer = PartitionConsumer(
-        topics, RAW, f"{topics.prefix}.g", build, clock=SystemClock(), on_fatal=fatal.append
+        patient, RAW, f"{patient.prefix}.g", build, clock=SystemClock(), on_fatal=fatal.append
     )
     await consumer.start()
     await until(lambda: len(consumer.owned) == 6)

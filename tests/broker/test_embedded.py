@@ -15,7 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from bus.embedded import BrokerFailed, EmbeddedKafka
 from bus.jars import Jar, JarsUnavailable, default_cache_dir, locked_jars, verified_jars
 
-DEADLINE_SECONDS = 30
+DEADLINE_SECONDS = 60
 
 PARENT = """
 import asyncio, pathlib, sys

@@ -93,7 +93,7 @@ async def test_a_writer_started_after_a_crash_of_the_broker_frees_its_partitions
         async def all_free() -> bool:
             return [] == await held_open(kafka, EVENTS) + await held_open(kafka, FULFILLMENTS)
 
-        await until(all_free, seconds=15)
+        await until(all_free)
 
 
 async def test_a_commit_while_the_broker_is_away_is_given_up_in_time(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ async def test_a_commit_while_the_broker_is_away_is_given_up_in_time(tmp_path: P
         await committer.commit(Transaction([record]))
         await broker.kill()
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             with pytest.raises(TransactionLost):
                 await committer.commit(Transaction([record]))
             await committer.close()

@@ -1,10 +1,9 @@
-"""One account never holds up another: bad ones in the same slot, and the pace of the good ones."""
+"""One account never holds up another: bad ones in the same slot, and how the good ones go on."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import datetime, timedelta
 from itertools import count
 
 from bus.clock import SystemClock
@@ -19,9 +18,9 @@ from testbed.world import World
 from tests.broker.reading import until
 from tests.systems.bench import TOKEN, account
 
-SPAN = timedelta(seconds=2)
-PACE_SHARE_MIN = 0.6
-POLLER = PollerSettings(recheck_seconds=0.3, request_timeout_seconds=1)
+POLLS = 20  # of each stream: more than one that is held up by others' waits would ever make
+# A request that hangs does so for longer than the test.
+POLLER = PollerSettings(recheck_seconds=0.3, request_timeout_seconds=300)
 # What their sources allow is counted for each account: a shared limit is meant to hold all up.
 SOURCES = [name for name, source in sorted(sources().items()) if not source.rate.shared]
 NUMBERS = count()
@@ -60,41 +59,32 @@ class Place:
         assert broken == []
 
 
-def polls(upstream: Simulator) -> int:
-    """Requests within the span after the first, by the upstream's own log; 0: not over yet."""
-    at = [datetime.fromisoformat(one["at"]) for one in upstream.requests]
-    over = bool(at) and at[-1] >= at[0] + SPAN
-    return sum(one < at[0] + SPAN for one in at) if over else 0
-
-
-async def paces(kafka: KafkaSettings, *, trouble: bool) -> list[int]:
-    """How often each good account polls, with or without bad ones beside it."""
+async def test_bad_accounts_hold_up_none_of_their_neighbors(
+    topics: KafkaSettings, record_property: Callable[[str, object], None]
+) -> None:
+    """A bad token, an upstream that hangs, one in a storm of 429, all in the slot of good ones."""
     async with AsyncExitStack() as stack:
         place = Place(stack)
         good = [await place.upstream(source) for source in SOURCES for _ in range(2)]
         count_good, bad = len(good), []
-        for source in SOURCES if trouble else ():
+        for source in SOURCES:
             bad.append(await place.upstream(source, token="another"))
             for fault in ("hang", "rate_limit_storm"):
                 bad.append(await place.upstream(source))
                 bad[-1].faults.add({"name": fault, "count": None})
-        async with place.running(kafka) as slot:
-            await until(lambda: all(polls(one) for one in good))
+        async with place.running(topics) as slot:
             labels = {made.label for made in place.accounts[count_good:]}
             troubled = [one for one in slot.streams if one.health()["account"] in labels]
+            await until(lambda: all(one.requests for one in bad))
+            before = [len(one.requests) for one in good]
+            await until(
+                lambda: all(
+                    len(one.requests) >= asked + POLLS
+                    for one, asked in zip(good, before, strict=True)
+                )
+            )
         assert [one.facts.name for one in troubled if one.cursor.succeeded_at] == []
-        assert all(one.requests for one in bad)
-        return [polls(one) for one in good]
-
-
-async def test_bad_accounts_leave_the_pace_of_their_neighbors_as_it_is(
-    topics: KafkaSettings, record_property: Callable[[str, object], None]
-) -> None:
-    """A bad token, an upstream that hangs, one in a storm of 429, all in the slot of good ones."""
-    alone = await paces(topics, trouble=False)
-    beside = await paces(topics, trouble=True)
-    for row, found in (("good ones alone", alone), ("bad ones beside", beside)):
-        cell = " ".join(map(str, found))
-        record_property("figures", [f"polls in {SPAN.total_seconds()} s", "accounts", row, cell])
-    assert len(alone) >= 2
-    assert all(b >= PACE_SHARE_MIN * a for a, b in zip(alone, beside, strict=True))
+    for row, found in (("good ones", good), ("bad ones beside", bad)):
+        cell = " ".join(str(len(one.requests)) for one in found)
+        record_property("figures", ["requests of each account", "accounts", row, cell])
+    assert count_good >= 2

@@ -86,8 +86,7 @@ async def test_a_second_copy_takes_over_what_the_first_one_knew(settings: KafkaS
             await until(
                 lambda: bool(first.health()["partitions"] and second.health()["partitions"])
             )
-            assert second.health()["ok"]
-            assert second.health()["ready"]
+            await until(lambda: bool(second.health()["ok"] and second.health()["ready"]))
             await produce(settings, [raw(number, 1) for number in orders])
             await settled(settings)
             await first.stop()

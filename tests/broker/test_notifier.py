@@ -23,6 +23,7 @@ from services.notifier.partition import OUTPUTS, Partition, group_of
 from services.notifier.subscriptions import SubscriptionStore
 from testbed.receiver import Receiver
 from tests.broker.notifying import (
+    PATIENT,
     SECRET,
     accepted,
     attempts,
@@ -59,19 +60,19 @@ async def test_a_failing_head_holds_its_lane_and_no_other(
 ) -> None:
     """The later event of the same order waits; those of other orders pass by."""
     receiver = Receiver(SECRET)
-    receiver.behavior.add([{"name": "status", "status": 500, "count": 4, "match": "pkg_0_1"}])
+    receiver.behavior.add([{"name": "status", "status": 500, "count": None, "match": "pkg_0_1"}])
     for revision in (1, 2):
         await emit(topics, range(5), revision)
-    async with receiver.serve() as url, notifying(topics, webhook("erp", url, tmp_path)):
+    async with receiver.serve() as url, notifying(topics, webhook("erp", url, tmp_path), **PATIENT):
+        await until(lambda: len(accepted(receiver)) == 8)
+        await until(lambda: receiver.behavior.struck["status"] >= 4)
+        receiver.behavior.clear()
         await until(lambda: len(accepted(receiver)) == 10)
 
-    assert by_order(accepted(receiver))[0] == [1, 2]
-    assert set(accepted(receiver)[-2:]) == {"pkg_0_1", "pkg_0_2"}
+    assert accepted(receiver)[-2:] == ["pkg_0_1", "pkg_0_2"]
     tries = [r["event"]["subject"] for r in receiver.records].count("pkg_0_1")
-    assert tries == 5
-    assert [one.number for one in await attempts(topics) if one.outcome != "delivered"] == [
-        *(1, 2, 3, 4)
-    ]
+    failed = [one.number for one in await attempts(topics) if one.outcome != "delivered"]
+    assert failed == list(range(1, tries))
 
 
 async def test_an_exhausted_head_is_set_aside_and_its_lane_goes_on(
@@ -115,7 +116,7 @@ async def test_a_late_subscription_catches_up_without_gap_or_double(
             # Another copy brings the new subscription; the first one learns of it on the way.
             async with notifying(topics, first, webhook("late", late_url, tmp_path)):
                 await emitting
-                await until(lambda: len(accepted(late)) == 630, 40)
+                await until(lambda: len(accepted(late)) == 630)
             await until(lambda: len(accepted(early)) == 630)
 
     expected = {order: list(range(1, 22)) for order in range(30)}
@@ -149,18 +150,20 @@ async def test_a_new_owner_has_everything_and_the_older_one_can_write_nothing(
 ) -> None:
     """As after a kill: deliveries, tries made, positions; fan-out of a batch stays exactly once."""
     receiver = Receiver(SECRET)
-    receiver.behavior.add([{"name": "status", "status": 500, "count": 3}])
     await emit(topics, range(30), 1)
     batch = await records(topics, EVENTS, 0)
     assert len(batch) > 3
+    for subject in [dict(one.headers)["ce_subject"].decode() for one in batch[:3]]:
+        failing = {"name": "status", "status": 500, "count": None, "match": subject}
+        receiver.behavior.add([failing])
     async with receiver.serve() as url:
         fatal: list[BaseException] = []
         store = SubscriptionStore(topics, SystemClock())
         await store.sync([webhook("erp", url, tmp_path, start_from="earliest")])
         endpoints = Endpoints(topics, store, SystemClock(), fatal.append)
         await endpoints.start()
-        slow = quick(retry_schedule_seconds=[2.0, 2.0], concurrency=6)
-        owners = [_owner(topics, slow, endpoints) for _ in range(2)]
+        patient = quick(**PATIENT, concurrency=6)
+        owners = [_owner(topics, patient, endpoints) for _ in range(2)]
         try:
             await owners[0].open()
             await owners[0].handle(batch)
@@ -172,6 +175,7 @@ async def test_a_new_owner_has_everything_and_the_older_one_can_write_nothing(
             assert len(owners[1].holdings.lanes) == 3
             assert owners[1].holdings.live == batch[-1].offset + 1
             await owners[1].handle(batch)
+            receiver.behavior.clear()
             await until(lambda: len(owners[1].holdings.lanes) == 0)
         finally:
             for owner in owners:
@@ -180,8 +184,8 @@ async def test_a_new_owner_has_everything_and_the_older_one_can_write_nothing(
 
     assert fatal == []
     assert len(accepted(receiver)) == len(batch)
-    numbers = Counter(one.number for one in await attempts(topics) if one.outcome == "delivered")
-    assert numbers == {1: len(batch) - 3, 2: 3}
+    tries = [one.number for one in await attempts(topics) if one.outcome == "delivered"]
+    assert (len(tries), tries.count(1)) == (len(batch), len(batch) - 3)
 
 
 async def test_an_owner_fenced_while_it_drains_leaves_nothing_running(
@@ -214,7 +218,7 @@ async def test_an_owner_fenced_while_it_drains_leaves_nothing_running(
         try:
             await owner.open()
             await owner.handle(batch)
-            await asyncio.wait_for(arrived.wait(), 10)
+            await asyncio.wait_for(arrived.wait(), 60)
             await newer.start()
             closing = asyncio.create_task(owner.close())
             await asyncio.sleep(0)  # it drains now
@@ -271,8 +275,8 @@ def _owner(
     surroundings = Surroundings(
         clock=SystemClock(),
         allow_networks=settings.allow_networks,
-        connect_timeout_seconds=1,
-        total_timeout_seconds=5,
+        connect_timeout_seconds=30,
+        total_timeout_seconds=60,
         connections_max=1,
     )
     return Partition(

@@ -204,6 +204,7 @@ async def test_one_record_is_read_again_out_of_turn(source: str, settings: Kafka
     keys = {**quiet, **case.keys}
     async with simulator.serve() as url, polled(settings, account(source, url, **keys)) as found:
         await found.once_read(1, case.head)
+        await found.idle()
         cursors = await found.cursors()
         came = [await again(found, upstream_id, case.resource)]
         simulator.put(*case.where, {**case.before, **case.corrected})
@@ -221,11 +222,13 @@ async def test_what_is_too_old_to_be_remembered_is_written_without_comparing(
     """The normalizer, which forgets nothing, is the one that stays silent then."""
     simulator = zentail()
     simulator.put(order(1, at="2026-02-01T00:00:00.000Z"))
+    quiet = {**HISTORY, "poll_interval_seconds": 600, "poll_interval_seconds_max": 600}
     async with (
         simulator.serve() as url,
-        polled(settings, account("zentail", url, **HISTORY)) as found,
+        polled(settings, account("zentail", url, **quiet)) as found,
     ):
         await found.once_read(1)
+        await found.idle()
         came = await again(found, "1", "orders")
 
         assert (came.came, came.detail) == ("written", NOT_COMPARED)

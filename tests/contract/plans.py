@@ -96,6 +96,7 @@ PLANS: tuple[Plan, ...] = (
     Plan("redirect", UNTIL_CLEARED, lasts=True, stops="redirect"),
     Plan("next_token_host", UNTIL_CLEARED, lasts=True, stops="another host"),
     Plan("bad_record", {"record": 42, "count": 3}),
+    Plan("bad_record", {"record": {"name": "Ana \ud83d"}, "count": 3}, name="half_emoji"),
     Plan("null_record", {"count": 3}),
     Plan("mistyped_record", {"count": 3}),
     Plan("shrinking_total", {"count": 3}),

@@ -19,7 +19,6 @@ from schemas.cursor import Cursor
 from schemas.raw import Provenance
 from schemas.topics import CURSORS, RAW
 from services.poller.sources import sources
-from services.poller.stream import StreamTask
 from testbed.http import Request, Response, serving
 from testbed.orders import Line, Order, Package
 from testbed.simulator import Shown, Simulator
@@ -166,15 +165,21 @@ class Upstream:
             ) from None
 
     async def passed(self, count: int) -> None:
-        """Wait until every list, but slow ones, was read to its end so many more times."""
+        """Wait until every list, but slow ones, was read to its end so many more times.
+
+        What is done by then has passed: it reads nothing ever again.
+        """
         self.observed.take()
         before = self.observed.passes.copy()
-        lists = [name for name in self._quick() if self._is_list(self.bench.streams[name])]
+        streams = self.bench.streams
+        lists = [name for name in self._quick() if not streams[name].facts.ids_max]
 
         def more() -> bool:
             self.observed.take()
             passes = self.observed.passes
-            return all(passes[name] >= before[name] + count for name in lists)
+            return all(
+                streams[name].cursor.done or passes[name] >= before[name] + count for name in lists
+            )
 
         await self.bench.until(more, f"{count} more passes of {lists}")
 
@@ -186,10 +191,6 @@ class Upstream:
     def _quick(self) -> tuple[str, ...]:
         streams = self.bench.streams.items()
         return tuple(name for name, one in streams if one.facts.interval_seconds < SLOW_SECONDS)
-
-    @staticmethod
-    def _is_list(stream: StreamTask) -> bool:
-        return not stream.facts.ids_max and stream.state != "done"
 
     def in_mid_sweep(self) -> bool:
         """Whether some pages of a pass are read and others are not."""

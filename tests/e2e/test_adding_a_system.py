@@ -29,7 +29,7 @@ TESTS = (
     "tests/contract/test_late_corrections.py",
 )
 TOKEN = "acme-token-1"
-ASK_SECONDS_MAX = 60.0
+ASK_SECONDS_MAX = 120.0
 CONFIG = """\
 [kafka]
 bootstrap_servers = "{kafka}"
@@ -47,7 +47,7 @@ poll_interval_seconds = 0.5
 poll_interval_seconds_max = 0.5
 settle_interval_seconds = 2
 """
-pytestmark = pytest.mark.timeout(150)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ start_from = "earliest"
 backfill = true
 channel = {{ type = "webhook", url = "{receiver}/hooks", secret = "env:ERP_HOOK_SECRET" }}
 """
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 async def line_with(stream: asyncio.StreamReader | None, words: str) -> str:
@@ -86,13 +86,13 @@ async def test_an_order_becomes_a_signed_webhook_and_the_cli_shows_its_way(tmp_p
                 noun: await shipfeed(
                     *(noun, "--json", "--kafka", address),
                     folder=tmp_path,
-                    seconds=30,
+                    seconds=ARRIVES_SECONDS_MAX,
                     extra=secrets,
                 )
                 for noun in ("topics", "cursors", "packages", "dead-letters")
             }
             process.terminate()
-            await asyncio.wait_for(process.communicate(), 30)
+            await asyncio.wait_for(process.communicate(), ARRIVES_SECONDS_MAX)
 
     event = receiver.records[0]["event"]
     assert ("package.shipped", "10000412") == (
@@ -169,7 +169,7 @@ async def test_bad_configuration_is_one_line_and_exit_code_2(
     """The line names the key; there is no traceback, and nothing keeps running."""
     (tmp_path / "shipfeed.toml").write_text(text + "\n", encoding="utf-8")
 
-    ended = await shipfeed("up", folder=tmp_path, seconds=60)
+    ended = await shipfeed("up", folder=tmp_path, seconds=ARRIVES_SECONDS_MAX)
 
     assert 2 == ended.code, ended
     assert words in ended.err

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,7 +33,7 @@ from services.poller.stream import StreamTask
 from testbed.simulators.zentail import ZentailSimulator
 
 KAFKA = KafkaSettings(bootstrap_servers="nowhere:1", prefix="t")
-DEADLINE_SECONDS = 15.0
+DEADLINE_SECONDS = 60.0  # of what takes a second at most on a quiet machine
 Zentail = tuple[ZentailSimulator, str]
 """A simulator and its URL."""
 TOKEN = "s3cret-token"
@@ -64,7 +65,7 @@ def account(source: str, base_url: str, name: str = "acme", **keys: Any) -> Acco
 
 @dataclass
 class MemorySink:
-    """Committed transactions, in order."""
+    """Committed transactions, in order; durable at once, so that who sees one sees all of it."""
 
     transactions: list[Transaction] = field(default_factory=list)
 
@@ -72,7 +73,9 @@ class MemorySink:
         for record in transaction.records:
             refuse_too_large(record)
         self.transactions.append(transaction)
-        return asyncio.ensure_future(asyncio.sleep(0))
+        durable = asyncio.get_running_loop().create_future()
+        durable.set_result(None)
+        return durable
 
     def records(self, topic: str) -> list[Record]:
         """What was written to a topic."""
@@ -141,8 +144,12 @@ class Bench:
             raise AssertionError(f"never: {what}; streams: {states}") from None
 
     async def polls(self, stream: str, count: int) -> None:
-        """Wait for so many commits of a stream."""
-        await self.until(lambda: len(self.cursors(stream)) >= count, f"{count} polls of {stream}")
+        """Wait for so many commits of a stream, and until it shows them."""
+        task = self.streams[stream]
+        await self.until(
+            lambda: len(self.cursors(stream)) >= count and task.state != "starting",
+            f"{count} polls of {stream}",
+        )
 
     @property
     def alive(self) -> int:
@@ -197,6 +204,14 @@ class Bench:
             for record in self.sink.records(KAFKA.topic(CURSORS))
             if record.key.startswith("cursor/") and record.key.endswith(f"/{stream}")
         ]
+
+
+@contextmanager
+def nobody_listens() -> Iterator[str]:
+    """`http://HOST:PORT` that refuses connections, and that no other process can be given."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{held.getsockname()[1]}"
 
 
 @asynccontextmanager

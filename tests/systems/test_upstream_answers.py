@@ -48,7 +48,7 @@ async def test_a_passing_trouble_is_retried_and_loses_nothing(
 async def test_retry_after_is_obeyed_in_full(zentail: Zentail, form: str) -> None:
     """In seconds or as a date; no request of the credential goes out before."""
     simulator, url = zentail
-    until = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=2)
+    until = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=3)
     value = "1" if form == "seconds" else format_datetime(until, usegmt=True)
     headers = {"Retry-After": value}
     simulator.faults.add({"name": "status", "status": 429, "headers": headers})
@@ -58,22 +58,23 @@ async def test_retry_after_is_obeyed_in_full(zentail: Zentail, form: str) -> Non
     parked = next(entry for entry in simulator.requests if entry["status"] == 429)
     asked_at = datetime.fromisoformat(parked["at"])
     earliest = asked_at + timedelta(seconds=1) if form == "seconds" else until
-    under_way_until = asked_at + timedelta(milliseconds=100)  # what was sent before the answer came
     asked = [datetime.fromisoformat(entry["at"]) for entry in simulator.requests]
-    assert min(at for at in asked if at > under_way_until) >= earliest - timedelta(milliseconds=20)
+    early = [at for at in asked if asked_at < at < earliest - timedelta(milliseconds=20)]
+    assert len(early) <= 1  # the other stream's may have been sent before the answer came
 
 
 async def test_ten_failures_in_a_row_make_a_stream_degraded(zentail: Zentail) -> None:
     """It is shown while it lasts, and over with the first success."""
     simulator, url = zentail
-    simulator.faults.add({"name": "status", "status": 503, "count": DEGRADED_ATTEMPTS + 5})
+    simulator.faults.add({"name": "status", "status": 503, "count": None})
     async with running(url) as bench:
         head = bench.streams["head"]
         await bench.until(lambda: head.state == "degraded", "degraded")
         assert "503" in head.reason
+        simulator.faults.clear()
         await bench.until(lambda: head.state == "running", "running again")
         assert bench.ids == ["1"]
-    assert len(simulator.requests) >= DEGRADED_ATTEMPTS + 6
+    assert len(simulator.requests) > DEGRADED_ATTEMPTS
 
 
 @pytest.mark.parametrize("status", [401, 403, 400, 404, 422, 405])

@@ -5,6 +5,7 @@ Played with Shoplazza's fulfillments, which are read by their orders.
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 from services.poller.parents import UNREAD_MAX
@@ -53,6 +54,7 @@ async def test_an_order_whose_packages_have_numbers_is_not_read_at_each_poll(sho
     simulator.put(order_id(4))
     async with running(url, only=(*FOUND, "watch"), **SHOP) as bench:
         await bench.until(lambda: len(readings(simulator, 2)) >= 4, "the order that waits")
+        await bench.until(lambda: len(readings(simulator, 4)) >= 1, "the last one, too")
     assert [len(readings(simulator, number)) for number in (1, 3, 4)] == [1, 1, 1]
     assert numbers(bench) == [1, 2, 3]
 
@@ -78,9 +80,10 @@ async def test_a_crash_between_two_pages_of_an_order_loses_nothing(shop: Shop) -
     simulator, url = shop
     simulator.put(order_id(1), *(fulfillment(number) for number in range(300)))
     second = f"/shoplazza/openapi/2022-01/orders/{order_id(1)}/fulfillments?limit=250&page=2"
-    simulator.faults.add({"name": "stall", "match": second, "seconds": 30})
+    simulator.faults.add({"name": "hang", "match": second})
     async with running(url, only=FOUND, **SHOP) as bench:
-        await bench.until(lambda: len(bench.raw) == 250, "the first page")
+        await bench.until(lambda: bool(simulator.faults.struck), "the second page hangs")
+        assert len(bench.raw) == 250
         await bench.stop()
         bench.start(("touched",))
         await bench.until(lambda: len(bench.raw) == 300, "the second page")
@@ -118,7 +121,8 @@ async def test_a_bad_record_is_set_aside_and_its_neighbors_go_on(shop: Shop) -> 
     """An order without an id, a fulfillment without one."""
     simulator, url = shop
     simulator.put(order_id(1), fulfillment(1), fulfillment(2))
-    simulator.faults.add({"name": "bad_record", "count": 2})
+    found, read = (f"/shoplazza/openapi/2022-01/orders{end}" for end in ("?", "/"))
+    simulator.faults.add([{"name": "bad_record", "match": where} for where in (found, read)])
     async with running(url, only=FOUND, **SHOP) as bench:
         await bench.until(lambda: len(bench.raw) == 2, "both")
         await bench.until(lambda: len(bench.letters) == 2, "both letters")
@@ -153,7 +157,9 @@ async def test_a_list_waits_for_what_it_has_found_to_be_read_and_holds_up_no_oth
         simulator.put(order_id(2000))
         await bench.until(lambda: marks.due("touched", ago(-9), 9) == [order_id(2000)], "a new one")
         await bench.polls("head", len(bench.cursors("head")) + 5)
-        assert bench.streams["backfill"].state == "running"
+        backfill = bench.streams["backfill"]
+        await bench.until(lambda: backfill.state == "waiting", "waiting")
+        assert re.fullmatch(r"for stream history: 1\d+ orders found are .*", backfill.reason)
         assert len(marks) < 1400
 
 

@@ -32,14 +32,15 @@ async def test_each_poll_begins_a_minute_before_the_last_ones_first_request(
     """Seed: "maybe one minute before it" and "the time you made the initial request"."""
     simulator, url = zentail
     simulator.put(order(1, at=stamp(ago_seconds=5)))
+    before = datetime.now(UTC)
     async with running(url) as bench:
         await bench.polls("head", 3)
         cursors = bench.cursors("head")
     requests = list(simulator.requests)
     for cursor, request, following in zip(cursors, requests, requests[1:], strict=False):
         position = parse_instant(cursor.position or "")
-        asked_at = datetime.fromisoformat(request["at"])
-        assert timedelta(0) <= asked_at - position < timedelta(seconds=0.2)
+        assert before < position <= parse_instant(request["at"])
+        before = parse_instant(request["at"])
         since = parse_instant(following["query"]["lastUpdatedTs"])
         overlap = position - since
         assert timedelta(seconds=60) <= overlap < timedelta(seconds=60.001)
@@ -151,11 +152,10 @@ async def test_a_row_that_becomes_visible_late_is_found_by_the_settle_sweep(
     """The head has passed its time stamp for good; the slower pass reads 48 h deep."""
     simulator, url = zentail
     simulator.put(order(1))
-    keys = {"settle_interval_seconds": 0.4, "lookback_seconds": 0, **HISTORY}
+    keys = {"settle_interval_seconds": 0.3, "lookback_seconds": 0, **HISTORY}
     async with running(url, only=("head", "settle"), **keys) as bench:
         await bench.polls("head", 2)
-        simulator.faults.add({"name": "late_write", "match": "2", "seconds": 1.0})
-        simulator.put(order(2))
+        simulator.put(order(2, at=stamp(ago_seconds=7200)))
         await bench.until(lambda: "2" in bench.ids, "the late order")
     late = next(provenance for provenance, _ in bench.raw if provenance.upstream_id == "2")
     assert late.stream == "settle"
@@ -206,8 +206,9 @@ async def test_history_is_read_once_and_goes_on_where_a_crash_left_it(zentail: Z
     for number in range(450):
         at = (first + timedelta(minutes=number // 3)).isoformat()
         simulator.put(order(number, at=at, status="REFUNDED" if number % 7 == 0 else "SHIPPED"))
+    simulator.faults.add({"name": "hang", "skip": 2})
     async with running(url, only=("backfill",), **HISTORY) as bench:
-        await bench.until(lambda: len(bench.sink.transactions) >= 2, "two pages")
+        await bench.until(lambda: bool(simulator.faults.struck), "the third page hangs")
         await bench.stop()
         assert bench.cursors("backfill")[-1].sweep is not None
         bench.start(("backfill",))

@@ -33,7 +33,7 @@ ENVELOPE = Envelope(
 
 @asynccontextmanager
 async def channel_to(
-    url: str, tmp_path: Path, *, allow: str = "127.0.0.0/8", total_seconds: float = 5.0
+    url: str, tmp_path: Path, *, allow: str = "127.0.0.0/8", total_seconds: float = 60.0
 ) -> AsyncIterator[Channel]:
     secret = tmp_path / "secret"
     secret.write_text(SECRET)
@@ -47,7 +47,7 @@ async def channel_to(
     surroundings = Surroundings(
         clock=SystemClock(),
         allow_networks=[ip_network(allow)],
-        connect_timeout_seconds=2.0,
+        connect_timeout_seconds=30.0,
         total_timeout_seconds=total_seconds,
         connections_max=4,
     )

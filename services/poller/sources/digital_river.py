@@ -37,14 +37,13 @@ from services.poller.source import (
     Sweep,
     Unreadable,
 )
-from services.poller.verbatim import unreadable
+from services.poller.verbatim import NOT_JSON, identified, legible, slices
 from services.poller.watching import WatchedSettings
 
 RATE = Rate(per_second=20, burst=20)  # a test key is allowed 25 a second, a live one ten times that
 RESOURCE = "fulfillments"
 PAGE_SIZE = 100  # seed: "Limit can range between 1 and 100, and the default is 10."
 JAVA_TIME = "{year:04}-{monthValue:02}-{dayOfMonth:02}T{hour:02}:{minute:02}:{second:02}.{nano:09}Z"
-NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError)
 
 
 class Settings(WatchedSettings):
@@ -240,10 +239,11 @@ _decode_parcel = msgspec.json.Decoder(_Parcel).decode
 
 def _listed(response: Response, settings: Settings) -> Listed:
     try:
-        envelope = _decode_envelope(response.body)
+        envelope, copy = legible(_decode_envelope, response.body)
     except NOT_JSON as error:
         raise Unreadable(f"not a page of fulfillments: {error}") from error
-    read = [_read(bytes(raw), response.requested_at, settings) for raw in envelope.data]
+    bodies = slices(envelope.data, copy, response.body)
+    read = [_read(body, response.requested_at, settings) for body in bodies]
     return Listed(
         tuple(one for one in read if isinstance(one, Found)),
         tuple(one for one in read if isinstance(one, Rejected)),
@@ -254,23 +254,21 @@ def _listed(response: Response, settings: Settings) -> Listed:
 
 def _read(body: bytes, now: datetime, settings: Settings) -> Found | Rejected:
     """A record; its createdTime stands for a last update, which this upstream does not tell."""
+    record, upstream_id = identified(_decode_fulfillment, body)
+    if isinstance(record, Rejected):
+        return record
     try:
-        record = _decode_fulfillment(body)
         created_at = _instant(record.created_time)
-    except NOT_JSON as error:
-        return unreadable(body, error, "id")
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
-        return Rejected(record.id, "$.createdTime", f"not an instant: {error}", body)
-    if not record.id:
-        return Rejected("", "$.id", "id is empty", body)
+        return Rejected(upstream_id, "$.createdTime", f"not an instant: {error}", body)
     due = settings.watch(now - created_at, awaits_tracking=_awaits_tracking(body))
-    return Found(record.id, body, created_at, due)
+    return Found(upstream_id, body, created_at, due)
 
 
 def _awaits_tracking(body: bytes) -> bool:
     """Something was fulfilled without a number; a pure cancellation will never have one."""
     try:
-        parcel = _decode_parcel(body)
+        parcel, _ = legible(_decode_parcel, body)
     except NOT_JSON:
         return True  # what we cannot read here may yet be corrected
     return not (parcel.tracking_number or "").strip() and any(i.quantity for i in parcel.items)

@@ -33,7 +33,7 @@ from services.poller.source import (
     Sweep,
     Unreadable,
 )
-from services.poller.verbatim import unreadable
+from services.poller.verbatim import NOT_JSON, identified, legible, slices
 
 RATE = Rate(  # 100 in 60 s for each address, any key
     1.5, 10, shared=True, remaining="x-ratelimit-remaining", reset="x-ratelimit-reset"
@@ -51,7 +51,6 @@ PLACE_IS_GONE = "The provided cursor does not exist"
 RECORD_IS_GONE = "Fulfillment with ID"
 NO_REMOTE_DATA = "Cannot read propert"  # of null: no raw record was stored beside this one
 GOES_ON = (PLACE_IS_GONE, RECORD_IS_GONE, NO_REMOTE_DATA)
-NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class Settings(AccountSettings):
@@ -163,10 +162,11 @@ class Scan:
         if sweep["ids"]:
             return self._read_single(sweep, response.body)
         try:
-            envelope = _decode_envelope(response.body)
+            envelope, copy = legible(_decode_envelope, response.body)
         except NOT_JSON as error:
             raise Unreadable(f"not a page of fulfillments: {error}") from error
-        read = [_read_row(bytes(raw), history=sweep["first"]) for raw in envelope.data]
+        bodies = slices(envelope.data, copy, response.body)
+        read = [_read_row(body, history=sweep["first"]) for body in bodies]
         rows = [row for row in read if isinstance(row, Row)]
         rejected = tuple(row for row in read if isinstance(row, Rejected))
         onward = following(sweep, rows, envelope.next_cursor)
@@ -176,13 +176,14 @@ class Scan:
             return Page((), rejected, {**sweep, "bare": False, "ids": ids, "then": onward})
         return _page(sweep, [row.found for row in rows], onward, *rejected)
 
-    def _read_single(self, sweep: Sweep, raw: bytes) -> Page:
+    def _read_single(self, sweep: Sweep, answer: bytes) -> Page:
         """One record of a page that could not be had whole."""
         asked = sweep["ids"][0]
         try:
-            body = bytes(_decode_raw(raw))
+            whole, copy = legible(_decode_raw, answer)
         except NOT_JSON as error:
             raise Unreadable(f"not a fulfillment: {error}") from error
+        (body,) = slices([whole], copy, answer)
         row = _read_row(body, history=sweep["first"])
         if isinstance(row, Rejected):
             rejected = Rejected(asked, row.path, row.reason, body)
@@ -250,10 +251,7 @@ def _message(body: bytes) -> str:
 
 def _read_row(body: bytes, *, history: bool) -> Row | Rejected:
     """The sort key may be anything: it is compared with its neighbors only."""
-    try:
-        record = _decode_fulfillment(body)
-    except NOT_JSON as error:
-        return unreadable(body, error, "id")
-    if not record.id:
-        return Rejected("", "$.id", "id is empty", body)
-    return Row(Found(record.id, body, history=history), record.created_at)
+    record, upstream_id = identified(_decode_fulfillment, body)
+    if isinstance(record, Rejected):
+        return record
+    return Row(Found(upstream_id, body, history=history), record.created_at)

@@ -149,11 +149,9 @@ class Listing:
         except NOT_JSON as error:
             raise Unreadable(f"not a page of orders: {error}") from error
         bodies = slices(envelope.results, copy, response.body)
-        rows: list[Row] = []
-        rejected: list[Rejected] = []
-        for body in bodies:
-            row = _read_order(body, self.settings)
-            rows.append(row) if isinstance(row, Row) else rejected.append(row)
+        read = [_read_order(body, self.settings) for body in bodies]
+        rows = [row for row in read if isinstance(row, Row)]
+        rejected = [row for row in read if isinstance(row, Rejected)]
         pagination = envelope.pagination
         listed = Listed(rows, rejected, pagination.hasNext, self._next(pagination.nextToken))
         return paged(sweep, listed, once=self.once)

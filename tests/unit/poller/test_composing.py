@@ -14,12 +14,13 @@ from schemas.cursor import Cursor, Mark
 from schemas.raw import Provenance
 from schemas.topics import CURSORS, RAW
 from services.poller.composing import Composed, Reading, compose
-from services.poller.marks import Marks, content_digest
+from services.poller.marks import TOUCHES_PER_LIFE, Marks, content_digest
 from services.poller.source import Due, Facts, Found, Page, Rejected
 
 KAFKA = KafkaSettings(prefix="t")
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 KEEP = timedelta(hours=49)
+LIFE = KEEP + KEEP / TOUCHES_PER_LIFE
 FACTS = Facts("head", "orders", 8, 120, "f")
 CURSOR = Cursor(
     source="zentail", account="acme", stream="head", connected_at=NOW - timedelta(days=1)
@@ -160,10 +161,10 @@ def test_a_mark_is_forgotten_when_nothing_reads_its_record_any_more() -> None:
     state.write(Page((found(1), found(2))))
     later = NOW + timedelta(hours=30)
     state.write(Page((found(1),)), later)
-    composed = state.write(Page(), NOW + KEEP + timedelta(seconds=1))
+    composed = state.write(Page(), NOW + LIFE + timedelta(seconds=1))
     assert [record.key for record in composed.tombstones] == ["mark/zentail/acme/orders/2"]
     assert all(record.value is None for record in composed.tombstones)
-    assert state.write(Page(), later + KEEP + timedelta(seconds=1)).tombstones
+    assert state.write(Page(), later + LIFE + timedelta(seconds=1)).tombstones
     assert len(state.marks) == 0
 
 
@@ -171,7 +172,7 @@ def test_a_record_in_the_page_that_expires_it_keeps_its_mark() -> None:
     """Read again at the last moment: the tombstone may not follow the mark."""
     state = State()
     state.write(Page((found(1),)))
-    composed = state.write(Page((found(1, "b"),)), NOW + KEEP + timedelta(seconds=1))
+    composed = state.write(Page((found(1, "b"),)), NOW + LIFE + timedelta(seconds=1))
     assert composed.tombstones == []
     assert state.marks.get("1") is not None
 

@@ -14,6 +14,7 @@ from bus.settings import checked
 from schemas.cursor import Cursor
 from services.poller.source import Due, Page, Request, Response, Stream, Sweep, Unreadable
 from services.poller.sources import digital_river
+from tests.unit.poller.test_verbatim import ODD
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CONNECTED_AT = datetime(2026, 2, 1, tzinfo=UTC)
@@ -217,6 +218,18 @@ def test_records_are_sliced_out_byte_for_byte() -> None:
     page = b'{"hasMore": false, "data": [ ' + body + b" ]}"
     sweep = one.begin(cursor("head"), NOW, ())
     assert one.read(sweep, Response(200, {}, page, NOW)).found[0].body == body
+
+
+@pytest.mark.parametrize("value", ODD)
+def test_what_a_parser_refuses_in_one_record_is_passed_on_as_it_came(value: bytes) -> None:
+    """Half an emoji, absurd nesting; whether it waits for its number is still seen."""
+    known = b'"createdTime":"2026-02-28T12:00:00Z","trackingNumber":"T"'
+    odd, good = b'{"id":"a",%b,"x":%b}' % (known, value), b'{"id":"b",%b}' % known
+    one = stream("head")
+    page = b'{"hasMore":false,"data":[' + odd + b"," + good + b"]}"
+    found = one.read(one.begin(cursor("head"), NOW, ()), Response(200, {}, page, NOW)).found
+    assert [each.body for each in found] == [odd, good]
+    assert found[0].due == found[1].due
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{}", b"[]", b'{"data":[]}', b'{"hasMore":0}'])

@@ -61,3 +61,16 @@ def test_a_parent_that_is_gone_is_set_aside_under_its_own_resource() -> None:
         ("o", "orders", b"gone")
     ]
     assert [(one.id, one.due, one.read_at) for one in page.parents] == [("o", None, NOW)]
+
+
+def test_of_several_parents_the_ids_are_halved_first_and_then_the_pages() -> None:
+    """However small the page: half of it is never nothing."""
+    gone = Response(404, {}, b"gone", NOW)
+    asked = Asked({}, ["a", "b", "c"], 1, 0, by_parent=True)
+    _, answer = understood(Told(), asked, gone, chance=0, now=NOW)
+    assert (answer.action, asked.count) == ("halve", 3)
+    assert (asked.halved.ids, asked.halved.limit) == (["a"], 1)
+    alone = Asked({}, ["a"], 2, 0, by_parent=True)
+    assert (list(alone.halved.ids), alone.halved.limit) == (["a"], 1)
+    listed = Asked({}, [], 100, 0)
+    assert (list(listed.halved.ids), listed.halved.limit) == ([], 50)

@@ -25,6 +25,7 @@ from services.poller.settings import PollerSettings
 from services.poller.slot import home_of
 from services.poller.source import Page, Response, Sweep, Unreadable
 from services.poller.sources import panora
+from tests.unit.poller.test_verbatim import ODD
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BASE = "https://api.example"
@@ -246,6 +247,16 @@ def test_a_bad_record_is_rejected_and_its_neighbors_are_not(record: bytes) -> No
     (rejected,) = page.rejected
     assert (rejected.body, rejected.upstream_id) == (record, "")
     assert rejected.reason
+
+
+@pytest.mark.parametrize("value", ODD)
+def test_what_a_parser_refuses_in_one_record_is_passed_on_as_it_came(value: bytes) -> None:
+    """Half an emoji, absurd nesting: in a page and alone."""
+    odd = b'{"id":"%b","x":%b}' % (uuid(1).encode(), value)
+    page = read(b'{"next_cursor":null,"data":[{"id":"b"},' + odd + b"]}")
+    assert [found.body for found in page.found] == [b'{"id":"b"}', odd]
+    (alone,) = read(odd, begun(ids=[uuid(1)])).found
+    assert alone.body == odd
 
 
 def test_another_fulfillment_than_the_one_asked_for_is_not_believed() -> None:
