@@ -12,7 +12,7 @@ from testbed.simulators import simulators
 from testbed.upstreams import Upstreams, seed_of
 from testbed.world import DURATION_SECONDS_DEFAULT, World
 
-ORDERS_DEFAULT = 20  # of each system: each story is told
+ORDERS_DEFAULT = 23  # of each system: each story is told
 # Far above what a demo asks: its world lasts seconds, throttling would only slow it.
 REQUESTS_PER_SECOND_DEFAULT = 1000.0
 

@@ -54,4 +54,6 @@ async def test_a_harmed_house_loses_doubles_and_invents_nothing(
         assert found["shipped_in_world"] > 20
         assert kills == found["kills"]
         assert faults == (found["faults"] > 0)
+    assert report["by_type"]["package.shipped"] == report["shipped_events"]
+    assert sum(report["by_type"].values()) == report["delivered"]
     assert "0 missing / 0 duplicate / 0 wrong" in ended.out
