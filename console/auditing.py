@@ -33,6 +33,12 @@ class Outside:
     async def __aexit__(self, *_: object) -> None:
         await self._client.aclose()
 
+    async def begin(self) -> None:
+        """The worlds begin, once every system has been asked for the first time."""
+        while not all(one["asked"] for one in (await self._worlds())["systems"].values()):
+            await asyncio.sleep(ASK_SECONDS)
+        (await self._client.post(self._control("begin"))).raise_for_status()
+
     async def world_ended(self) -> None:
         """Returns once nothing more happens in any world."""
         while not (await self._worlds())["finished"]:
@@ -78,7 +84,7 @@ class Outside:
         state = await reading.table(kafka, FULFILLMENTS)
         truth = (await self._worlds())["truth"]
         fulfillments = [json.loads(value) for value in state.values()]
-        return audit(truth, await self.received(), fulfillments)
+        return audit(truth, await self.received(), fulfillments, everything=True)
 
     async def _worlds(self) -> dict[str, Any]:
         found: dict[str, Any] = (await self._client.get(self._control("world"))).json()

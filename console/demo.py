@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -31,6 +31,7 @@ FOLLOW_SECONDS = 0.2
 PAGE_SIZE = 25  # small, so that ties and drift cross page borders
 QUIET_SECONDS = 2.0
 HARM_BEGINS_SECONDS = 2.0
+START_SECONDS_MAX = 60.0  # until each system is asked for the first time
 TOKEN = "demo-token"  # noqa: S105 - for the simulators on this machine only
 
 
@@ -99,6 +100,7 @@ async def play(story: Story, folder: Path, clock: Clock, tell: Tell) -> Ending:
         await house.start()
         following = asyncio.create_task(_follow(outside, tell))
         stack.callback(following.cancel)
+        await _unless_refused(house, outside.begin(), START_SECONDS_MAX)
         harm = asyncio.create_task(_harm(story, house, outside, clock))
         stack.callback(harm.cancel)
         unsettled = await _settle(story, house, outside, clock, harm)
@@ -116,7 +118,7 @@ async def _start_outside(story: Story, folder: Path, stack: AsyncExitStack) -> t
     (folder / "secret").write_text(secret, encoding="utf-8")
     world = ["--seed", str(story.seed), "--orders", str(story.orders), "--account", ACCOUNT]
     world += ["--duration", str(story.duration), "--token", TOKEN]
-    world += ["--page-size-max", str(PAGE_SIZE)]
+    world += ["--page-size-max", str(PAGE_SIZE), "--hold"]
     journal = ["--secret", secret, "--journal", str(folder / "received.jsonl")]
     addresses = []
     for name, module, arguments in (
@@ -199,13 +201,18 @@ async def _settle(
         await outside.world_ended()
         await settled(house.kafka, accounts(house.config), clock.now(), still)
 
-    settling = asyncio.ensure_future(settle())
-    ends = [settling, house.refused]
+    await _unless_refused(house, settle(), story.deadline)
+    return still
+
+
+async def _unless_refused(house: House, work: Coroutine[Any, Any, None], seconds: float) -> None:
+    """Do it for at most so long.  Raises Stop as soon as a service refuses to go on."""
+    working = asyncio.ensure_future(work)
+    ends = [working, house.refused]
     try:
-        await asyncio.wait(ends, timeout=story.deadline, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         for end in ends:
             if end.done():
                 end.result()
     finally:
-        settling.cancel()
-    return still
+        working.cancel()

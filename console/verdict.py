@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from console.demo import Ending
+from schemas.events import EVENT_TYPES
 
 FINDINGS_MAX = 20
 BAD = ("missing", "duplicate", "wrong")
@@ -41,11 +42,21 @@ def print_verdict(ending: Ending) -> None:
         bad = name in BAD and found[name]
         table.add_row(name, str(found[name]), meaning, style="bold red" if bad else None)
     console.print(table)
+    console.print(_by_type(found["by_type"]))
     for line in [*ending.unsettled, *ending.report.findings][:FINDINGS_MAX]:
         console.print(f"- {line}", markup=False)
     report = ending.report
     counts = f"{report.missing} missing / {report.duplicate} duplicate / {report.wrong} wrong"
     console.print(counts, style="bold green" if ending.ok else "bold red")
+
+
+def _by_type(found: dict[str, int]) -> Table:
+    table = Table(title="by type of event")
+    table.add_column("type", no_wrap=True)
+    table.add_column("accepted", justify="right")
+    for name in EVENT_TYPES:
+        table.add_row(name, str(found.get(name, 0)))
+    return table
 
 
 def _by_source(found: dict[str, dict[str, Any]]) -> Table:

@@ -7,7 +7,7 @@ shipped only for a while, so a poll may honestly never have seen it. missing and
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -20,6 +20,7 @@ from testbed.claims import (
     package_sighting,
     sighting_of_state,
 )
+from testbed.told import Told, differs
 
 SHIPPED = "package.shipped"
 
@@ -41,9 +42,13 @@ class Figures:
 
 @dataclass
 class Report(Figures):
-    """All sources together, the same per source, and each problem in one sentence."""
+    """All sources together, the same per source, each problem in one sentence.
+
+    `by_type` counts the events the subscriber accepted.
+    """
 
     findings: list[str] = field(default_factory=list)
+    by_type: dict[str, int] = field(default_factory=dict)
     by_source: dict[str, Figures] = field(default_factory=dict)
 
     @property
@@ -57,15 +62,22 @@ class Report(Figures):
 
 
 def audit(
-    truth: dict[str, Any], received: list[dict[str, Any]], fulfillments: list[dict[str, Any]]
+    truth: dict[str, Any],
+    received: list[dict[str, Any]],
+    fulfillments: list[dict[str, Any]],
+    *,
+    everything: bool = False,
 ) -> Report:
     """Judge a run that has settled.
+
+    `everything`: the subscriber asked for every type of event, so that what they tell together
+    must be what is true in the end.
 
     `truth` is World.truth (orders of several worlds may be joined), `received` the receiver's
     records, `fulfillments` the newest record of each fulfillment. Requests the receiver did not
     answer with 2xx do not count as delivered.
     """
-    return _Judge(truth).judge(received, fulfillments)
+    return _Judge(truth).judge(received, fulfillments, everything=everything)
 
 
 @dataclass
@@ -94,17 +106,30 @@ class _Judge:
                 for package in order["packages"]
             ]
         self._figures: dict[str, Figures] = defaultdict(Figures)
+        self._by_type: Counter[str] = Counter()
         self._findings: list[str] = []
 
-    def judge(self, received: list[dict[str, Any]], fulfillments: list[dict[str, Any]]) -> Report:
+    def judge(
+        self,
+        received: list[dict[str, Any]],
+        fulfillments: list[dict[str, Any]],
+        *,
+        everything: bool,
+    ) -> Report:
         announcements = []
+        told = Told()
         for event in self._delivered(received):
+            self._by_type[event["type"]] += 1
             self._check_claim(event)
+            if everything:
+                told.take(event)
             if event["type"] == SHIPPED and event["data"].get("package") is not None:
                 announcements.append(event)
         self._match(announcements)
         self._count_packages()
         self._check_final(fulfillments)
+        if everything:
+            self._check_told(told, fulfillments)
         return self._report()
 
     def _delivered(self, received: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
@@ -190,12 +215,31 @@ class _Judge:
             if (kept := sorted(stored[ref])) != world:
                 self._wrong(ref.source, f"{ref} ended as {world}, but is stored as {kept}")
 
+    def _check_told(self, told: Told, fulfillments: list[dict[str, Any]]) -> None:
+        """What the events told is what is true in the end, field by field."""
+        live = told.live()
+        for ref, parcels in self._orders.items():
+            states = [parcel.states[-1] for parcel in parcels if parcel.live]
+            world = sorted(sighting_of_state(s)._replace(shipped=s["shipped"]) for s in states)
+            if (seen := sorted(one.sighting for one in live[ref])) != world:
+                self._wrong(ref.source, f"{ref} ended as {world}, but was told as {seen}")
+                continue
+            for state in states:
+                sighting = sighting_of_state(state)._replace(shipped=state["shipped"])
+                if all(differs(one, state) for one in live[ref] if one.sighting == sighting):
+                    text = f"carrier or time of {sighting} of {ref} was never told"
+                    self._wrong(ref.source, text)
+        untold = [*told.last_words(fulfillments), *told.deliveries(fulfillments)]
+        for source, text in (*told.findings, *told.leftovers(), *untold):
+            self._wrong(source, text)
+
     def _wrong(self, source: str, finding: str) -> None:
         self._figures[source].wrong += 1
         self._findings.append(f"{source}: {finding}")
 
     def _report(self) -> Report:
-        report = Report(findings=self._findings, by_source=dict(self._figures))
+        by_type = dict(sorted(self._by_type.items()))
+        report = Report(findings=self._findings, by_type=by_type, by_source=dict(self._figures))
         for figures in self._figures.values():
             for name, count in asdict(figures).items():
                 setattr(report, name, getattr(report, name) + count)

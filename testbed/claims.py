@@ -44,7 +44,7 @@ def sighting_of_state(state: dict[str, Any]) -> Sighting:
 def package_sighting(package: dict[str, Any]) -> Sighting:
     """From a package of an event or a fulfillment, shipped left out; lines add up per SKU."""
     contents: dict[str, Decimal] = defaultdict(Decimal)
-    for item in package["line_items"]:
+    for item in package["line_items"] or ():
         contents[str(item["sku"])] += Decimal(item["quantity"])
     numbers = sorted(tracking["number"] for tracking in package["trackings"])
     filled = sorted((sku, quantity) for sku, quantity in contents.items() if quantity)

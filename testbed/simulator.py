@@ -123,6 +123,11 @@ class Simulator(ABC):
         date = {"Date": format_datetime(now.astimezone(UTC), usegmt=True)}
         return replace(response, headers={**date, **response.headers})
 
+    def begin(self) -> None:
+        """A world that waits begins now."""
+        if self._world is not None:
+            self._world.begin(self.clock())
+
     def write(self, row: Row) -> None:
         """Write a record; a `late_write` fault (match: its key) may hide it for a while."""
         fault = self.faults.take({"late_write"}, str(row.key))

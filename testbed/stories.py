@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from random import Random
 from typing import NamedTuple
 
-from testbed.cast import Cast
+from testbed.cast import CARRIERS, Cast
 from testbed.orders import Contents, Line, Order, Package
 
 
@@ -45,6 +45,13 @@ STORIES = (
     Story("label_kept"),
     Story("label_removed"),
     Story("shipped_removed"),
+    Story("shipped_restored"),
+    Story("carrier_corrected"),
+    Story("time_corrected"),
+    # Told twice: a poll may see two of their steps at once, and not every upstream shows them.
+    Story("shipped_restored"),
+    Story("carrier_corrected"),
+    Story("time_corrected"),
     Story("twins"),
     Story("equal_twins"),
     Story("canceled"),
@@ -200,6 +207,39 @@ def _shipped_removed(cast: Cast, contents: Contents) -> list[Step]:
     return [_birth(cast, "shipped", package, shipped=True), removal]
 
 
+def _shipped_restored(cast: Cast, contents: Contents) -> list[Step]:
+    """Gone for a while, then there again, sent anew."""
+    package = replace(cast.package(contents), tracking=cast.tracking())
+    back = _birth(cast, "shipped_restored", package, shipped=True)
+    return [
+        _birth(cast, "shipped", package, shipped=True),
+        _removal("shipped_removed", package, while_open=True),
+        back._replace(while_open=True),
+    ]
+
+
+def _carrier_corrected(cast: Cast, contents: Contents) -> list[Step]:
+    package = replace(cast.package(contents), tracking=cast.tracking())
+    carrier, level = cast.rng.choice([one for one in CARRIERS if one[0] != package.carrier])
+    correction = _change(
+        "carrier_corrected",
+        package,
+        lambda old, _at: replace(old, carrier=carrier, service_level=level),
+    )
+    return [_birth(cast, "shipped", package, shipped=True), correction]
+
+
+def _time_corrected(cast: Cast, contents: Contents) -> list[Step]:
+    """It left a day earlier than was told."""
+    package = replace(cast.package(contents), tracking=cast.tracking())
+
+    def act(old: Package, at: datetime) -> Package:
+        return replace(old, shipped_at=(old.shipped_at or at) - timedelta(days=1))
+
+    correction = _change("time_corrected", package, act)
+    return [_birth(cast, "shipped", package, shipped=True), correction]
+
+
 def _replaced_by_equal(cast: Cast, contents: Contents) -> list[Step]:
     package = replace(cast.package(contents), tracking=cast.tracking())
     successor = replace(cast.package(contents), tracking=cast.tracking())
@@ -237,5 +277,8 @@ _PACKAGE_STORIES: dict[str, Callable[[Cast, Contents], list[Step]]] = {
     "contents_grown": _contents_grown,
     "contents_shrunk": _contents_shrunk,
     "shipped_removed": _shipped_removed,
+    "shipped_restored": _shipped_restored,
+    "carrier_corrected": _carrier_corrected,
+    "time_corrected": _time_corrected,
     "replaced_by_equal": _replaced_by_equal,
 }

@@ -25,6 +25,8 @@ class History:
                 "tracking": package.tracking,
                 "contents": dict(package.contents),
                 "shipped": is_shipped(order, package),
+                "carrier": package.carrier,
+                "shipped_at": package.shipped_at.isoformat() if package.shipped_at else None,
             }
             states = packages.setdefault(package.truth_id, [])
             if not states or states[-1] != state:
@@ -33,8 +35,9 @@ class History:
     def as_truth(self) -> dict[str, Any]:
         """`{"orders": [{source, account, id, status, packages: [{truth_id, live, states}]}]}`.
 
-        A state is `{tracking, contents: {sku: quantity}, shipped}`, oldest first; `live` says
-        that the last one is still so. Truths of several worlds join by joining their orders.
+        A state is `{tracking, contents: {sku: quantity}, shipped, carrier, shipped_at}`, oldest
+        first; `live` says that the last one is still so. Truths of several worlds join by joining
+        their orders.
         """
         return {"orders": [self._order(order) for order in self._orders.values()]}
 

@@ -2,7 +2,8 @@
 
 A request goes to the simulator whose base path it begins with, one below `/control/SOURCE/` to
 that simulator's own control. `GET /control/world` tells of all of them: their truths joined, and
-for each system its base path, the faults it knows and how many have struck it.
+for each system its base path, whether it was ever asked, the faults it knows and how many have
+struck it. `POST /control/begin` lets worlds begin that were held.
 """
 
 from __future__ import annotations
@@ -46,6 +47,10 @@ class Upstreams:
         """Whoever the request is for answers it."""
         if request.path == CONTROL + "world":
             return json_response(200, self._worlds(request))
+        if (request.method, request.path) == ("POST", CONTROL + "begin"):
+            for simulator in self._simulators.values():
+                simulator.begin()
+            return json_response(200, {})
         if request.path.startswith(CONTROL):
             source, _, rest = request.target.removeprefix(CONTROL).partition("/")
             if source in self._simulators:
@@ -80,6 +85,7 @@ def _about(simulator: Simulator) -> dict[str, Any]:
     ]
     return {
         "base_path": simulator.base_path,
+        "asked": bool(simulator.requests),
         "faults": known,
         "struck": dict(simulator.faults.struck),
     }

@@ -20,6 +20,8 @@ DURATION_SECONDS_DEFAULT = 20.0
 class World:
     """The same arguments make the same world; only `advance` moves it.
 
+    Without a `start` nothing happens until `begin`.
+
     With `package_ids` off no package is ever replaced by one of equal contents, and every
     mutation can be paired by number or contents, however many of them one poll sees at once.
     """
@@ -28,7 +30,7 @@ class World:
         self,
         seed: int,
         *,
-        start: datetime,
+        start: datetime | None,
         orders: int = ORDERS_DEFAULT,
         duration_seconds: float = DURATION_SECONDS_DEFAULT,
         source: str = "zentail",
@@ -36,19 +38,31 @@ class World:
         package_ids: bool = False,
     ) -> None:
         self.package_ids = package_ids
-        self._start = start.replace(microsecond=start.microsecond // 1000 * 1000)
-        self._ends_at = self._start + timedelta(seconds=duration_seconds)
-        self._due: deque[Moment] = deque(
-            timeline(
-                seed,
-                orders=orders,
-                duration_seconds=duration_seconds,
-                start=self._start,
-                package_ids=package_ids,
-            )
-        )
+        self._seed = seed
+        self._order_count = orders
+        self._duration_seconds = duration_seconds
+        self._ends_at: datetime | None = None
+        self._due: deque[Moment] = deque()
         self._orders: dict[int, Order] = {}
         self._history = History(source, account)
+        if start is not None:
+            self.begin(start)
+
+    def begin(self, start: datetime) -> None:
+        """Let everything happen from `start` on; once it has begun this changes nothing."""
+        if self._ends_at is not None:
+            return
+        start = start.replace(microsecond=start.microsecond // 1000 * 1000)
+        self._ends_at = start + timedelta(seconds=self._duration_seconds)
+        self._due.extend(
+            timeline(
+                self._seed,
+                orders=self._order_count,
+                duration_seconds=self._duration_seconds,
+                start=start,
+                package_ids=self.package_ids,
+            )
+        )
 
     def advance(self, now: datetime) -> list[Order]:
         """Let everything due by `now` happen; the states it made, oldest first.
@@ -70,10 +84,12 @@ class World:
 
     def finished(self, now: datetime) -> bool:
         """Whether nothing more will happen."""
-        return self.seconds_left(now) == 0 and not self._due
+        return self._ends_at is not None and self.seconds_left(now) == 0 and not self._due
 
     def seconds_left(self, now: datetime) -> float:
         """Until the last thing happens; 0 afterwards."""
+        if self._ends_at is None:
+            return self._duration_seconds
         return max(0.0, (self._ends_at - now).total_seconds())
 
     def truth(self, now: datetime) -> dict[str, Any]:

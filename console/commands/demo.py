@@ -27,7 +27,7 @@ FAULTS_EACH = 8
 
 def run(  # noqa: PLR0917 - typer calls it by name
     seed: Annotated[int, typer.Option(help="fixes everything that happens in the worlds")] = 7,
-    orders: Annotated[int, typer.Option(min=1, max=100_000, help="of each system")] = 20,
+    orders: Annotated[int, typer.Option(min=1, max=100_000, help="of each system")] = 24,
     duration: Annotated[
         float | None, typer.Option(min=1, help="seconds the worlds go on; 20, with --kill 40")
     ] = None,

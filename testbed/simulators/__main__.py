@@ -12,7 +12,7 @@ from testbed.simulators import simulators
 from testbed.upstreams import Upstreams, seed_of
 from testbed.world import DURATION_SECONDS_DEFAULT, World
 
-ORDERS_DEFAULT = 17  # of each system: each story is told
+ORDERS_DEFAULT = 23  # of each system: each story is told
 # Far above what a demo asks: its world lasts seconds, throttling would only slow it.
 REQUESTS_PER_SECOND_DEFAULT = 1000.0
 
@@ -20,13 +20,13 @@ REQUESTS_PER_SECOND_DEFAULT = 1000.0
 def main() -> None:
     """Run as a process until told to stop."""
     arguments = _arguments()
-    start = arguments.start or system_clock()
+    start = None if arguments.hold else arguments.start or system_clock()
     sources = arguments.source or simulators()
     upstreams = Upstreams({source: _simulator(source, start, arguments) for source in sources})
     asyncio.run(run_until_stopped(upstreams.serve(host=arguments.host, port=arguments.port)))
 
 
-def _simulator(source: str, start: datetime, arguments: argparse.Namespace) -> Simulator:
+def _simulator(source: str, start: datetime | None, arguments: argparse.Namespace) -> Simulator:
     world = World(
         seed_of(arguments.seed, source),
         start=start,
@@ -59,6 +59,7 @@ def _arguments() -> argparse.Namespace:
     add("--orders", type=int, default=ORDERS_DEFAULT, help="of each system")
     add("--duration", type=float, default=DURATION_SECONDS_DEFAULT, help="seconds it goes on")
     add("--start", type=datetime.fromisoformat, help="instant it begins (ISO-8601); left out: now")
+    add("--hold", action="store_true", help="begin at POST /control/begin")
     add("--host", default="127.0.0.1")
     add("--port", type=int, default=0, help="0 takes a free one")
     add("--token", required=True, help="every secret that requests must carry")

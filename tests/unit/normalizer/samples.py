@@ -11,7 +11,7 @@ from testbed.world import World
 from tests.unit.normalizer.documented import RECORDS, Documented
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
-ORDERS, SECONDS = 20, 60
+ORDERS, SECONDS = 23, 60
 Path = tuple[str | int, ...]
 
 

@@ -61,8 +61,9 @@ def shipped_event(number: int, package: dict[str, Any], *, suffix: str = "") -> 
 def pair(
     old: list[dict[str, Any]], new: list[dict[str, Any]]
 ) -> list[tuple[dict[str, Any], dict[str, Any] | None]]:
-    """Each new package with the old one it continues, if there is one."""
+    """Each new package with the old one it continues, if there is one; the gone ones last."""
     left = sorted((p for p in old if p["status"] != "removed"), key=_goods)
+    gone = [package for package in old if package["status"] == "removed"]
     pairs: list[tuple[dict[str, Any], dict[str, Any] | None]] = []
     rest = sorted(new, key=_goods)
     for rule in (_same_number, _same_goods_untracked, _same_goods):
@@ -75,7 +76,11 @@ def pair(
                 left.remove(before)
                 pairs.append((package, before))
         rest = unpaired
-    return pairs + [(package, None) for package in rest]
+    back = {package["id"]: package for package in gone}
+    for package in rest:
+        before = next((p for p in back.values() if _same_number(p, package)), None)
+        pairs.append((package, back.pop(before["id"]) if before else None))
+    return pairs
 
 
 def _same_number(old: dict[str, Any], new: dict[str, Any]) -> bool:
