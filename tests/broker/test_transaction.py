@@ -134,12 +134,10 @@ async def test_a_fenced_writer_leaves_nothing_that_nobody_looked_at(topics: Kafk
     await zombie.start()
     owner = Writer(topics, f"{topics.prefix}.poll.1")
     await owner.start()
-
     with pytest.raises(Fenced):
         await zombie.commit(Transaction(raw(topics, b"after")))
     await owner.close()
     gc.collect()
-
     assert complaints == []
 
 
