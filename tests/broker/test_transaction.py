@@ -132,8 +132,7 @@ async def test_a_fenced_writer_leaves_nothing_that_nobody_looked_at(topics: Kafk
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
     zombie = Writer(topics, f"{topics.prefix}.poll.1")
     await zombie.start()
-    owner = Writer(topics, f"{topics.prefix}.poll.1")
-    await owner.start()
+    await (owner := Writer(topics, zombie.transactional_id)).start()
     with pytest.raises(Fenced):
         await zombie.commit(Transaction(raw(topics, b"after")))
     await owner.close()
