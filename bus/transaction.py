@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from bus.clients import started
@@ -27,6 +27,9 @@ BATCH_BYTES = 1024 * 1024
 RETRY_BACKOFF_MS = 1  # 100 halves the rate of small transactions: CONCURRENT_TRANSACTIONS waits
 FENCE_KEY = "fence"  # of records that are never committed
 CLOSE_SECONDS_MAX = 2.0
+# The last two: what aiokafka raises once the broker has ended its transaction, or a newer writer
+# has fenced it between two sends.
+RUINED = (KafkaError, TimeoutError, AssertionError, IllegalOperation)
 OVERHEAD_BYTES = 256  # record framing, counted generously
 # A value below that fits with all that may be beside it: what key and headers hold comes from it.
 SURELY_FITS_BYTES = 256 * 1024
@@ -141,7 +144,7 @@ class Writer:
             async with asyncio.timeout(self._kafka.request_timeout_ms / 1000):
                 await started(producer)
                 await _abort_leftovers(producer, self._reach)
-        except (KafkaError, TimeoutError, AssertionError) as error:
+        except RUINED as error:
             await _closed(producer)
             raise RetryLater(f"{self.transactional_id}: cannot start: {error!r}") from error
         except BaseException:
@@ -176,8 +179,7 @@ class Writer:
         except ProducerFenced as error:
             await self.close()
             raise Fenced(f"{self.transactional_id}: a newer owner writes") from error
-        except (KafkaError, TimeoutError, AssertionError) as error:
-            # AssertionError: what aiokafka raises once the broker has ended its transaction.
+        except RUINED as error:
             await self.close()
             raise TransactionLost(f"{self.transactional_id}: {error!r}") from error
         except BaseException:
