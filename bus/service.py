@@ -13,7 +13,7 @@ import contextlib
 import gc
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,7 +25,7 @@ from pydantic import Field
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 
 from bus.errors import BadConfig, Misuse, ShipfeedError, Stop
 from bus.settings import Config, Settings
@@ -47,7 +47,12 @@ class HttpSettings(Settings):
 
 
 class Service(Protocol):
-    """What `run` drives.  `start` returns when work has begun; `stop` finishes or aborts it."""
+    """What `run` drives.  `start` returns when work has begun; `stop` finishes or aborts it.
+
+    `routes` are served beside /health, /ready and /metrics.
+    """
+
+    routes: Sequence[BaseRoute]
 
     async def start(self) -> None:
         """Begin.  Raises Stop, BadConfig, KafkaError."""
@@ -141,10 +146,11 @@ def _app(service: Service) -> Starlette:
         found = service.health()
         return JSONResponse(found, 200 if found["ready"] else 503)
 
-    routes = [
+    routes: list[BaseRoute] = [
         Route("/health", health),
         Route("/ready", ready),
         Mount("/metrics", make_asgi_app()),
+        *service.routes,
     ]
     return Starlette(routes=routes)
 

@@ -16,7 +16,9 @@ class Delivery(StateRecord):
     """An unfinished delivery; a finished one is a tombstone.
 
     `lane` is the fulfillment key: one delivery of a lane at a time, in the order of
-    `event_offset`.  `attempts` counts the tries made; `due_at` is when the next one may start.
+    `event_offset`.  `attempts` counts the tries made; `due_at` is when the next one may start;
+    `failing_since` is when the first of them failed.  `letter_offset`: the event is read from this
+    dead letter of the same partition, since it may be gone from its topic.
     """
 
     subscription: str
@@ -27,6 +29,8 @@ class Delivery(StateRecord):
     lane: str
     attempts: int = 0
     due_at: Instant
+    failing_since: Instant | None = None
+    letter_offset: int | None = None
 
     @property
     def key(self) -> str:
@@ -35,10 +39,14 @@ class Delivery(StateRecord):
 
 
 class Position(StateRecord):
-    """The next events offset a subscription has to look at, in one partition."""
+    """The next events offset a subscription has to look at, in one partition.
+
+    `command` is the newest command that was carried out here.
+    """
 
     subscription: str
     offset: int
+    command: int = 0
 
     @property
     def key(self) -> str:
@@ -51,6 +59,8 @@ class Attempt(StateRecord):
 
     subscription: str
     event_id: str
+    event_type: str
+    event_offset: int
     number: int
     started_at: Instant
     duration_ms: int

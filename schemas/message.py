@@ -40,7 +40,7 @@ QUANTITY_LENGTH_MAX = 40  # characters; keeps "1e999999" from becoming a megabyt
 class Message(BaseModel):
     """A frozen value.  Unknown fields are ignored, so a reader survives a newer minor version."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", serialize_by_alias=True)
 
     def to_json(self) -> bytes:
         """UTF-8 JSON, fields in declared order: equal values give equal bytes."""

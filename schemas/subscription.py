@@ -6,15 +6,29 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from schemas.filters import Filter
 from schemas.message import Instant, Message, Name, StateRecord
 
 
+class SigningSecret(Message):
+    """`reference`: `env:NAME` or `file:PATH`, never the secret; or `sealed:...`, the secret under
+    `[notifier] master_key`.  `until`: it was replaced, and signs beside the new one until then.
+    """
+
+    reference: str
+    until: Instant | None = None
+
+
 class WebhookChannel(Message):
-    """POST to `url`; `secret` is a reference, `env:NAME` or `file:PATH`, never the secret."""
+    """POST to `url`, signed with every secret in force, the newest first.
+
+    `content`: a CloudEvent in structured form, or Standard Webhooks' plain type, timestamp, data.
+    """
 
     type: Literal["webhook"] = "webhook"
     url: str
-    secret: str
+    secrets: tuple[SigningSecret, ...]
+    content: Literal["structured", "plain"] = "structured"
 
 
 class LogChannel(Message):
@@ -23,7 +37,22 @@ class LogChannel(Message):
     type: Literal["log"] = "log"
 
 
-Channel = Annotated[WebhookChannel | LogChannel, Field(discriminator="type")]
+class TopicChannel(Message):
+    """The event as it stands, on a topic of the same cluster, exactly once."""
+
+    type: Literal["topic"] = "topic"
+    topic: str
+
+
+class StreamChannel(Message):
+    """Read by the subscriber over HTTP, as server-sent events or pulled; it keeps the cursor."""
+
+    type: Literal["stream"] = "stream"
+
+
+Channel = Annotated[
+    WebhookChannel | LogChannel | TopicChannel | StreamChannel, Field(discriminator="type")
+]
 
 
 class Subscription(StateRecord):
@@ -31,11 +60,19 @@ class Subscription(StateRecord):
 
     `start_offsets` are the events offsets it begins at, one for each partition, fixed when the
     record was made.  Disabled: its positions stand still, nothing is lost within retention.
+    `order`: whether deliveries of one fulfillment wait for each other.  `lane_deadline_seconds`:
+    how long a failing one may hold up those behind it; none: until its tries are used up.
+    `rate_per_second`, `concurrency`: of tries, over all copies; none: as the notifier's settings.
     """
 
     id: Name
     types: tuple[str, ...]
+    filters: tuple[Filter, ...] = ()
     channel: Channel
+    order: Literal["ordered", "unordered"] = "ordered"
+    lane_deadline_seconds: float | None = None
+    rate_per_second: float | None = None
+    concurrency: int | None = None
     backfill: bool = False
     start_from: str = "now"
     start_offsets: dict[int, int]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from schemas.api_key import ApiKey
+from schemas.command import Recover, Retry
 from schemas.cursor import Cursor, Mark
 from schemas.dead_letter import DeadLetter
 from schemas.delivery import Attempt, Delivery, Position
@@ -98,9 +100,9 @@ DEAD_LETTERS = Topic(
 SUBSCRIPTIONS = Topic(
     name="subscriptions",
     key="subscription id",
-    record="Subscription or EndpointHealth",
+    record="Subscription, EndpointHealth, Recover, Retry or ApiKey",
     count="one",
-    kinds=(Subscription, EndpointHealth),
+    kinds=(Subscription, EndpointHealth, Recover, Retry, ApiKey),
 )
 DELIVERIES = Topic(
     name="deliveries",

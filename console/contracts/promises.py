@@ -49,20 +49,36 @@ def promised() -> dict[str, Any]:
 
 def facts(schema: Schema) -> dict[str, list[str]]:
     """Path -> what may stand there, sorted; `[]` is any item of a list, `*` any key of a map."""
-    return {path: sorted(found) for path, found in _walk(schema, "", schema.get("$defs", {}))}
+    walked = _walk(schema, "", schema.get("$defs", {}), frozenset())
+    return {path: sorted(found) for path, found in walked}
 
 
-def _walk(schema: Schema, path: str, defs: Mapping[str, Schema]) -> Iterator[tuple[str, set[str]]]:
+def _walk(
+    schema: Schema, path: str, defs: Mapping[str, Schema], above: frozenset[str]
+) -> Iterator[tuple[str, set[str]]]:
+    """`above`: the definitions we are in; one that holds itself is walked once."""
+    names = set(_references(schema))
+    if names & above:
+        yield path, names
+        return
     options = list(_options(schema, defs))
     yield path, {word for option in options for word in _words(option)}
     for name, parts in _parts(options).items():
         below: dict[str, set[str]] = {}
         for part in parts:
-            for place, found in _walk(part, f"{path}/{name}", defs):
+            for place, found in _walk(part, f"{path}/{name}", defs, above | names):
                 below.setdefault(place, set()).update(found)
         if name not in ("[]", "*") and not all(_always(option, name) for option in options):
             below[f"{path}/{name}"].add(ABSENT)
         yield from below.items()
+
+
+def _references(schema: Schema) -> Iterator[str]:
+    """The names of the definitions that its alternatives are."""
+    if "$ref" in schema:
+        yield schema["$ref"].rsplit("/", 1)[-1]
+    for alternative in schema.get("anyOf") or schema.get("oneOf") or ():
+        yield from _references(alternative)
 
 
 def _options(schema: Schema, defs: Mapping[str, Schema]) -> Iterator[Schema]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+
+from starlette.routing import BaseRoute
 
 from bus.admin import ensure_topics
 from bus.baseline import refuse_lost_state
@@ -23,6 +25,8 @@ NEW_BASELINE = "every package would be announced again"
 
 class Normalizer:
     """The service `bus.service.run` drives."""
+
+    routes: Sequence[BaseRoute] = ()
 
     def __init__(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import structlog
+from starlette.routing import BaseRoute, Mount
 
 from bus.admin import ensure_topics
 from bus.clock import Clock, SystemClock
@@ -12,6 +13,8 @@ from bus.consumer import PartitionConsumer
 from bus.errors import RetryLater
 from bus.settings import Config, KafkaSettings
 from schemas.topics import EVENTS
+from services.notifier.api.app import application
+from services.notifier.api.context import Context
 from services.notifier.channel import Surroundings
 from services.notifier.endpoints import Endpoints
 from services.notifier.partition import Partition, group_of
@@ -60,6 +63,16 @@ class Notifier:
         self._consumer = PartitionConsumer(
             kafka, EVENTS, group_of(kafka), self._build, clock=clock, on_fatal=end
         )
+        context = Context(
+            kafka=kafka,
+            settings=settings,
+            store=self._store,
+            endpoints=self._endpoints,
+            surroundings=self._surroundings,
+            clock=clock,
+            owned=self._owned,
+        )
+        self.routes: Sequence[BaseRoute] = [Mount("/v1", application(context))]
         self._joining = False
         self._started = False
 
@@ -82,17 +95,19 @@ class Notifier:
 
     def health(self) -> dict[str, object]:
         """The consumer's, what is pending and what is held."""
-        owned = self._consumer.owned
+        owned = self._owned()
         advice = {} if self._endpoints.all() or not self._started else {"advice": ADVICE}
         return {
             **self._consumer.health(),
-            "pending": sum(
-                len(one.holdings.lanes) for one in owned.values() if isinstance(one, Partition)
-            ),
+            "pending": sum(len(one.holdings.lanes) for one in owned.values()),
             "subscriptions": len(self._endpoints.all()),
             "held": self._endpoints.held(),
             **advice,
         }
+
+    def _owned(self) -> dict[int, Partition]:
+        owned = self._consumer.owned
+        return {number: one for number, one in owned.items() if isinstance(one, Partition)}
 
     def _build(self, number: int, broken: Callable[[RetryLater], None]) -> Partition:
         return Partition(

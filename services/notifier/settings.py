@@ -11,7 +11,7 @@ from bus.errors import BadConfig
 from bus.service import HttpSettings
 from bus.settings import Config, KafkaSettings, Settings, checked, secret
 from schemas.message import Name, iso, parse_instant
-from schemas.subscription import LogChannel, WebhookChannel
+from schemas.subscription import LogChannel, SigningSecret, WebhookChannel
 from schemas.topics import DAY_MS, EVENTS
 from services.notifier.guard import checked_url
 from services.notifier.match import check_pattern
@@ -48,10 +48,14 @@ class WebhookEntry(Settings):
     type: Literal["webhook"]
     url: Annotated[str, BeforeValidator(checked_url)]
     secret: str
+    content: Literal["structured", "plain"] = Field(
+        "structured", description="a CloudEvent, or Standard Webhooks' plain type, timestamp, data"
+    )
 
     def record(self) -> WebhookChannel:
         """As it stands on Kafka."""
-        return WebhookChannel(url=self.url, secret=self.secret)
+        secrets = (SigningSecret(reference=self.secret),)
+        return WebhookChannel(url=self.url, secrets=secrets, content=self.content)
 
 
 class LogEntry(Settings):

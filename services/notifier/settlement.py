@@ -64,7 +64,9 @@ def settle(
     ]
     if due_at is not None:
         attempts = delivery.attempts if result.outcome in FREE else number
-        later = delivery.model_copy(update={"attempts": attempts, "due_at": due_at})
+        failing_since = delivery.failing_since or started_at
+        update = {"attempts": attempts, "due_at": due_at, "failing_since": failing_since}
+        later = delivery.model_copy(update=update)
         return Settlement([*records, delivery_record(kafka, partition, later)], due_at)
     records.append(tombstone(kafka, partition, delivery))
     exhausted = result.outcome != "delivered"
@@ -125,6 +127,8 @@ def _attempt_record(
     attempt = Attempt(
         subscription=delivery.subscription,
         event_id=delivery.event_id,
+        event_type=delivery.event_type,
+        event_offset=delivery.event_offset,
         number=delivery.attempts + 1,
         started_at=started_at,
         duration_ms=result.duration_ms,

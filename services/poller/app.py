@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import structlog
+from starlette.routing import BaseRoute
 
 from bus.admin import ensure_topics
 from bus.baseline import refuse_lost_state
@@ -34,6 +35,8 @@ async def build(
 
 class Poller:
     """A member of the poller group: it runs the accounts of the slots it is given."""
+
+    routes: Sequence[BaseRoute] = ()
 
     def __init__(
         self,

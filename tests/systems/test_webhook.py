@@ -15,7 +15,7 @@ import pytest
 from bus.clock import SystemClock
 from bus.errors import BadConfig
 from schemas.delivery import Outcome
-from schemas.subscription import Subscription, WebhookChannel
+from schemas.subscription import SigningSecret, Subscription, WebhookChannel
 from services.notifier.channel import Surroundings, open_channel
 from testbed.http import Request, Response, serving
 from testbed.receiver import Receiver
@@ -281,7 +281,9 @@ async def test_a_secret_that_is_gone_is_our_own_fault(tmp_path: Path) -> None:
     subscription = Subscription(
         id="erp",
         types=("*",),
-        channel=WebhookChannel(url="http://127.0.0.1/", secret=f"file:{tmp_path}/none"),
+        channel=WebhookChannel(
+            url="http://127.0.0.1/", secrets=(SigningSecret(reference=f"file:{tmp_path}/none"),)
+        ),
         start_offsets={},
         created_at=datetime(2026, 1, 1, tzinfo=UTC),
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 from bus.clock import SystemClock
 from schemas.events import Envelope
-from schemas.subscription import Subscription, WebhookChannel
+from schemas.subscription import SigningSecret, Subscription, WebhookChannel
 from services.notifier.channel import Channel, Result, Surroundings, open_channel
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
@@ -40,7 +40,7 @@ async def channel_to(
     subscription = Subscription(
         id="erp",
         types=("*",),
-        channel=WebhookChannel(url=url, secret=f"file:{secret}"),
+        channel=WebhookChannel(url=url, secrets=(SigningSecret(reference=f"file:{secret}"),)),
         start_offsets={},
         created_at=datetime(2026, 1, 1, tzinfo=UTC),
     )

@@ -119,7 +119,8 @@ def open_channel(subscription: Subscription, surroundings: Surroundings) -> Chan
     """Raises BadConfig when the secret cannot be had."""
     channel = subscription.channel
     assert isinstance(channel, WebhookChannel)
-    key = check_secret(channel.secret, f"subscription {subscription.id} channel.secret")
+    [newest, *_] = channel.secrets
+    key = check_secret(newest.reference, f"subscription {subscription.id} channel.secret")
     return Webhook(channel.url, key, surroundings)
 
 

@@ -15,17 +15,29 @@ from hypothesis import strategies as st
 from console.contracts.headers import DEAD_LETTER, EVENT, HEADERS, OPTIONAL, RAW
 from console.contracts.jsonschemas import schema_of
 from console.contracts.story import told
+from schemas.api_key import ApiKey
+from schemas.command import Recover, Retry, Target
 from schemas.cursor import Cursor, Mark
 from schemas.dead_letter import DeadLetter
 from schemas.delivery import Attempt, Delivery, Position
+from schemas.filters import All, Exact, Not, Prefix
 from schemas.message import Message, quantity
 from schemas.raw import Provenance
-from schemas.subscription import EndpointHealth, LogChannel, Subscription, WebhookChannel
+from schemas.subscription import (
+    EndpointHealth,
+    LogChannel,
+    SigningSecret,
+    Subscription,
+    TopicChannel,
+    WebhookChannel,
+)
 from schemas.topics import TOPICS
 from tests.published import complaints, header_complaints, schema
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-HOOK = WebhookChannel(url="https://erp.example/hooks", secret="env:HOOK")
+HOOK = WebhookChannel(
+    url="https://erp.example/hooks", secrets=(SigningSecret(reference="env:HOOK"),)
+)
 OWN: list[tuple[str, Message]] = [
     ("cursors", Cursor(source="shop", account="acme", stream="orders", connected_at=NOON)),
     (
@@ -61,6 +73,31 @@ OWN: list[tuple[str, Message]] = [
         "subscriptions",
         Subscription(id="erp", types=(), channel=LogChannel(), start_offsets={}, created_at=NOON),
     ),
+    (
+        "subscriptions",
+        Subscription(
+            id="erp",
+            types=("*",),
+            filters=(Not(not_=All(all=(Exact(exact={"type": "a"}), Prefix(prefix={"id": "b"})))),),
+            channel=TopicChannel(topic="shipped"),
+            start_offsets={},
+            created_at=NOON,
+        ),
+    ),
+    (
+        "subscriptions",
+        Recover(subscription="erp", number=1, created_at=NOON, from_offsets={0: 3, 1: 0}),
+    ),
+    (
+        "subscriptions",
+        Retry(
+            subscription="erp",
+            number=2,
+            created_at=NOON,
+            targets=(Target(partition=0, event_id="evt_1", event_offset=4),),
+        ),
+    ),
+    ("subscriptions", ApiKey(id="ci", name="", scope="read", sha256="0" * 64, created_at=NOON)),
     ("subscriptions", EndpointHealth(subscription="erp", paused_until=NOON, updated_at=NOON)),
     (
         "deliveries",
@@ -80,6 +117,8 @@ OWN: list[tuple[str, Message]] = [
         Attempt(
             subscription="erp",
             event_id="evt_1",
+            event_type="package.shipped",
+            event_offset=4,
             number=1,
             started_at=NOON,
             duration_ms=12,

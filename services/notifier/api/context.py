@@ -1,0 +1,27 @@
+"""What the routes are given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from bus.clock import Clock
+from bus.settings import KafkaSettings
+from services.notifier.channel import Surroundings
+from services.notifier.endpoints import Endpoints
+from services.notifier.partition import Partition
+from services.notifier.settings import NotifierSettings
+from services.notifier.subscriptions import SubscriptionStore
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """`owned()`: the partitions of events that this copy owns at the moment."""
+
+    kafka: KafkaSettings
+    settings: NotifierSettings
+    store: SubscriptionStore
+    endpoints: Endpoints
+    surroundings: Surroundings
+    clock: Clock
+    owned: Callable[[], Mapping[int, Partition]]
