@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
 from typing import Protocol, cast
@@ -19,6 +19,7 @@ from schemas.delivery import Outcome
 from schemas.events import Envelope
 from schemas.subscription import Subscription
 from services.notifier.guard import Network
+from services.notifier.sealing import Sealer
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +46,18 @@ class Channel(Protocol):
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What channels are given: time, limits, and the networks they may reach."""
+    """What channels are given: time, limits, the networks they may reach, and who opens secrets.
+
+    `prefix` is the installation's, which sealed secrets are bound to.
+    """
 
     clock: Clock
     allow_networks: Sequence[Network]
     connect_timeout_seconds: float
     total_timeout_seconds: float
     connections_max: int
+    prefix: str = ""
+    sealer: Sealer = field(default_factory=Sealer)
 
     @cached_property
     def ssl_context(self) -> ssl.SSLContext:
