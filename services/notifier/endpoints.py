@@ -18,7 +18,7 @@ from bus.clock import Clock
 from bus.errors import RetryLater, Stop
 from bus.settings import KafkaSettings
 from bus.table import high_watermark
-from schemas.subscription import EndpointHealth, Subscription
+from schemas.subscription import CursorKey, EndpointHealth, Subscription
 from schemas.topics import SUBSCRIPTIONS
 from services.notifier.subscriptions import Known, SubscriptionStore, merged
 
@@ -94,6 +94,10 @@ class Endpoints:
     def all(self) -> list[Subscription]:
         """Every subscription, disabled ones too."""
         return list(self._known.subscriptions.values())
+
+    def cursor_key(self) -> CursorKey | None:
+        """What resume cursors are MACed with; every copy has made sure that there is one."""
+        return self._known.cursor_key
 
     def advancing(self) -> list[Subscription]:
         """Those whose positions move: enabled, and their endpoint not gone."""

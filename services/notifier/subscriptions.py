@@ -6,6 +6,7 @@ writer reads again (design 4).  Following the topic is `endpoints.py`'s business
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,13 +22,14 @@ from bus.table import Table
 from bus.transaction import Reach, Record, Transaction, Writer
 from schemas.keys import joined
 from schemas.message import parse_instant
-from schemas.subscription import EndpointHealth, Subscription
+from schemas.subscription import CursorKey, EndpointHealth, Subscription
 from schemas.topics import EVENTS, SUBSCRIPTIONS
 from services.notifier.settings import SubscriptionEntry
 
 GONE_FROM_FILE = "gone from the configuration"
 WRITES_MAX = 5
 RETRY_WAIT_SECONDS_MAX = 0.5
+CURSOR_KEY_BYTES = 32
 
 log = structlog.get_logger(__name__)
 
@@ -38,10 +40,13 @@ class Known:
 
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
     health: dict[str, EndpointHealth] = field(default_factory=dict)
+    cursor_key: CursorKey | None = None
 
     def take(self, key: str, value: bytes | None) -> None:
         """One record.  Raises ValueError when it cannot be read, such as a newer major version."""
         subscription, _, kind = key.partition("/")
+        if key == CursorKey.KEY and value is not None:
+            self.cursor_key = CursorKey.model_validate_json(value)
         if kind == "health":
             if value is None:
                 self.health.pop(subscription, None)
@@ -129,7 +134,7 @@ class SubscriptionStore:
             new = [entry for entry in entries if entry.name not in known.subscriptions]
             offsets = await start_offsets(self._kafka, new)
             changed = reconciled(entries, known.subscriptions, offsets, self._clock.now())
-            records = []
+            records = [] if known.cursor_key else [self._cursor_key()]
             for subscription in changed:
                 log.info(
                     "notifier.subscription_written",
@@ -177,6 +182,10 @@ class SubscriptionStore:
                 await self._clock.sleep(self._clock.chance() * RETRY_WAIT_SECONDS_MAX)
             finally:
                 await writer.close()
+
+    def _cursor_key(self) -> Record:
+        made = CursorKey(secret=secrets.token_hex(CURSOR_KEY_BYTES), created_at=self._clock.now())
+        return self._record(CursorKey.KEY, made.to_json())
 
     def _record(self, key: str, value: bytes | None) -> Record:
         return Record(self._kafka.topic(SUBSCRIPTIONS), 0, key, value)

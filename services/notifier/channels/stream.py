@@ -1,0 +1,1 @@
+"""Channel `stream`: the subscriber reads by itself, over HTTP."""
