@@ -28,8 +28,13 @@ class Readers:
         self._settings = context.settings
         self._places: list[str] = []
 
-    def subscription(self, name: str) -> Subscription:
-        """Raises Problem when there is no such stream to be read."""
+    async def subscription(self, name: str) -> Subscription:
+        """As any copy wrote it last.  Raises Problem when there is no such stream to be read."""
+        self._cursors()  # else this copy has not read what there is
+        try:
+            await self._context.endpoints.current()
+        except RetryLater as error:
+            raise Problem(503, "Kafka is away", str(error), headers=RETRY_AFTER) from error
         found = self._context.endpoints.get(name)
         if found is None:
             raise Problem(404, "No such subscription", f"there is no subscription {name!r}")

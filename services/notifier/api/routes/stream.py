@@ -50,7 +50,7 @@ def router(context: Context) -> APIRouter:
         subscription: Name, last_event_id: LastEventId = None, cursor: Cursor = None
     ) -> Response:
         """Server-sent events without end; the `id` of each is the cursor behind it."""
-        found = readers.subscription(subscription)
+        found = await readers.subscription(subscription)
         async with AsyncExitStack() as held:
             reading = await held.enter_async_context(
                 readers.reading(found, last_event_id or cursor)
@@ -72,7 +72,7 @@ def router(context: Context) -> APIRouter:
         ] = 0,
     ) -> Response:
         """The events behind a cursor, fewer than `limit` when there are no more for now."""
-        found = readers.subscription(subscription)
+        found = await readers.subscription(subscription)
         async with readers.reading(found, cursor or None) as reading:
             body = await readers.page(found, reading, limit, wait)
         return Response(body, media_type="application/json")
