@@ -37,7 +37,7 @@ class Holdings:
         self.live = 0
         self.lock = asyncio.Lock()
         self._pending_max = pending_max
-        self._positions: dict[str, int] = {}
+        self._positions: dict[str, Position] = {}
         self._table = Table(kafka, DELIVERIES, partition)
         self._committer: Committer | None = None
 
@@ -50,7 +50,7 @@ class Holdings:
         for key, value in self._table.items():
             subscription, rest = split(key)
             if key == position_key(subscription):
-                self._positions[subscription] = Position.model_validate_json(value).offset
+                self._positions[subscription] = Position.model_validate_json(value)
             else:
                 assert rest, "a delivery names its event"
                 deliveries.append(Delivery.model_validate_json(value))
@@ -60,8 +60,15 @@ class Holdings:
 
     def position(self, subscription: Subscription) -> int:
         """The next events offset the subscription has to look at."""
+        return self.standing(subscription).offset
+
+    def standing(self, subscription: Subscription) -> Position:
+        """Its position as it is, or would be, on Kafka."""
+        known = self._positions.get(subscription.id)
+        if known is not None:
+            return known
         first = subscription.start_offsets.get(self.partition, 0)
-        return self._positions.get(subscription.id, first)
+        return Position(subscription=subscription.id, offset=first)
 
     def behind(self, subscription: Subscription) -> bool:
         """Whether it has to be caught up before it is live."""
