@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from bus.errors import RetryLater
@@ -11,10 +11,10 @@ from schemas.subscription import Subscription
 from services.notifier.api.context import Context
 from services.notifier.api.problems import Problem
 from services.notifier.cursors import BadCursor, Cursors, Offsets
-from services.notifier.events import Event
 from services.notifier.following import Following
-from services.notifier.match import wants
+from services.notifier.match import matcher_of
 from services.notifier.serving import Reading, frames, page
+from services.notifier.settings import master_keys
 
 READERS_OF_ONE_MAX = 10  # of one subscription on one copy, so that it cannot take every place
 RETRY_AFTER = {"retry-after": "5"}  # seconds
@@ -26,6 +26,7 @@ class Readers:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._settings = context.settings
+        self._masters = master_keys(context.settings)
         self._places: list[str] = []
 
     async def subscription(self, name: str) -> Subscription:
@@ -66,7 +67,7 @@ class Readers:
             await following.start()
             offsets = beginning(subscription, given, await following.oldest(), cursors)
             following.seek(offsets)
-            yield Reading(following, wanted_by(subscription), offsets)
+            yield Reading(following, matcher_of(subscription).takes, offsets)
         except BadCursor as error:
             raise Problem(400, "Bad cursor", str(error)) from error
         except RetryLater as error:
@@ -106,7 +107,9 @@ class Readers:
         key = self._context.endpoints.cursor_key()
         if key is None:
             raise Problem(503, "Starting", "this copy has only begun", headers=RETRY_AFTER)
-        return Cursors([bytes.fromhex(key.secret)], self._context.kafka.prefix)
+        # The stored key still reads what it wrote before a master key was set.
+        keys = [*self._masters, bytes.fromhex(key.secret)]
+        return Cursors(keys, self._context.kafka.prefix)
 
     def _take_place(self, subscription: str) -> None:
         if self._context.stopping.is_set():
@@ -158,10 +161,3 @@ def beginning(
             members={"oldest": cursors.write(subscription, offsets)},
         )
     return offsets
-
-
-def wanted_by(subscription: Subscription) -> Callable[[Event], bool]:
-    """What the subscription asks for."""
-    return lambda event: wants(
-        subscription.types, subscription.backfill, event.envelope.type, event.backfill
-    )
