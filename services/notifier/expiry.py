@@ -13,7 +13,7 @@ from bus.telemetry import SET_ASIDE
 from schemas.subscription import Subscription
 from services.notifier.endpoints import Endpoints
 from services.notifier.events import EventReader
-from services.notifier.fan_out import FanOut, delivery_of, position_record, wanted
+from services.notifier.fan_out import FanOut, delivery_of, wanted
 from services.notifier.holdings import Holdings
 from services.notifier.lanes import Pending
 from services.notifier.settlement import SERVICE, dead_letter
@@ -89,9 +89,6 @@ class Expiry:
             )
             made.transaction.records.append(letter)
             SET_ASIDE.labels(SERVICE, event.key.partition("/")[0]).inc()
-        made.transaction.records.append(
-            position_record(holdings.kafka, holdings.partition, subscription.id, end)
-        )
         await holdings.commit_fan_out(made)
         if old:
             log.warning(

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from bus.settings import KafkaSettings
 from bus.transaction import Record, Transaction
-from schemas.delivery import Delivery, Position
+from schemas.delivery import Delivery
 from schemas.subscription import Subscription
 from schemas.topics import DELIVERIES
 from services.notifier.events import Event
@@ -18,7 +18,10 @@ from services.notifier.match import wants
 
 @dataclass(slots=True)
 class FanOut:
-    """What is to be written, and what becomes of memory once it is."""
+    """What is to be written, and what becomes of memory once it is.
+
+    Records of `positions` are made by who knows them whole (`holdings`).
+    """
 
     transaction: Transaction = field(default_factory=Transaction)
     pending: list[Pending] = field(default_factory=list)
@@ -57,7 +60,6 @@ def fan_out(
                 made.events.append(event)
         if end > position:
             made.positions[subscription.id] = end
-            made.transaction.records.append(position_record(kafka, partition, subscription.id, end))
     return made
 
 
@@ -99,9 +101,3 @@ def pending_of(delivery: Delivery) -> Pending:
 def delivery_record(kafka: KafkaSettings, partition: int, delivery: Delivery) -> Record:
     """The delivery's state."""
     return Record(kafka.topic(DELIVERIES), partition, delivery.key, delivery.to_json())
-
-
-def position_record(kafka: KafkaSettings, partition: int, subscription: str, offset: int) -> Record:
-    """How far the subscription has come."""
-    position = Position(subscription=subscription, offset=offset)
-    return Record(kafka.topic(DELIVERIES), partition, position.key, position.to_json())

@@ -10,6 +10,7 @@ import pytest
 
 from bus.errors import BadConfig
 from bus.settings import Config, KafkaSettings
+from schemas.command import Recover, Retry, command_key
 from schemas.subscription import EndpointHealth, Subscription
 from services.notifier.settings import (
     NotifierSettings,
@@ -93,11 +94,24 @@ def test_findings_about_an_endpoint_add_up() -> None:
     assert found.paused_until == long.paused_until
 
 
-def test_commands_and_keys_on_the_topic_are_passed_over() -> None:
+def test_commands_are_known_by_number_until_their_tombstone() -> None:
+    """Each subscription's own; of both kinds."""
+    known = Known()
+    recover = Recover(subscription="erp", number=9, created_at=NOW, from_offsets={0: 4})
+    retry = Retry(subscription="erp", number=10, created_at=NOW)
+    for command in (recover, retry):
+        known.take(command_key("erp", command.number), command.to_json())
+    assert known.commands == {"erp": {9: recover, 10: retry}}
+
+    known.take("erp/command/9", None)
+    assert known.commands == {"erp": {10: retry}}
+
+
+def test_what_else_is_on_the_topic_is_passed_over() -> None:
     """A later version's records do not stop this one, a newer major of ours does."""
     known = Known()
-    known.take("erp/command/1", b"{}")
     known.take("api-key/one", b"{}")
+    known.take("erp/later", b"{}")
     assert known == Known()
 
     with pytest.raises(ValueError, match="schema_version"):
