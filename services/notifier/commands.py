@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from schemas.command import Recover, Retry, Target
+from schemas.command import Command, Recover, Retry, Target
 from schemas.delivery import Delivery, Position, delivery_key
 from services.notifier.events import Event
 from services.notifier.fan_out import delivery_of
@@ -32,14 +32,14 @@ class CarriedOut:
     lost: list[Target] = field(default_factory=list)
 
 
-def targets_of(command: Recover | Retry, partition: int) -> list[Target]:
+def targets_of(command: Command, partition: int) -> list[Target]:
     """The events that a command names in this partition."""
     if isinstance(command, Recover):
         return []
     return [target for target in command.targets if target.partition == partition]
 
 
-def everything_unfinished(command: Recover | Retry) -> bool:
+def everything_unfinished(command: Command) -> bool:
     """Whether it is about all there is, rather than about what it names."""
     return isinstance(command, Retry) and not command.targets
 
@@ -89,12 +89,3 @@ def renewed(delivery: Delivery, now: datetime) -> Delivery:
 def key_of(subscription: str, target: Target) -> str:
     """Of the delivery that a target is about."""
     return delivery_key(subscription, target.event_id)
-
-
-def cleared(numbers: Iterable[int], noted: int) -> list[int]:
-    """Commands whose records may go: every partition has noted `noted`.
-
-    The newest stays whatever happens: the next number follows from it.
-    """
-    *older, _ = sorted(numbers) or [0]
-    return [number for number in older if number <= noted]

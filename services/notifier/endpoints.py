@@ -18,7 +18,7 @@ from bus.clock import Clock
 from bus.errors import RetryLater, Stop
 from bus.settings import KafkaSettings
 from bus.table import high_watermark
-from schemas.command import Recover, Retry
+from schemas.command import Command
 from schemas.subscription import EndpointHealth, Subscription
 from schemas.topics import SUBSCRIPTIONS
 from services.notifier.subscriptions import Known, SubscriptionStore, merged
@@ -96,7 +96,7 @@ class Endpoints:
         """Every subscription, disabled ones too."""
         return list(self._known.subscriptions.values())
 
-    def commands(self, subscription: str) -> list[Recover | Retry]:
+    def commands(self, subscription: str) -> list[Command]:
         """What was asked of its deliveries, by number, carried out or not."""
         known = self._known.commands.get(subscription, {})
         return [known[number] for number in sorted(known)]

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 import structlog
 
 from bus.clock import Clock
-from schemas.command import Recover, Retry
+from schemas.command import Command, Recover, Retry
 from schemas.delivery import Delivery
 from schemas.subscription import Subscription
 from services.notifier.commands import (
@@ -74,7 +74,7 @@ class Obeying:
             except TimeoutError:
                 pass  # room may have come
 
-    async def _carry_out(self, subscription: Subscription, command: Recover | Retry) -> bool:
+    async def _carry_out(self, subscription: Subscription, command: Command) -> bool:
         """Returns whether it is done; not while what it begins finds no room."""
         if isinstance(command, Recover):
             done = await self._recover(subscription, command)

@@ -6,8 +6,7 @@ writer reads again (design 4).  Following the topic is `endpoints.py`'s business
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -19,19 +18,17 @@ from pydantic import TypeAdapter
 from bus.clock import Clock
 from bus.errors import Misuse, RetryLater
 from bus.settings import KafkaSettings
-from bus.table import Table, read_to_end
+from bus.table import Table
 from bus.transaction import Reach, Record, Transaction, Writer
-from schemas.command import Command, Recover, Retry, command_key
-from schemas.delivery import Position, position_key
+from schemas.command import Command, command_key
 from schemas.keys import joined
 from schemas.message import parse_instant
 from schemas.subscription import EndpointHealth, Subscription
-from schemas.topics import DELIVERIES, EVENTS, SUBSCRIPTIONS
-from services.notifier.commands import WAITING_MAX, cleared
+from schemas.topics import EVENTS, SUBSCRIPTIONS
 from services.notifier.settings import SubscriptionEntry
 
 GONE_FROM_FILE = "gone from the configuration"
-COMMANDS: TypeAdapter[Recover | Retry] = TypeAdapter(Command)
+COMMANDS: TypeAdapter[Command] = TypeAdapter(Command)
 WRITES_MAX = 5
 RETRY_WAIT_SECONDS_MAX = 0.5
 
@@ -44,7 +41,7 @@ class Known:
 
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
     health: dict[str, EndpointHealth] = field(default_factory=dict)
-    commands: dict[str, dict[int, Recover | Retry]] = field(default_factory=dict)
+    commands: dict[str, dict[int, Command]] = field(default_factory=dict)
 
     def take(self, key: str, value: bytes | None) -> None:
         """One record.  Raises ValueError when it cannot be read, such as a newer major version."""
@@ -170,36 +167,31 @@ class SubscriptionStore:
 
         await self._write(decide)
 
-    async def command(
-        self, subscription: str, make: Callable[[int], Recover | Retry]
-    ) -> Recover | Retry:
-        """Append what `make` gives for the next number.
+    async def append(self, name: str, command: Callable[[int], Command]) -> Command:
+        """Add the command that `command` makes of its number, which is above all earlier ones.
 
-        Raises Misuse when there is no such subscription, or too many commands wait; RetryLater.
+        Raises Misuse when there is no such subscription, RetryLater.
         """
-        made: list[Recover | Retry] = []
+        written: list[Command] = []
 
         async def decide(known: Known) -> list[Record]:
-            if subscription not in known.subscriptions:
-                raise Misuse(f"there is no subscription {subscription!r}")
-            numbers = set(known.commands.get(subscription, {}))
-            command = make(max(numbers, default=0) + 1)
-            gone: list[int] = []
-            if len(numbers) >= WAITING_MAX:
-                gone = cleared(numbers, await noted_everywhere(self._kafka, subscription))
-            if len(numbers) - len(gone) >= WAITING_MAX:
-                raise Misuse(
-                    f"{WAITING_MAX} commands of {subscription} wait to be carried out, this one "
-                    "was not taken: try again once a notifier has worked on them"
-                )
-            made[:] = [command]
-            return [
-                *(self._record(command_key(subscription, number), None) for number in gone),
-                self._record(command_key(subscription, command.number), command.to_json()),
-            ]
+            if name not in known.subscriptions:
+                raise Misuse(f"there is no subscription {name!r}")
+            number = max(known.commands.get(name, {}), default=0) + 1
+            written[:] = [command(number)]
+            return [self._record(command_key(name, number), written[0].to_json())]
 
         await self._write(decide)
-        return made[0]
+        return written[0]
+
+    async def forget(self, commands: Iterable[Command]) -> None:
+        """Remove commands that every partition has carried out."""
+        keys = [command_key(one.subscription, one.number) for one in commands]
+
+        async def decide(_: Known) -> list[Record]:
+            return [self._record(key, None) for key in keys]
+
+        await self._write(decide)
 
     async def _write(self, decide: Callable[[Known], Awaitable[list[Record]]]) -> None:
         reach = Reach(outputs=((self._kafka.topic(SUBSCRIPTIONS), 0),))
@@ -225,24 +217,6 @@ class SubscriptionStore:
 
     def _record(self, key: str, value: bytes | None) -> Record:
         return Record(self._kafka.topic(SUBSCRIPTIONS), 0, key, value)
-
-
-async def noted_everywhere(kafka: KafkaSettings, subscription: str) -> int:
-    """The newest command that every partition has carried out, 0: none.  Raises RetryLater."""
-    wanted = position_key(subscription)
-
-    async def noted(partition: int) -> int:
-        found = 0
-
-        def take(key: str, value: bytes | None) -> None:
-            nonlocal found
-            if key == wanted:
-                found = Position.model_validate_json(value).command if value else 0
-
-        await read_to_end(kafka, kafka.topic(DELIVERIES), partition, take)
-        return found
-
-    return min(await asyncio.gather(*map(noted, range(kafka.partition_count(DELIVERIES)))))
 
 
 async def start_offsets(

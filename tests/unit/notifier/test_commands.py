@@ -9,7 +9,7 @@ import pytest
 
 from schemas.command import Recover, Retry, Target
 from schemas.delivery import Delivery
-from services.notifier.commands import CarriedOut, cleared, recovered, retried, targets_of
+from services.notifier.commands import CarriedOut, recovered, retried, targets_of
 from services.notifier.fan_out import delivery_of
 from tests.unit.notifier.test_fan_out import NOW, event
 
@@ -105,14 +105,3 @@ def test_other_partitions_are_their_owners_business() -> None:
 
     assert targets_of(command, HERE) == []
     assert done(command).position.command == 7
-
-
-@pytest.mark.parametrize(
-    ("numbers", "noted", "gone"),
-    [([1, 2, 3], 2, [1, 2]), ([1, 2, 3], 9, [1, 2]), ([3], 9, []), ([], 9, []), ([4, 5], 3, [])],
-)
-def test_only_what_all_partitions_have_noted_goes_and_never_the_newest(
-    numbers: list[int], noted: int, gone: list[int]
-) -> None:
-    """The next number follows from the newest."""
-    assert cleared(numbers, noted) == gone
