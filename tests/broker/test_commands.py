@@ -14,16 +14,15 @@ import pytest
 from bus.clock import SystemClock
 from bus.errors import Fenced, Misuse, RetryLater
 from bus.settings import KafkaSettings
-from schemas.command import Command, Recover, Retry, Target
-from schemas.topics import DEAD_LETTERS, EVENTS
-from services.notifier.app import Notifier
+from schemas.command import Command, Retry
+from schemas.topics import DEAD_LETTERS
 from services.notifier.asking import ask
 from services.notifier.endpoints import Endpoints
-from services.notifier.history import positions
 from services.notifier.letters import Letter
 from services.notifier.partition import Partition
 from services.notifier.subscriptions import SubscriptionStore
 from testbed.receiver import Receiver
+from tests.broker.commanding import idle, letters, noted, receipts, recover, retry, targets
 from tests.broker.notifying import (
     PATIENT,
     SECRET,
@@ -40,58 +39,6 @@ from tests.broker.notifying import (
 from tests.broker.reading import records, until
 
 HOURS: dict[str, Any] = {"retry_schedule_seconds": [3600.0] * 5}
-
-
-async def recover(kafka: KafkaSettings, **from_offsets: int) -> Command:
-    """All of it again, or from an offset of some partitions, as `p3=7`."""
-    everywhere = dict.fromkeys(range(kafka.partition_count(EVENTS)), 0)
-    offsets = {int(name[1:]): offset for name, offset in from_offsets.items()} or everywhere
-    store, now = SubscriptionStore(kafka, SystemClock()), SystemClock().now()
-    return await store.append(
-        "erp",
-        lambda number: Recover(
-            subscription="erp", number=number, created_at=now, from_offsets=offsets
-        ),
-    )
-
-
-async def retry(kafka: KafkaSettings, *targets: Target) -> Command:
-    """These, or all that are unfinished."""
-    store, now = SubscriptionStore(kafka, SystemClock()), SystemClock().now()
-    return await store.append(
-        "erp",
-        lambda number: Retry(subscription="erp", number=number, created_at=now, targets=targets),
-    )
-
-
-async def noted(kafka: KafkaSettings, command: Command) -> bool:
-    """Whether every partition has carried it out."""
-    found = (await positions(kafka, "erp")).values()
-    return all(position and position.command >= command.number for position in found)
-
-
-async def targets(kafka: KafkaSettings, *subjects: str) -> list[Target]:
-    """Where these events stand."""
-    return [
-        Target(
-            partition=one.partition,
-            event_id=dict(one.headers)["ce_id"].decode(),
-            event_offset=one.offset,
-        )
-        for one in await records(kafka, EVENTS)
-        if dict(one.headers)["ce_subject"].decode() in subjects
-    ]
-
-
-def receipts(receiver: Receiver) -> Counter[str]:
-    """How often each webhook-id was taken."""
-    return Counter(r["webhook_id"] for r in receiver.records if r["status"] == 200)
-
-
-async def idle(service: Notifier, kafka: KafkaSettings, command: Command) -> None:
-    """Until it is carried out, and what came of it is delivered."""
-    await until(lambda: noted(kafka, command))
-    await until(lambda: service.health()["pending"] == 0)
 
 
 async def test_recover_brings_every_event_again_with_its_id_over_a_rebuild(
@@ -192,11 +139,11 @@ async def test_an_exhausted_event_is_delivered_from_its_letter(
     async with receiver.serve() as url:
         entry = webhook("erp", url, tmp_path)
         async with notifying(topics, entry, retry_schedule_seconds=[0.1]) as service:
-            await until(lambda: _letters(topics, 1))
+            await until(lambda: letters(topics, 1))
             (record,) = await records(topics, DEAD_LETTERS)
             command = await retry(topics, Letter.of(record).target)
             await until(lambda: noted(topics, command))
-            await until(lambda: _letters(topics, 2))  # it failed again, and is whole again
+            await until(lambda: letters(topics, 2))  # it failed again, and is whole again
         receiver.behavior.clear()
         command = await retry(topics, Letter.of((await records(topics, DEAD_LETTERS))[1]).target)
         async with notifying(topics, entry) as service:
@@ -220,7 +167,7 @@ async def test_an_expired_event_is_delivered_from_its_letter(
             await until(lambda: service.health()["ready"] is True)
         async with notifying(kafka):  # gone from the file: held
             await emit(kafka, range(3), 1)
-            await until(lambda: _letters(kafka, 3), 90)
+            await until(lambda: letters(kafka, 3), 90)
         found = [Letter.of(record) for record in await records(kafka, DEAD_LETTERS)]
         assert {letter.why.reason for letter in found} == {"expired"}
         command = await retry(kafka, *(letter.target for letter in found))
@@ -338,10 +285,6 @@ async def test_done_commands_go_when_there_are_many_and_waiting_ones_never(
 
     assert last.number > newest.number
     assert fatal == []
-
-
-async def _letters(kafka: KafkaSettings, count: int) -> bool:
-    return len(await records(kafka, DEAD_LETTERS)) == count
 
 
 def _knows(endpoints: Endpoints, count: int) -> bool:
