@@ -84,8 +84,9 @@ def _folder_of(key: str) -> str:
 
 async def read_to_end(
     kafka: KafkaSettings, topic: str, partition: int, take: Callable[[str, bytes | None], None]
-) -> None:
-    """Give `take` each committed record of a partition up to its high watermark as of the call.
+) -> int:
+    """Give `take` each committed record of a partition up to its high watermark as of the call,
+    and return that.
 
     The end is what a read_uncommitted client sees and is compared with `position()`: a
     read_committed end would stop before another producer's open transaction, and the last record
@@ -113,6 +114,7 @@ async def read_to_end(
                 before, position = position, await consumer.position(place)
                 if position > before:
                     stall.reschedule(loop.time() + STALL_SECONDS)
+            return end
     except TimeoutError as error:
         raise RetryLater(
             f"{topic}/{partition}: reading stands still before its end for {STALL_SECONDS:g} s: "

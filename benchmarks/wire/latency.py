@@ -42,7 +42,7 @@ async def latencies_ms(
         await writer.start()
         async with asyncio.timeout(SECONDS_MAX), asyncio.TaskGroup() as group:
             reading = group.create_task(_arrivals(consumer, {r.key for r in records}, clock))
-            writing = group.create_task(_commits(writer, records, clock, per_second))
+            writing = group.create_task(commits(writer, records, clock, per_second))
     finally:
         await writer.close()
         await consumer.stop()
@@ -54,15 +54,19 @@ async def latencies_ms(
     return [(arrived_at[key] - at) * 1000 for key, at in measured]
 
 
-async def _commits(
-    writer: Writer, records: Sequence[Record], clock: Clock, per_second: float
+async def commits(
+    writer: Writer,
+    records: Sequence[Record],
+    clock: Clock,
+    per_second: float,
+    records_max: int = RECORDS_MAX,
 ) -> dict[str, float]:
     """When each record's commit was answered, in seconds of the monotonic clock."""
     found, chance, began = dict[str, float](), Random(SEED), clock.monotonic()
     while len(found) < len(records):
         due = began + len(found) / per_second
         await clock.sleep(max(0.0, due - clock.monotonic()))
-        chunk = records[len(found) : len(found) + chance.randint(1, RECORDS_MAX)]
+        chunk = records[len(found) : len(found) + chance.randint(1, records_max)]
         await writer.commit(Transaction(list(chunk)))
         found |= dict.fromkeys((record.key for record in chunk), clock.monotonic())
     return found

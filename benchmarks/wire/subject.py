@@ -22,13 +22,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A module run with --config; its group is named as it is."""
+    """A module run with --config; its group is named as it is.
+
+    `config` is what it reads besides `[kafka]`.
+    """
 
     name: str
     module: str
+    config: str = ""
 
     def group(self, kafka: KafkaSettings) -> str:
-        """The consumer group it reads raw with."""
+        """The consumer group it reads with."""
         return f"{kafka.prefix}.{self.name}"
 
 
@@ -50,7 +54,7 @@ async def measured(
     config, log = folder / f"{subject.name}.toml", folder / f"{subject.name}.log"
     fields = kafka.model_dump(include={"bootstrap_servers", "prefix", "partitions"})
     lines = [f"{name} = {value!r}" for name, value in fields.items()]
-    config.write_text("\n".join(["[kafka]", *lines, ""]), encoding="utf-8")
+    config.write_text("\n".join(["[kafka]", *lines, subject.config]), encoding="utf-8")
     log.unlink(missing_ok=True)
     command = [sys.executable, "-m", subject.module, "--config", str(config)]
     child = await Child.spawn(command, log=log, cwd=ROOT)

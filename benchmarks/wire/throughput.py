@@ -12,7 +12,7 @@ from bus.clock import Clock
 from bus.settings import KafkaSettings
 from bus.transaction import Record, Transaction, Writer
 from console import reading
-from schemas.topics import RAW
+from schemas.topics import RAW, Topic
 
 TRANSACTION_RECORDS = 10_000
 CHECK_SECONDS = 0.1
@@ -37,12 +37,15 @@ async def written(kafka: KafkaSettings, records: Iterable[Record]) -> int:
     return count
 
 
-async def drained(kafka: KafkaSettings, group: str, clock: Clock) -> list[Sample]:
-    """What `group` had committed, again and again, until it has covered raw.  Raises TimeoutError.
+async def drained(
+    kafka: KafkaSettings, group: str, clock: Clock, topic: Topic = RAW
+) -> list[Sample]:
+    """What `group` had committed, again and again, until it has covered the topic.
 
+    Raises TimeoutError.
     Offsets that commit markers take are covered like records.
     """
-    ends = await reading.ends(kafka, RAW)
+    ends = await reading.ends(kafka, topic)
     samples: list[Sample] = []
     consumer = AIOKafkaConsumer(**kafka.client_args(), group_id=group, enable_auto_commit=False)
     await consumer.start()

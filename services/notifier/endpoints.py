@@ -14,16 +14,20 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from bus.clients import started
 from bus.clock import Clock
 from bus.errors import RetryLater, Stop
 from bus.settings import KafkaSettings
-from bus.table import high_watermark
+from schemas.api_key import ApiKey
+from schemas.command import Command
 from schemas.subscription import EndpointHealth, Subscription
 from schemas.topics import SUBSCRIPTIONS
-from services.notifier.subscriptions import Known, SubscriptionStore, merged
+from services.notifier.known import Known, merged
+from services.notifier.subscriptions import SubscriptionStore
 
 GONE_REASON = "the endpoint answered 410 Gone"
-FOLLOW_WAIT_MS = 1_000
+FOLLOW_WAIT_MS = 100  # how late the end of a transaction without records may be seen
+CURRENT_SECONDS_MAX = 10.0
 START_SECONDS_MAX = 30.0
 RETRY_WAIT_SECONDS = 1.0
 
@@ -51,19 +55,25 @@ class Endpoints:
         self._tasks: list[asyncio.Task[None]] = []
         self._place = TopicPartition(kafka.topic(SUBSCRIPTIONS), 0)
         self._consumer: AIOKafkaConsumer | None = None
+        self._ends: AIOKafkaConsumer | None = None  # for the topic's end, open transactions too
+        self._moved = asyncio.Condition()
 
     async def start(self) -> None:
         """Read the topic to its end, then follow it.  Raises RetryLater."""
         consumer = self._consumer = AIOKafkaConsumer(
             **self._kafka.client_args(), isolation_level="read_committed", enable_auto_commit=False
         )
+        self._ends = AIOKafkaConsumer(
+            **self._kafka.client_args(), isolation_level="read_uncommitted"
+        )
         try:
             async with asyncio.timeout(START_SECONDS_MAX):
-                end = await high_watermark(self._kafka, self._place)
-                await consumer.start()
+                await started(self._ends)
+                end = await self._end()
+                await started(consumer)
                 consumer.assign([self._place])
                 await consumer.seek_to_beginning(self._place)
-                while await consumer.position(self._place) < end:
+                while self._known.end < end:
                     await self._follow_once(consumer)
         except (KafkaError, TimeoutError) as error:
             raise RetryLater(f"{self._place}: cannot be read: {error!r}") from error
@@ -79,8 +89,21 @@ class Endpoints:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._consumer is not None:
-            await self._consumer.stop()
+        for consumer in (self._consumer, self._ends):
+            if consumer is not None:
+                await consumer.stop()
+
+    async def current(self) -> None:
+        """Know all that any copy wrote before the call.  Raises RetryLater."""
+        try:
+            async with asyncio.timeout(CURRENT_SECONDS_MAX), self._moved:
+                end = await self._end()
+                await self._moved.wait_for(lambda: self._known.end >= end)
+        except (KafkaError, TimeoutError) as error:
+            raise RetryLater(
+                f"{self._place}: what others wrote could not be read within "
+                f"{CURRENT_SECONDS_MAX:g} s ({error!r}): try again"
+            ) from error
 
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
         """Have `wake` called after every change; returns what ends that."""
@@ -90,6 +113,21 @@ class Endpoints:
     def get(self, subscription: str) -> Subscription | None:
         """The subscription, as far as this copy knows."""
         return self._known.subscriptions.get(subscription)
+
+    def health(self, subscription: str) -> EndpointHealth | None:
+        """What was found about its endpoint, by whichever copy."""
+        known = self._known.health.get(subscription)
+        found = self._unwritten.get(subscription)
+        return known if found is None else merged(known, found)
+
+    def commands(self, subscription: str) -> list[Command]:
+        """What was asked of its deliveries and is not forgotten, the oldest first."""
+        commands = self._known.commands.get(subscription, {})
+        return [commands[number] for number in sorted(commands)]
+
+    def api_keys(self) -> list[ApiKey]:
+        """Every key that was not revoked, expired ones too."""
+        return list(self._known.api_keys.values())
 
     def all(self) -> list[Subscription]:
         """Every subscription, disabled ones too."""
@@ -113,19 +151,21 @@ class Endpoints:
         return {name: reason for name, reason in reasons.items() if reason is not None}
 
     def gone(self, subscription: str) -> None:
-        """The endpoint answered 410: disabled from now on, in every copy soon."""
-        log.warning("notifier.endpoint_disabled", subscription=subscription, reason=GONE_REASON)
+        """The endpoint answered 410."""
+        self.disable(subscription, GONE_REASON)
+
+    def disable(self, subscription: str, reason: str) -> None:
+        """Its endpoint is to be left alone: from now on here, in every copy soon."""
+        log.warning("notifier.endpoint_disabled", subscription=subscription, reason=reason)
         self._find(
             EndpointHealth(
-                subscription=subscription,
-                disabled_reason=GONE_REASON,
-                updated_at=self._clock.now(),
+                subscription=subscription, disabled_reason=reason, updated_at=self._clock.now()
             )
         )
 
     def pause(self, subscription: str, until: datetime) -> None:
         """The endpoint asked to be left alone until then."""
-        known = self._health(subscription)
+        known = self.health(subscription)
         if known is not None and known.paused_until is not None and known.paused_until >= until:
             return
         log.info("notifier.endpoint_paused", subscription=subscription, until=until.isoformat())
@@ -140,17 +180,12 @@ class Endpoints:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._on_fatal(error)
 
-    def _health(self, subscription: str) -> EndpointHealth | None:
-        known = self._known.health.get(subscription)
-        found = self._unwritten.get(subscription)
-        return known if found is None else merged(known, found)
-
     def _held_reason(self, subscription: Subscription) -> str | None:
-        health = self._health(subscription.id)
+        health = self.health(subscription.id)
         return subscription.disabled_reason or (health.disabled_reason if health else None)
 
     def _paused(self, subscription: str, now: datetime) -> bool:
-        health = self._health(subscription)
+        health = self.health(subscription)
         return bool(health and health.paused_until and health.paused_until > now)
 
     def _find(self, found: EndpointHealth) -> None:
@@ -178,8 +213,17 @@ class Endpoints:
         batch = await consumer.getmany(self._place, timeout_ms=FOLLOW_WAIT_MS)
         for record in batch.get(self._place, ()):
             self._known.take((record.key or b"").decode(), record.value)
+        end = await consumer.position(self._place)
+        if end > self._known.end:
+            async with self._moved:
+                self._known.end = end
+                self._moved.notify_all()
         if batch:
             self._changed()
+
+    async def _end(self) -> int:
+        assert self._ends is not None, "started first"
+        return int((await self._ends.end_offsets([self._place]))[self._place])
 
     async def _report(self) -> None:
         while True:
@@ -188,6 +232,8 @@ class Endpoints:
             for subscription, found in list(self._unwritten.items()):
                 try:
                     await self._store.report(found)
+                    # From here on the topic speaks, and whoever enabled it again since.
+                    await self.current()
                 except RetryLater as error:
                     log.warning(
                         "notifier.health_unwritten", subscription=subscription, error=str(error)
@@ -195,8 +241,5 @@ class Endpoints:
                     self._found.set()
                     await self._clock.sleep(RETRY_WAIT_SECONDS)
                     continue
-                self._known.health[subscription] = merged(
-                    self._known.health.get(subscription), found
-                )
                 if self._unwritten.get(subscription) is found:
                     del self._unwritten[subscription]

@@ -1,62 +1,33 @@
-"""The subscriptions topic: what the configuration file wishes, and what endpoints answered.
+"""What is written to the subscriptions topic: wishes, findings about endpoints, commands, API keys.
 
-Every write holds `<prefix>.subscriptions`: init, read to the end, compare, write, commit; a fenced
-writer reads again (design 4).  Following the topic is `endpoints.py`'s business.
+`writing.py` holds the topic meanwhile; following it is `endpoints.py`'s business.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 
 from bus.clock import Clock
-from bus.errors import RetryLater
+from bus.errors import Misuse
 from bus.settings import KafkaSettings
-from bus.table import Table
-from bus.transaction import Reach, Record, Transaction, Writer
-from schemas.keys import joined
-from schemas.message import parse_instant
+from bus.transaction import Record
+from schemas.api_key import ApiKey
+from schemas.command import Command, command_key
 from schemas.subscription import EndpointHealth, Subscription
-from schemas.topics import EVENTS, SUBSCRIPTIONS
+from schemas.topics import SUBSCRIPTIONS
+from services.notifier.known import Known, health_key, merged
 from services.notifier.settings import SubscriptionEntry
+from services.notifier.starting import start_offsets
+from services.notifier.writing import Writing
 
 GONE_FROM_FILE = "gone from the configuration"
 WRITES_MAX = 5
 RETRY_WAIT_SECONDS_MAX = 0.5
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(slots=True)
-class Known:
-    """The topic's content, by subscription id; commands and API keys are passed over."""
-
-    subscriptions: dict[str, Subscription] = field(default_factory=dict)
-    health: dict[str, EndpointHealth] = field(default_factory=dict)
-
-    def take(self, key: str, value: bytes | None) -> None:
-        """One record.  Raises ValueError when it cannot be read, such as a newer major version."""
-        subscription, _, kind = key.partition("/")
-        if kind == "health":
-            if value is None:
-                self.health.pop(subscription, None)
-            else:
-                self.health[subscription] = EndpointHealth.model_validate_json(value)
-        elif not kind:
-            if value is None:
-                self.subscriptions.pop(subscription, None)
-            else:
-                self.subscriptions[subscription] = Subscription.model_validate_json(value)
-
-
-def health_key(subscription: str) -> str:
-    """`<id>/health`."""
-    return joined(subscription, "health")
 
 
 def reconciled(
@@ -68,7 +39,8 @@ def reconciled(
     """Records that bring the topic to what the file says.  Pure.
 
     New ones begin at `start_offsets`; known ones keep theirs, whatever happens to them; what is
-    gone from the file is disabled, and comes back enabled.  Those of the API are not touched.
+    gone from the file is disabled, and comes back enabled.  Those of the API are not touched, and
+    what an operator disabled stays so.
     """
     changed: list[Subscription] = []
     for entry in entries:
@@ -76,9 +48,10 @@ def reconciled(
             "types": entry.types,
             "channel": entry.channel.record(),
             "backfill": entry.backfill,
-            "disabled_reason": None,
         }
         before = known.get(entry.name)
+        if before is not None and before.disabled_reason == GONE_FROM_FILE:
+            wish["disabled_reason"] = None  # what an operator disabled stays so
         if before is None:
             changed.append(
                 Subscription.model_validate(
@@ -102,51 +75,46 @@ def reconciled(
     return changed
 
 
-def merged(before: EndpointHealth | None, found: EndpointHealth) -> EndpointHealth:
-    """Two findings about one endpoint: disabled stays disabled, the longer pause holds.  Pure."""
-    if before is None:
-        return found
-    pauses = [pause for pause in (before.paused_until, found.paused_until) if pause is not None]
-    return found.model_copy(
-        update={
-            "disabled_reason": before.disabled_reason or found.disabled_reason,
-            "paused_until": max(pauses, default=None),
-        }
-    )
+class Missing(Misuse):
+    """There is no such subscription, or no such key."""
+
+
+class Stale(Misuse):
+    """The subscription is not of the revision that the change was made for."""
 
 
 class SubscriptionStore:
-    """The writing side."""
+    """The writing side.
+
+    Its methods raise RetryLater when Kafka does not answer or others write all the time (Fenced);
+    what they raise besides was decided over the newest records, and nothing was written.
+    """
 
     def __init__(self, kafka: KafkaSettings, clock: Clock) -> None:
         self._kafka = kafka
         self._clock = clock
+        self._writing = Writing(kafka, clock)
 
     async def sync(self, entries: Sequence[SubscriptionEntry]) -> None:
-        """Bring the topic to what the file says.  Raises RetryLater after `WRITES_MAX` tries."""
+        """Bring the topic to what the file says."""
 
         async def decide(known: Known) -> list[Record]:
-            new = [entry for entry in entries if entry.name not in known.subscriptions]
+            before = known.subscriptions
+            new = {one.name: one.start_from for one in entries if one.name not in before}
             offsets = await start_offsets(self._kafka, new)
-            changed = reconciled(entries, known.subscriptions, offsets, self._clock.now())
+            changed = reconciled(entries, before, offsets, self._clock.now())
             records = []
             for subscription in changed:
-                log.info(
-                    "notifier.subscription_written",
-                    subscription=subscription.id,
-                    revision=subscription.revision,
-                    disabled_reason=subscription.disabled_reason,
-                )
-                records.append(self._record(subscription.id, subscription.to_json()))
+                records.append(self._subscription(subscription))
                 if subscription.enabled and subscription.id in known.health:
                     # Somebody changed it or brought it back: the old endpoint's 410 is history.
                     records.append(self._record(health_key(subscription.id), None))
             return records
 
-        await self._write(decide)
+        await self._writing.write(decide)
 
     async def report(self, found: EndpointHealth) -> None:
-        """Add a finding about an endpoint.  Raises RetryLater after `WRITES_MAX` tries."""
+        """Add a finding about an endpoint."""
 
         async def decide(known: Known) -> list[Record]:
             if found.subscription not in known.subscriptions:
@@ -154,65 +122,132 @@ class SubscriptionStore:
             health = merged(known.health.get(found.subscription), found)
             return [self._record(health_key(found.subscription), health.to_json())]
 
-        await self._write(decide)
+        await self._writing.write(decide)
 
-    async def _write(self, decide: Callable[[Known], Awaitable[list[Record]]]) -> None:
-        reach = Reach(outputs=((self._kafka.topic(SUBSCRIPTIONS), 0),))
-        for tries_left in reversed(range(WRITES_MAX)):
-            writer = Writer(self._kafka, f"{self._kafka.prefix}.subscriptions", reach)
-            try:
-                await writer.start()
-                table = Table(self._kafka, SUBSCRIPTIONS, 0)
-                await table.restore()
-                known = Known()
-                for key, value in table.items():
-                    known.take(key, value)
-                if records := await decide(known):
-                    await writer.commit(Transaction(records))
-                return
-            except RetryLater:
-                if not tries_left:
-                    raise
-                # Two copies that started together must not go on fencing each other in step.
-                await self._clock.sleep(self._clock.chance() * RETRY_WAIT_SECONDS_MAX)
-            finally:
-                await writer.close()
+    async def create(self, subscription: Subscription) -> None:
+        """Add one whose id is new: `minted`, and never taken again."""
+
+        async def decide(known: Known) -> list[Record]:
+            if subscription.id in known.subscriptions:
+                raise Misuse(f"subscription {subscription.id} exists already: take another id")
+            return [self._subscription(subscription)]
+
+        await self._writing.write(decide)
+
+    async def update(
+        self,
+        name: str,
+        revise: Callable[[Subscription], Subscription],
+        *,
+        revision: int | None = None,
+        well_again: bool = False,
+    ) -> Subscription:
+        """Make `revise` of it, one revision on; unchanged, nothing is written.
+
+        `revision`: raise Stale if it is not the present one.  `well_again`: forget what was found
+        about its endpoint; a changed channel does that, too.  Raises Missing, Stale and what
+        `revise` raises.
+        """
+        written: list[Subscription] = []
+
+        async def decide(known: Known) -> list[Record]:
+            before = _present(known, name, revision)
+            after = revise(before)
+            changed = after != before
+            if changed:
+                after = after.model_copy(update={"revision": before.revision + 1})
+            written[:] = [after]
+            records = [self._subscription(after)] if changed else []
+            if name in known.health and (well_again or after.channel != before.channel):
+                records.append(self._record(health_key(name), None))
+            return records
+
+        await self._writing.write(decide)
+        return written[0]
+
+    async def delete(
+        self,
+        name: str,
+        may: Callable[[Subscription], None],
+        *,
+        revision: int | None = None,
+    ) -> None:
+        """Remove all the topic has of it; owners of partitions drop the rest.
+
+        Raises Missing, Stale and what `may` raises.
+        """
+
+        async def decide(known: Known) -> list[Record]:
+            may(_present(known, name, revision))
+            log.info("notifier.subscription_deleted", subscription=name)
+            commands = [command_key(name, number) for number in known.commands.get(name, ())]
+            keys = [name, *([health_key(name)] if name in known.health else []), *commands]
+            return [self._record(key, None) for key in keys]
+
+        await self._writing.write(decide)
+
+    async def append(self, name: str, command: Callable[[int], Command]) -> Command:
+        """Add the command that `command` makes of its number, which is above all earlier ones.
+
+        It is the topic's end, so it does not go back when older commands are gone.  Raises Missing.
+        """
+        written: list[Command] = []
+
+        async def decide(known: Known) -> list[Record]:
+            _present(known, name, None)
+            written[:] = [command(known.end)]
+            return [self._record(command_key(name, known.end), written[0].to_json())]
+
+        await self._writing.write(decide)
+        return written[0]
+
+    async def forget(self, commands: Iterable[Command]) -> None:
+        """Remove commands that every partition has carried out."""
+        keys = [command_key(one.subscription, one.number) for one in commands]
+
+        async def decide(_: Known) -> list[Record]:
+            return [self._record(key, None) for key in keys]
+
+        await self._writing.write(decide)
+
+    async def add_api_key(self, api_key: ApiKey) -> None:
+        """Let it in; once there is a key, nobody gets in without one."""
+
+        async def decide(_: Known) -> list[Record]:
+            return [self._record(api_key.key, api_key.to_json())]
+
+        await self._writing.write(decide)
+
+    async def revoke_api_key(self, name: str) -> None:
+        """Let it in no more.  Raises Missing."""
+
+        async def decide(known: Known) -> list[Record]:
+            if name not in known.api_keys:
+                raise Missing(f"there is no API key {name}; `shipfeed api-keys list` names all")
+            return [self._record(known.api_keys[name].key, None)]
+
+        await self._writing.write(decide)
+
+    def _subscription(self, subscription: Subscription) -> Record:
+        log.info(
+            "notifier.subscription_written",
+            subscription=subscription.id,
+            revision=subscription.revision,
+            disabled_reason=subscription.disabled_reason,
+        )
+        return self._record(subscription.id, subscription.to_json())
 
     def _record(self, key: str, value: bytes | None) -> Record:
         return Record(self._kafka.topic(SUBSCRIPTIONS), 0, key, value)
 
 
-async def start_offsets(
-    kafka: KafkaSettings, entries: Sequence[SubscriptionEntry]
-) -> dict[str, dict[int, int]]:
-    """Where each one's `start_from` lies now, by partition of events.  Raises RetryLater."""
-    if not entries:
-        return {}
-    places = [
-        TopicPartition(kafka.topic(EVENTS), number)
-        for number in range(kafka.partition_count(EVENTS))
-    ]
-    consumer = AIOKafkaConsumer(**kafka.client_args(), isolation_level="read_committed")
-    try:
-        await consumer.start()
-        return {entry.name: await _offsets(consumer, places, entry.start_from) for entry in entries}
-    except KafkaError as error:
-        raise RetryLater(f"{kafka.topic(EVENTS)}: no offsets: {error!r}") from error
-    finally:
-        await consumer.stop()
-
-
-async def _offsets(
-    consumer: AIOKafkaConsumer, places: list[TopicPartition], start_from: str
-) -> dict[int, int]:
-    if start_from == "earliest":
-        found = await consumer.beginning_offsets(places)
-        return {place.partition: found[place] for place in places}
-    ends = await consumer.end_offsets(places)
-    if start_from == "now":
-        return {place.partition: ends[place] for place in places}
-    at_ms = int(parse_instant(start_from).timestamp() * 1000)
-    timed = await consumer.offsets_for_times(dict.fromkeys(places, at_ms))
-    return {
-        place.partition: timed[place].offset if timed[place] else ends[place] for place in places
-    }
+def _present(known: Known, name: str, revision: int | None) -> Subscription:
+    found = known.subscriptions.get(name)
+    if found is None:
+        raise Missing(f"there is no subscription {name}; GET /v1/subscriptions names all")
+    if revision is not None and revision != found.revision:
+        raise Stale(
+            f"subscription {name} is of revision {found.revision}, not {revision}: read it again "
+            "and make the change to that"
+        )
+    return found

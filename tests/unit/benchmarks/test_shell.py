@@ -68,4 +68,4 @@ def test_an_unknown_bench_is_refused_by_name(capsys: pytest.CaptureFixture[str])
 
 def test_benches_are_found_by_their_file() -> None:
     """The folder's modules are benches, the folders beside them are not."""
-    assert ["normalizer", "poller"] == list(discovered())
+    assert ["normalizer", "notifier", "poller"] == list(discovered())

@@ -10,14 +10,17 @@ import pytest
 
 from bus.errors import BadConfig
 from bus.settings import Config, KafkaSettings
+from schemas.api_key import ApiKey
+from schemas.command import Retry, command_key
 from schemas.subscription import EndpointHealth, Subscription
+from services.notifier.known import Known, health_key, merged
 from services.notifier.settings import (
     NotifierSettings,
     SubscriptionEntry,
     check_retention,
     read_subscriptions,
 )
-from services.notifier.subscriptions import GONE_FROM_FILE, Known, merged, reconciled
+from services.notifier.subscriptions import GONE_FROM_FILE, reconciled
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LOG = {"type": "log"}
@@ -93,11 +96,49 @@ def test_findings_about_an_endpoint_add_up() -> None:
     assert found.paused_until == long.paused_until
 
 
-def test_commands_and_keys_on_the_topic_are_passed_over() -> None:
-    """A later version's records do not stop this one, a newer major of ours does."""
+def test_what_an_operator_disabled_stays_so() -> None:
+    """A restart with the same file is no reason to send again."""
+    (found,) = reconciled([entry()], {}, {"erp": {0: 7}}, NOW)
+    disabled = found.model_copy(update={"disabled_reason": "audit"})
+
+    assert reconciled([entry()], by_id([disabled]), {}, NOW) == []
+    (changed,) = reconciled([entry(backfill=True)], by_id([disabled]), {}, NOW)
+    assert changed.disabled_reason == "audit"
+
+
+def test_each_kind_of_record_is_known_until_its_tombstone() -> None:
+    """Subscriptions, health, commands by number, keys by id."""
+    (erp,) = reconciled([entry()], {}, {"erp": {0: 7}}, NOW)
+    health = EndpointHealth(subscription="erp", updated_at=NOW)
+    key = ApiKey(id="one", name="ops", scope="read", sha256="", created_at=NOW)
+    retries = [Retry(subscription="erp", number=n, created_at=NOW) for n in (9, 12)]
+    records = {
+        "erp": erp,
+        health_key("erp"): health,
+        key.key: key,
+        **{command_key("erp", one.number): one for one in retries},
+    }
     known = Known()
-    known.take("erp/command/1", b"{}")
-    known.take("api-key/one", b"{}")
+    for name, record in records.items():
+        known.take(name, record.to_json())
+
+    assert known == Known(
+        subscriptions={"erp": erp},
+        health={"erp": health},
+        commands={"erp": {9: retries[0], 12: retries[1]}},
+        api_keys={"one": key},
+    )
+
+    for name in records:
+        known.take(name, None)
+    assert known == Known()
+
+
+def test_kinds_of_a_later_version_are_passed_over() -> None:
+    """They do not stop this one, a newer major of ours does."""
+    known = Known()
+    known.take("erp/quota", b"{}")
+    known.take("erp/command/1/part", b"{}")
     assert known == Known()
 
     with pytest.raises(ValueError, match="schema_version"):

@@ -1,0 +1,74 @@
+"""What the subscriptions topic says, taken in record by record.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from pydantic import TypeAdapter
+
+from schemas.api_key import ApiKey
+from schemas.command import Command
+from schemas.keys import joined, split
+from schemas.subscription import EndpointHealth, Subscription
+
+API_KEYS = "api-key"  # no subscription may have this id
+K = TypeVar("K")
+V = TypeVar("V")
+_COMMAND: TypeAdapter[Command] = TypeAdapter(Command)
+
+
+@dataclass(slots=True)
+class Known:
+    """The topic's content: by subscription id, and keys by their own.
+
+    `commands`: by subscription and number.  `end`: the topic's end, as far as it was read.  Kinds
+    of records that this version does not know are passed over.
+    """
+
+    subscriptions: dict[str, Subscription] = field(default_factory=dict)
+    health: dict[str, EndpointHealth] = field(default_factory=dict)
+    commands: dict[str, dict[int, Command]] = field(default_factory=dict)
+    api_keys: dict[str, ApiKey] = field(default_factory=dict)
+    end: int = 0
+
+    def take(self, key: str, value: bytes | None) -> None:
+        """One record.  Raises ValueError when it cannot be read, such as a newer major version."""
+        match split(key):
+            case [folder, name] if folder == API_KEYS:
+                _set(self.api_keys, name, value, ApiKey.model_validate_json)
+            case [name]:
+                _set(self.subscriptions, name, value, Subscription.model_validate_json)
+            case [name, "health"]:
+                _set(self.health, name, value, EndpointHealth.model_validate_json)
+            case [name, "command", number]:
+                commands = self.commands.setdefault(name, {})
+                _set(commands, int(number), value, _COMMAND.validate_json)
+                if not commands:
+                    del self.commands[name]
+
+
+def _set(values: dict[K, V], key: K, value: bytes | None, read: Callable[[bytes], V]) -> None:
+    if value is None:
+        values.pop(key, None)
+    else:
+        values[key] = read(value)
+
+
+def health_key(subscription: str) -> str:
+    """`<id>/health`."""
+    return joined(subscription, "health")
+
+
+def merged(before: EndpointHealth | None, found: EndpointHealth) -> EndpointHealth:
+    """Two findings about one endpoint: disabled stays disabled, the longer pause holds.  Pure."""
+    if before is None:
+        return found
+    pauses = [pause for pause in (before.paused_until, found.paused_until) if pause is not None]
+    return found.model_copy(
+        update={
+            "disabled_reason": before.disabled_reason or found.disabled_reason,
+            "paused_until": max(pauses, default=None),
+        }
+    )
