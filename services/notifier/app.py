@@ -17,6 +17,7 @@ from services.notifier.api.app import application
 from services.notifier.api.context import Context
 from services.notifier.channel import Surroundings
 from services.notifier.endpoints import Endpoints
+from services.notifier.gates import Gates
 from services.notifier.partition import Partition, group_of
 from services.notifier.settings import (
     NotifierSettings,
@@ -26,6 +27,7 @@ from services.notifier.settings import (
 )
 from services.notifier.subscriptions import SubscriptionStore
 
+CONNECTIONS_MAX = 1_000  # to one endpoint; fewer are used, since its gate limits tries
 ADVICE = (
     "no subscriptions: add a [[subscriptions]] table with name, types and "
     'channel = { type = "log" } or { type = "webhook", url = "https://…", secret = "env:NAME" }'
@@ -51,14 +53,15 @@ class Notifier:
         self._clock = clock
         self._store = SubscriptionStore(kafka, clock)
         self._endpoints = Endpoints(kafka, self._store, clock, end)
-        partitions = kafka.partition_count(EVENTS)
         self._surroundings = Surroundings(
             clock=clock,
             allow_networks=settings.allow_networks,
             connect_timeout_seconds=settings.connect_timeout_seconds,
             total_timeout_seconds=settings.total_timeout_seconds,
-            # An equal part for each partition, so that copies need not speak to each other.
-            connections_max=max(1, settings.concurrency // partitions),
+            connections_max=CONNECTIONS_MAX,
+        )
+        self._gates = Gates(
+            self._endpoints, self._surroundings, settings, kafka.partition_count(EVENTS)
         )
         self._consumer = PartitionConsumer(
             kafka, EVENTS, group_of(kafka), self._build, clock=clock, on_fatal=end
@@ -91,6 +94,7 @@ class Notifier:
         """Tries in flight end or are canceled; nothing stays open."""
         if self._joining:
             await self._consumer.stop()
+        await self._gates.close()
         await self._endpoints.stop()
 
     def health(self) -> dict[str, object]:
@@ -115,7 +119,7 @@ class Notifier:
             self._settings,
             number,
             endpoints=self._endpoints,
-            surroundings=self._surroundings,
+            gates=self._gates,
             broken=broken,
         )
 

@@ -20,12 +20,12 @@ from bus.transaction import Record, Writer
 from schemas.dead_letter import DeadLetter
 from schemas.topics import ATTEMPTS, DEAD_LETTERS, DELIVERIES, EVENTS
 from services.notifier.catch_up import CatchUp
-from services.notifier.channel import Surroundings
 from services.notifier.dispatcher import Dispatcher
 from services.notifier.endpoints import Endpoints
 from services.notifier.events import EventReader, events_of
 from services.notifier.expiry import Expiry
 from services.notifier.fan_out import fan_out
+from services.notifier.gates import Gates
 from services.notifier.holdings import Holdings
 from services.notifier.settings import NotifierSettings, events_retention_seconds
 from services.notifier.settlement import SERVICE
@@ -53,13 +53,13 @@ class Partition:
         number: int,
         *,
         endpoints: Endpoints,
-        surroundings: Surroundings,
+        gates: Gates,
         broken: Callable[[RetryLater], None],
     ) -> None:
         self._kafka = kafka
         self._number = number
         self._endpoints = endpoints
-        self._clock = surroundings.clock
+        self._clock = gates.clock
         self._broken = broken
         self._place = TopicPartition(kafka.topic(EVENTS), number)
         self._group = group_of(kafka)
@@ -71,7 +71,7 @@ class Partition:
             self.holdings,
             self._reader,
             endpoints,
-            surroundings,
+            gates,
             schedule_seconds=settings.retry_schedule_seconds,
             broken=broken,
         )

@@ -36,7 +36,12 @@ class NotifierSettings(HttpSettings):
         100_000, ge=1, description="unfinished deliveries in one partition, shared by subscriptions"
     )
     concurrency: int = Field(
-        48, ge=1, description="tries in flight to one endpoint, over all copies; at least 1 each"
+        48,
+        ge=1,
+        description="tries in flight to one endpoint, over all copies; each has at least 1",
+    )
+    probe_seconds_max: float = Field(
+        300, gt=0, description="longest wait between probes of an endpoint that is down"
     )
     connect_timeout_seconds: float = Field(3, gt=0, description="name, address and TCP")
     total_timeout_seconds: float = Field(15, gt=0, description="one try, all in all")

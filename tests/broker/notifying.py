@@ -81,7 +81,11 @@ def webhook(name: str, url: str, folder: Path, **wish: Any) -> SubscriptionEntry
 
 def quick(**settings: Any) -> NotifierSettings:
     """Settings for a local endpoint, with retries within seconds."""
-    values = {"allow_networks": ["127.0.0.0/8"], "retry_schedule_seconds": QUICK_SECONDS}
+    values = {
+        "allow_networks": ["127.0.0.0/8"],
+        "retry_schedule_seconds": QUICK_SECONDS,
+        "probe_seconds_max": 0.5,
+    }
     return NotifierSettings.model_validate({**values, **settings})
 
 

@@ -6,7 +6,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
@@ -19,7 +18,9 @@ from schemas.dead_letter import DeadLetter
 from schemas.topics import DEAD_LETTERS, EVENTS
 from services.notifier.channel import Surroundings
 from services.notifier.endpoints import Endpoints
+from services.notifier.gates import Gates
 from services.notifier.partition import OUTPUTS, Partition, group_of
+from services.notifier.settings import NotifierSettings
 from services.notifier.subscriptions import SubscriptionStore
 from testbed.receiver import Receiver
 from tests.broker.notifying import (
@@ -268,7 +269,7 @@ async def test_a_subscription_behind_is_no_part_of_a_live_batch(
 
 def _owner(
     kafka: KafkaSettings,
-    settings: Any,
+    settings: NotifierSettings,
     endpoints: Endpoints,
     broken: Callable[[RetryLater], None] = lambda _: None,
 ) -> Partition:
@@ -279,11 +280,5 @@ def _owner(
         total_timeout_seconds=60,
         connections_max=1,
     )
-    return Partition(
-        kafka,
-        settings,
-        0,
-        endpoints=endpoints,
-        surroundings=surroundings,
-        broken=broken,
-    )
+    gates = Gates(endpoints, surroundings, settings, kafka.partition_count(EVENTS))
+    return Partition(kafka, settings, 0, endpoints=endpoints, gates=gates, broken=broken)
