@@ -1,4 +1,4 @@
-"""One event for many subscriptions: which deliveries and positions follow from events.  Pure."""
+"""One event for many subscriptions: what is written, and which positions follow.  Pure."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from datetime import datetime
 
 from bus.settings import KafkaSettings
 from bus.transaction import Record, Transaction
-from schemas.delivery import Delivery, Position
-from schemas.subscription import Subscription
+from schemas.delivery import Delivery
 from schemas.topics import DELIVERIES
 from services.notifier.events import Event
+from services.notifier.filters import Facts
 from services.notifier.lanes import Pending
-from services.notifier.match import wants
+from services.notifier.outlets import Outlet
 
 
 @dataclass(slots=True)
 class FanOut:
-    """What is to be written, and what becomes of memory once it is."""
+    """What is to be written, and what becomes of memory once it is.
+
+    Records of `positions` are made by who knows them whole (`holdings`).
+    """
 
     transaction: Transaction = field(default_factory=Transaction)
     pending: list[Pending] = field(default_factory=list)
@@ -32,43 +35,37 @@ def fan_out(
     events: Sequence[Event],
     end: int,
     *,
-    subscriptions: Iterable[Subscription],
+    outlets: Iterable[Outlet],
     positions: Mapping[str, int],
     is_pending: Callable[[str], bool],
     now: datetime,
 ) -> FanOut:
-    """Deliveries of `events` to `subscriptions`, whose positions move to `end`.
+    """What `outlets` get of `events`; their positions move to `end`.
 
     The position decides alone what a subscription has seen: events before it are passed over, so
     a batch that comes twice gives nothing twice.  A delivery still pending is not begun again.
     """
-    made, matched = FanOut(), set[int]()
-    for subscription in subscriptions:
-        position, known = positions[subscription.id], set[str]()
-        for event in wanted(subscription, events, position):
-            delivery = delivery_of(subscription.id, event, now)
-            if delivery.key in known or is_pending(delivery.key):
+    made, begun = FanOut(), set[str]()
+    asking = [(one, positions[one.subscription.id]) for one in outlets]
+    for event in events:
+        facts, delivers = Facts(event.envelope), False
+        for outlet, position in asking:
+            if event.offset < position or not outlet.matcher.takes(event, facts):
                 continue
-            known.add(delivery.key)
+            if outlet.target is not None:
+                made.transaction.records.append(outlet.target.record(event, now))
+                continue
+            delivery = delivery_of(outlet.subscription.id, event, now)
+            if (key := delivery.key) in begun or is_pending(key):
+                continue
+            begun.add(key)
             made.transaction.records.append(delivery_record(kafka, partition, delivery))
             made.pending.append(pending_of(delivery))
-            if event.offset not in matched:
-                matched.add(event.offset)
-                made.events.append(event)
-        if end > position:
-            made.positions[subscription.id] = end
-            made.transaction.records.append(position_record(kafka, partition, subscription.id, end))
+            delivers = True
+        if delivers:
+            made.events.append(event)
+    made.positions = {one.subscription.id: end for one, position in asking if end > position}
     return made
-
-
-def wanted(subscription: Subscription, events: Iterable[Event], position: int) -> list[Event]:
-    """Those events from `position` on that the subscription asks for."""
-    return [
-        event
-        for event in events
-        if event.offset >= position
-        and wants(subscription.types, subscription.backfill, event.envelope.type, event.backfill)
-    ]
 
 
 def delivery_of(subscription: str, event: Event, now: datetime) -> Delivery:
@@ -101,9 +98,3 @@ def pending_of(delivery: Delivery) -> Pending:
 def delivery_record(kafka: KafkaSettings, partition: int, delivery: Delivery) -> Record:
     """The delivery's state."""
     return Record(kafka.topic(DELIVERIES), partition, delivery.key, delivery.to_json())
-
-
-def position_record(kafka: KafkaSettings, partition: int, subscription: str, offset: int) -> Record:
-    """How far the subscription has come."""
-    position = Position(subscription=subscription, offset=offset)
-    return Record(kafka.topic(DELIVERIES), partition, position.key, position.to_json())

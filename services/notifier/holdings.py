@@ -37,7 +37,7 @@ class Holdings:
         self.live = 0
         self.lock = asyncio.Lock()
         self._pending_max = pending_max
-        self._positions: dict[str, int] = {}
+        self._positions: dict[str, Position] = {}
         self._table = Table(kafka, DELIVERIES, partition)
         self._committer: Committer | None = None
 
@@ -50,7 +50,7 @@ class Holdings:
         for key, value in self._table.items():
             subscription, rest = split(key)
             if key == position_key(subscription):
-                self._positions[subscription] = Position.model_validate_json(value).offset
+                self._positions[subscription] = Position.model_validate_json(value)
             else:
                 assert rest, "a delivery names its event"
                 deliveries.append(Delivery.model_validate_json(value))
@@ -60,8 +60,13 @@ class Holdings:
 
     def position(self, subscription: Subscription) -> int:
         """The next events offset the subscription has to look at."""
-        first = subscription.start_offsets.get(self.partition, 0)
-        return self._positions.get(subscription.id, first)
+        known = self._positions.get(subscription.id)
+        return known.offset if known else subscription.start_offsets.get(self.partition, 0)
+
+    def command(self, subscription: str) -> int:
+        """The newest command about it that was carried out here; 0: none."""
+        known = self._positions.get(subscription)
+        return known.command if known else 0
 
     def behind(self, subscription: Subscription) -> bool:
         """Whether it has to be caught up before it is live."""
@@ -84,8 +89,13 @@ class Holdings:
 
     async def commit_fan_out(self, made: FanOut) -> None:
         """Write it, then take it in; call it under `lock`.  Raises RetryLater."""
+        moved = [
+            Position(subscription=name, offset=offset, command=self.command(name))
+            for name, offset in made.positions.items()
+        ]
+        made.transaction.records.extend(map(self._position_record, moved))
         await self._commit(made)
-        self._positions.update(made.positions)
+        self._positions.update((position.subscription, position) for position in moved)
         for pending in made.pending:
             self.lanes.add(pending)
         self.count()
@@ -101,6 +111,9 @@ class Holdings:
         if made.transaction.records or made.transaction.offsets:
             await self._committer.commit(made.transaction)
         self._table.apply(made.transaction.records)
+
+    def _position_record(self, position: Position) -> Record:
+        return self._table.put(position.key, position.to_json())
 
     def count(self) -> None:
         """Show how many are unfinished."""

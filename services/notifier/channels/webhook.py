@@ -15,11 +15,13 @@ import httpx2
 from schemas.delivery import Outcome
 from schemas.events import Envelope
 from schemas.subscription import Subscription, WebhookChannel
-from services.notifier.channel import Channel, Result, Surroundings
+from services.notifier.channel import Channel, Result, Surroundings, Way
 from services.notifier.guard import AddressRefused, GuardedBackend, Resolver
 from services.notifier.retries import retry_after_seconds
 from services.notifier.settings import check_secret
 from services.notifier.signing import signed_headers
+
+WAY: Way = "delivered"
 
 CONTENT_TYPE = "application/cloudevents+json"
 USER_AGENT = "shipfeed"
