@@ -27,6 +27,7 @@ SET_ASIDE = Counter("shipfeed_dead_letters_total", "Records set aside", ["servic
 STALE = Counter("shipfeed_stale_observations_total", "Older than what is known", ["source"])
 ATTEMPTS = Counter("shipfeed_attempts_total", "Delivery tries", ["subscription", "outcome"])
 PENDING = Gauge("shipfeed_deliveries_pending", "Unfinished deliveries", ["partition"])
+HELD = Gauge("shipfeed_events_held", "Events that cannot go on", ["subscription", "reason"])
 
 
 def set_up_logging(service: str, *, level: int = logging.INFO) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -18,6 +19,7 @@ from services.notifier.api.context import Context
 from services.notifier.channel import Surroundings
 from services.notifier.endpoints import Endpoints
 from services.notifier.gates import Gates
+from services.notifier.held import Held
 from services.notifier.partition import Partition, group_of
 from services.notifier.settings import (
     NotifierSettings,
@@ -66,6 +68,13 @@ class Notifier:
         self._consumer = PartitionConsumer(
             kafka, EVENTS, group_of(kafka), self._build, clock=clock, on_fatal=end
         )
+        self._held = Held(
+            self._endpoints,
+            self._gates,
+            clock,
+            lambda: [(one.holdings, one.backlog) for one in self._owned().values()],
+        )
+        self._showing: asyncio.Task[None] | None = None
         context = Context(
             kafka=kafka,
             settings=settings,
@@ -74,6 +83,7 @@ class Notifier:
             surroundings=self._surroundings,
             clock=clock,
             owned=self._owned,
+            held=self._held.counts,
         )
         self.routes: Sequence[BaseRoute] = [Mount("/v1", application(context))]
         self._joining = False
@@ -84,6 +94,7 @@ class Notifier:
         await ensure_topics(self._kafka, self._clock)
         await self._store.sync(self._entries)
         await self._endpoints.start()
+        self._showing = asyncio.create_task(self._held.run(), name="notifier held")
         self._joining = True
         await self._consumer.start()
         self._started = True
@@ -94,6 +105,9 @@ class Notifier:
         """Tries in flight end or are canceled; nothing stays open."""
         if self._joining:
             await self._consumer.stop()
+        if self._showing is not None:
+            self._showing.cancel()
+            await asyncio.gather(self._showing, return_exceptions=True)
         await self._gates.close()
         await self._endpoints.stop()
 
@@ -106,6 +120,7 @@ class Notifier:
             "pending": sum(len(one.holdings.lanes) for one in owned.values()),
             "subscriptions": len(self._endpoints.all()),
             "held": self._endpoints.held(),
+            "held_events": self._held.counts(),
             **advice,
         }
 

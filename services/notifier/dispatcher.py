@@ -22,7 +22,7 @@ from services.notifier.events import Event, EventReader
 from services.notifier.gates import Gates
 from services.notifier.holdings import Holdings
 from services.notifier.lanes import Pending
-from services.notifier.settlement import SERVICE, Settlement, delivered, expire, failed
+from services.notifier.settlement import SERVICE, Settlement, delivered, dropped, expire, failed
 
 IDLE_SECONDS_MAX = 0.5  # how late room that nobody told of may be seen
 
@@ -161,10 +161,14 @@ class Dispatcher:
         result: Result,
         started_at: datetime,
     ) -> Settlement:
+        kafka, partition = self._holdings.kafka, self._holdings.partition
+        delivery = self._holdings.delivery(pending.key)
+        if delivery is None:
+            return dropped(kafka, partition, pending, event, result, started_at=started_at)
         settlement = failed(
-            self._holdings.kafka,
-            self._holdings.partition,
-            self._holdings.delivery(pending.key),
+            kafka,
+            partition,
+            delivery,
             event,
             result,
             subscription=subscription,
@@ -192,14 +196,16 @@ class Dispatcher:
     def _expired(self, pending: Pending, event: Event | None) -> Settlement:
         holdings = self._holdings
         delivery = holdings.delivery(pending.key)
+        if delivery is None:
+            return Settlement([], None)
         return expire(holdings.kafka, holdings.partition, delivery, event, self._clock.now())
 
     async def _finish(self, pending: Pending, settlement: Settlement) -> None:
         holdings = self._holdings
         await holdings.commit_records(settlement.records)
-        if settlement.due_at is not None:
-            # The record decides: it may have got other words meanwhile.
-            delivery = holdings.delivery(pending.key)
+        # The record decides: the delivery may have got all its tries again, or be no more.
+        delivery = holdings.delivery(pending.key) if settlement.due_at is not None else None
+        if delivery is not None:
             pending.attempts = delivery.attempts
             holdings.lanes.retry(pending, delivery.due_at.timestamp())
         else:

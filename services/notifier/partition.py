@@ -19,8 +19,10 @@ from bus.telemetry import BATCH_SECONDS, RECORDS, SET_ASIDE
 from bus.transaction import Record, Writer
 from schemas.dead_letter import DeadLetter
 from schemas.topics import ATTEMPTS, DEAD_LETTERS, DELIVERIES, EVENTS
+from services.notifier.backlog import Backlog
 from services.notifier.catch_up import CatchUp, sharers
 from services.notifier.dispatcher import Dispatcher
+from services.notifier.dropping import Dropping
 from services.notifier.endpoints import Endpoints
 from services.notifier.events import EventReader, events_of
 from services.notifier.expiry import Expiry
@@ -92,6 +94,8 @@ class Partition:
             self._clock,
             retention_seconds=events_retention_seconds(kafka),
         )
+        self.backlog = Backlog(self.holdings, self._reader, endpoints, self._clock)
+        self._dropping = Dropping(self.holdings, endpoints, self._clock)
         self._tasks: list[asyncio.Task[None]] = []
         self._stop_listening: Callable[[], None] = endpoints.listen(self._wake)
 
@@ -106,7 +110,12 @@ class Partition:
         await self._reader.start()
         await self.holdings.restore(self._committer, self._group)
         self._dispatcher.start()
-        work = [self._catch_up.run(), self._expiry.run(self._dispatcher.set_aside)]
+        work = [
+            self._catch_up.run(),
+            self._expiry.run(self._dispatcher.set_aside),
+            self.backlog.run(),
+            self._dropping.run(),
+        ]
         for coroutine in work:
             task = asyncio.create_task(coroutine, name=f"notifier {self._number}")
             task.add_done_callback(self._ended)

@@ -9,6 +9,7 @@ from bus.clock import Clock
 from bus.settings import KafkaSettings
 from services.notifier.channel import Surroundings
 from services.notifier.endpoints import Endpoints
+from services.notifier.held import Counts
 from services.notifier.partition import Partition
 from services.notifier.settings import NotifierSettings
 from services.notifier.subscriptions import SubscriptionStore
@@ -16,7 +17,9 @@ from services.notifier.subscriptions import SubscriptionStore
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """`owned()`: the partitions of events that this copy owns at the moment."""
+    """`owned()`: the partitions of events that this copy owns at the moment; `held()`: how many
+    events cannot go on there, for each subscription, by why.
+    """
 
     kafka: KafkaSettings
     settings: NotifierSettings
@@ -25,3 +28,4 @@ class Context:
     surroundings: Surroundings
     clock: Clock
     owned: Callable[[], Mapping[int, Partition]]
+    held: Callable[[], Counts]
