@@ -7,15 +7,16 @@ Runs outside of any consumer loop.  Which may start is `lanes`' decision, what a
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Coroutine, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import partial
 
 import structlog
 
 from bus.clock import Clock
 from bus.errors import BadConfig, RetryLater
 from bus.telemetry import ATTEMPTS, SET_ASIDE
-from schemas.delivery import Delivery
 from schemas.keys import split
 from schemas.subscription import Subscription
 from services.notifier.channel import Channel, Result, Surroundings, open_channel
@@ -25,7 +26,7 @@ from services.notifier.holdings import Holdings
 from services.notifier.lanes import Pending
 from services.notifier.letters import Bodies
 from services.notifier.retries import paused_until
-from services.notifier.settlement import SERVICE, Settlement, expire, settle
+from services.notifier.settlement import SERVICE, Settlement, delivered, expire, failed
 
 IDLE_SECONDS_MAX = 0.5  # how late an end of a pause may be seen
 READ_AGAIN_SECONDS = 2.0
@@ -93,22 +94,27 @@ class Dispatcher:
         self._spawn(self._expire(pending))
 
     async def _run(self) -> None:
-        lanes, connections_max = self._holdings.lanes, self._surroundings.connections_max
         while True:
             self._woken.clear()
             now = self._clock.now()
+            self._holdings.lanes.let_unordered(self._endpoints.unordered())
             may_start = self._endpoints.may_start(now)
-            for pending in lanes.due(now, may_start, connections_max):
+            started, wait_seconds = self._holdings.lanes.due(
+                now.timestamp(), partial(self._claim, may_start)
+            )
+            for pending in started:
                 self._spawn(self._try(pending))
-            next_at = lanes.next_due_at(may_start, connections_max)
-            wait_seconds = IDLE_SECONDS_MAX
-            if next_at is not None:
-                wait_seconds = min(max(0.0, next_at - now.timestamp()), IDLE_SECONDS_MAX)
             try:
-                async with asyncio.timeout(wait_seconds):
+                async with asyncio.timeout(min(wait_seconds, IDLE_SECONDS_MAX)):
                     await self._woken.wait()
             except TimeoutError:
                 pass  # time for another look
+
+    def _claim(self, may_start: set[str], subscription: str) -> float:
+        lanes = self._holdings.lanes
+        in_flight = lanes.count_of(subscription) - lanes.waiting_of(subscription)
+        free = subscription in may_start and in_flight < self._surroundings.connections_max
+        return 0.0 if free else math.inf
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
@@ -126,58 +132,54 @@ class Dispatcher:
         self._broken(error)
 
     async def _try(self, pending: Pending) -> None:
-        delivery = self._holdings.delivery(pending.key)
-        try:
-            event = await self._bodies.of(delivery)
-        except RetryLater as error:
-            log.warning("notifier.event_unread", delivery=pending.key, error=str(error))
-            again = self._clock.now().timestamp() + READ_AGAIN_SECONDS
-            self._holdings.lanes.retry(pending, datetime.fromtimestamp(again, UTC))
-            return
-        subscription = self._endpoints.get(delivery.subscription)
+        event = await self._bodies.read(pending.event_offset, pending.letter_offset)
+        subscription = self._endpoints.get(pending.subscription)
         if event is None:
-            await self._finish(pending, delivery, self._expired(delivery, None))
+            await self._expire(pending)
         elif subscription is None:  # gone while the event was read: held until it is known again
-            self._holdings.lanes.retry(pending, self._clock.now())
+            self._holdings.lanes.retry(pending, pending.due_at)
         else:
-            await self._send(pending, delivery, subscription, event)
+            await self._send(pending, subscription, event)
 
-    async def _send(
-        self, pending: Pending, delivery: Delivery, subscription: Subscription, event: Event
-    ) -> None:
+    async def _send(self, pending: Pending, subscription: Subscription, event: Event) -> None:
         started_at = self._clock.now()
         try:
             channel = self._channel(subscription)
         except BadConfig as error:
             result = Result("interrupted", detail=str(error))
         else:
-            result = await channel.send(event.envelope, delivery.attempts + 1)
+            result = await channel.send(event.envelope, pending.attempts + 1)
+        ATTEMPTS.labels(subscription.id, result.outcome).inc()
+        kafka, partition = self._holdings.kafka, self._holdings.partition
+        if result.outcome == "delivered":
+            done = delivered(kafka, partition, pending, event, result, started_at=started_at)
+            await self._finish(pending, done)
+            return
         now = self._clock.now()
         self._obey(subscription.id, result, now)
-        settlement = settle(
-            self._holdings.kafka,
-            self._holdings.partition,
-            delivery,
+        settlement = failed(
+            kafka,
+            partition,
+            self._holdings.delivery(pending.key),
             event,
             result,
+            subscription=subscription,
             started_at=started_at,
             now=now,
             schedule_seconds=self._schedule,
             chance=self._clock.chance(),
         )
-        ATTEMPTS.labels(subscription.id, result.outcome).inc()
-        if result.outcome != "delivered":
-            log.info(
-                "notifier.attempt_failed",
-                subscription=subscription.id,
-                id=delivery.event_id,
-                number=delivery.attempts + 1,
-                outcome=result.outcome,
-                status_code=result.status_code,
-                detail=result.detail,
-                next_at=settlement.due_at.isoformat() if settlement.due_at else None,
-            )
-        await self._finish(pending, delivery, settlement)
+        log.info(
+            "notifier.attempt_failed",
+            subscription=subscription.id,
+            id=event.envelope.id,
+            number=pending.attempts + 1,
+            outcome=result.outcome,
+            status_code=result.status_code,
+            detail=result.detail,
+            next_at=settlement.due_at.isoformat() if settlement.due_at else None,
+        )
+        await self._finish(pending, settlement)
 
     def _obey(self, subscription: str, result: Result, now: datetime) -> None:
         """What the answer says about the endpoint as a whole."""
@@ -189,28 +191,29 @@ class Dispatcher:
 
     async def _expire(self, pending: Pending) -> None:
         delivery = self._holdings.delivery(pending.key)
-        event = await self._bodies.of(delivery)
-        await self._finish(pending, delivery, self._expired(delivery, event))
+        event = await self._bodies.read(pending.event_offset, pending.letter_offset)
+        kafka, partition = self._holdings.kafka, self._holdings.partition
+        await self._finish(pending, expire(kafka, partition, delivery, event, self._clock.now()))
 
-    def _expired(self, delivery: Delivery, event: Event | None) -> Settlement:
-        return expire(
-            self._holdings.kafka, self._holdings.partition, delivery, event, self._clock.now()
-        )
-
-    async def _finish(self, pending: Pending, delivery: Delivery, settlement: Settlement) -> None:
-        await self._holdings.commit_records(settlement.records)
+    async def _finish(self, pending: Pending, settlement: Settlement) -> None:
+        holdings = self._holdings
+        await holdings.commit_records(settlement.records)
         if settlement.due_at is not None:
-            self._holdings.lanes.retry(pending, settlement.due_at)
+            # The record decides: it may have got other words meanwhile.
+            delivery = holdings.delivery(pending.key)
+            pending.attempts = delivery.attempts
+            holdings.lanes.retry(pending, delivery.due_at.timestamp())
         else:
-            self._holdings.lanes.finish(pending)
-            self._holdings.count()
-        if settlement.exhausted:
-            SET_ASIDE.labels(SERVICE, split(delivery.lane)[0]).inc()
+            holdings.lanes.finish(pending)
+            holdings.count()
+        if settlement.set_aside is not None:
+            SET_ASIDE.labels(SERVICE, split(pending.lane)[0]).inc()
             log.warning(
                 "notifier.delivery_set_aside",
-                subscription=delivery.subscription,
-                id=delivery.event_id,
-                tries=delivery.attempts,
+                subscription=pending.subscription,
+                id=split(pending.key)[1],
+                tries=pending.attempts,
+                reason=settlement.set_aside,
             )
         self.wake()
 

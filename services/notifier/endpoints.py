@@ -141,6 +141,10 @@ class Endpoints:
         """Ids whose deliveries may be tried now: advancing, and not paused."""
         return {found.id for found in self.advancing() if not self._paused(found.id, now)}
 
+    def unordered(self) -> set[str]:
+        """Ids of those whose deliveries do not wait for each other."""
+        return {found.id for found in self.all() if found.order == "unordered"}
+
     def held(self) -> dict[str, str]:
         """Why each standing subscription stands."""
         reasons = {found.id: self._held_reason(found) for found in self.all()}

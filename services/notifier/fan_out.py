@@ -93,6 +93,8 @@ def pending_of(delivery: Delivery) -> Pending:
         event_offset=delivery.event_offset,
         event_at=delivery.event_at.timestamp(),
         due_at=delivery.due_at.timestamp(),
+        attempts=delivery.attempts,
+        letter_offset=delivery.letter_offset,
     )
 
 

@@ -85,6 +85,10 @@ class Holdings:
         share = max(1, self._pending_max // max(1, sharers))
         return share - self.lanes.count_of(subscription)
 
+    def value(self, key: str) -> bytes | None:
+        """The record of an unfinished delivery."""
+        return self._table.get(key)
+
     def is_pending(self, key: str) -> bool:
         """Whether there is an unfinished delivery of this key."""
         return self._table.get(key) is not None
@@ -115,8 +119,10 @@ class Holdings:
         )
         made.transaction.records.append(position_record(self.kafka, self.partition, done.position))
         await self._commit(made)
-        position = self._positions[done.position.subscription] = done.position
-        self.lanes.renew(position.subscription, {one.key: one.due_at for one in done.due})
+        self._positions[done.position.subscription] = done.position
+        for delivery in done.due:
+            if (waiting := self.lanes.get(delivery.subscription, delivery.key)) is not None:
+                self.lanes.renew(waiting, delivery.due_at.timestamp())
         for pending in made.pending:
             self.lanes.add(pending)
         self.count()
