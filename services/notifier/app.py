@@ -22,6 +22,7 @@ from services.notifier.settings import (
     NotifierSettings,
     SubscriptionEntry,
     check_retention,
+    open_sealer,
     read_subscriptions,
 )
 from services.notifier.subscriptions import SubscriptionStore
@@ -59,6 +60,8 @@ class Notifier:
             total_timeout_seconds=settings.total_timeout_seconds,
             # An equal part for each partition, so that copies need not speak to each other.
             connections_max=max(1, settings.concurrency // partitions),
+            prefix=kafka.prefix,
+            sealer=open_sealer(settings),
         )
         self._consumer = PartitionConsumer(
             kafka, EVENTS, group_of(kafka), self._build, clock=clock, on_fatal=end
