@@ -35,8 +35,10 @@ async def standing(
     if (holdings := owned.get(partition)) is not None:
         keys = [one.key for one in holdings.unfinished(subscription.id)]
         values = [value for key in keys if (value := holdings.value(key)) is not None]
-        return Standing(holdings.standing(subscription), await _decoded(values))
-    folder, position = f"{quoted(subscription.id)}/", position_key(subscription.id)
+        offset, command = holdings.position(subscription), holdings.command(subscription.id)
+        position = Position(subscription=subscription.id, offset=offset, command=command)
+        return Standing(position, await _decoded(values))
+    folder = f"{quoted(subscription.id)}/"
     found: dict[str, bytes] = {}
 
     def take(key: str, value: bytes | None) -> None:
@@ -46,7 +48,7 @@ async def standing(
             found[key] = value
 
     await read_to_end(kafka, kafka.topic(DELIVERIES), partition, take)
-    known = found.pop(position, None)
+    known = found.pop(position_key(subscription.id), None)
     first = subscription.start_offsets.get(partition, 0)
     return Standing(
         Position.model_validate_json(known)
