@@ -25,6 +25,7 @@ from services.notifier.settings import (
     NotifierSettings,
     SubscriptionEntry,
     check_retention,
+    open_sealer,
     read_subscriptions,
 )
 from services.notifier.subscriptions import SubscriptionStore
@@ -61,6 +62,8 @@ class Notifier:
             connect_timeout_seconds=settings.connect_timeout_seconds,
             total_timeout_seconds=settings.total_timeout_seconds,
             connections_max=CONNECTIONS_MAX,
+            prefix=kafka.prefix,
+            sealer=open_sealer(settings),
         )
         self._gates = Gates(
             self._endpoints, self._surroundings, settings, kafka.partition_count(EVENTS)

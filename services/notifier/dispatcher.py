@@ -18,10 +18,11 @@ from schemas.keys import split
 from schemas.subscription import Subscription
 from services.notifier.channel import Result
 from services.notifier.endpoints import Endpoints
-from services.notifier.events import Event, EventReader
+from services.notifier.events import Event
 from services.notifier.gates import Gates
 from services.notifier.holdings import Holdings
 from services.notifier.lanes import Pending
+from services.notifier.letters import Bodies
 from services.notifier.settlement import SERVICE, Settlement, delivered, dropped, expire, failed
 
 IDLE_SECONDS_MAX = 0.5  # how late room that nobody told of may be seen
@@ -35,7 +36,7 @@ class Dispatcher:
     def __init__(
         self,
         holdings: Holdings,
-        reader: EventReader,
+        bodies: Bodies,
         endpoints: Endpoints,
         gates: Gates,
         *,
@@ -43,7 +44,7 @@ class Dispatcher:
         broken: Callable[[RetryLater], None],
     ) -> None:
         self._holdings = holdings
-        self._reader = reader
+        self._bodies = bodies
         self._endpoints = endpoints
         self._gates = gates
         self._clock = gates.clock
@@ -137,7 +138,7 @@ class Dispatcher:
         """None: the subscription went away meanwhile; held until it is known again."""
         result: Result | None = None
         try:
-            event = await self._reader.one(pending.event_offset)
+            event = await self._bodies.read(pending.event_offset, pending.letter_offset)
             if event is None:
                 return self._expired(pending, None)
             subscription = self._endpoints.get(pending.subscription)
@@ -162,13 +163,12 @@ class Dispatcher:
         started_at: datetime,
     ) -> Settlement:
         kafka, partition = self._holdings.kafka, self._holdings.partition
-        delivery = self._holdings.delivery(pending.key)
-        if delivery is None:
+        if not self._holdings.is_pending(pending.key):
             return dropped(kafka, partition, pending, event, result, started_at=started_at)
         settlement = failed(
             kafka,
             partition,
-            delivery,
+            self._holdings.delivery(pending.key),
             event,
             result,
             subscription=subscription,
@@ -190,22 +190,22 @@ class Dispatcher:
         return settlement
 
     async def _expire(self, pending: Pending) -> None:
-        event = await self._reader.one(pending.event_offset)
+        event = await self._bodies.read(pending.event_offset, pending.letter_offset)
         await self._finish(pending, self._expired(pending, event))
 
     def _expired(self, pending: Pending, event: Event | None) -> Settlement:
         holdings = self._holdings
-        delivery = holdings.delivery(pending.key)
-        if delivery is None:
+        if not holdings.is_pending(pending.key):
             return Settlement([], None)
+        delivery = holdings.delivery(pending.key)
         return expire(holdings.kafka, holdings.partition, delivery, event, self._clock.now())
 
     async def _finish(self, pending: Pending, settlement: Settlement) -> None:
         holdings = self._holdings
         await holdings.commit_records(settlement.records)
         # The record decides: the delivery may have got all its tries again, or be no more.
-        delivery = holdings.delivery(pending.key) if settlement.due_at is not None else None
-        if delivery is not None:
+        if settlement.due_at is not None and holdings.is_pending(pending.key):
+            delivery = holdings.delivery(pending.key)
             pending.attempts = delivery.attempts
             holdings.lanes.retry(pending, delivery.due_at.timestamp())
         else:

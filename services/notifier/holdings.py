@@ -20,8 +20,9 @@ from schemas.delivery import Delivery, Position, position_key
 from schemas.keys import joined, split
 from schemas.subscription import Subscription
 from schemas.topics import DELIVERIES, EVENTS
-from services.notifier.fan_out import FanOut, pending_of
-from services.notifier.lanes import Lanes
+from services.notifier.commands import CarriedOut
+from services.notifier.fan_out import FanOut, delivery_record, pending_of
+from services.notifier.lanes import Lanes, Pending
 
 
 class Holdings:
@@ -81,14 +82,19 @@ class Holdings:
         """All that have a position or an unfinished delivery here."""
         return self._positions.keys() | self.lanes.subscriptions()
 
+    def value(self, key: str) -> bytes | None:
+        """The record of an unfinished delivery."""
+        return self._table.get(key)
+
     def is_pending(self, key: str) -> bool:
         """Whether there is an unfinished delivery of this key."""
         return self._table.get(key) is not None
 
-    def delivery(self, key: str) -> Delivery | None:
-        """The unfinished delivery of this key, from its record; None when it was dropped."""
+    def delivery(self, key: str) -> Delivery:
+        """The unfinished delivery of this key, from its record."""
         value = self._table.get(key)
-        return Delivery.model_validate_json(value) if value is not None else None
+        assert value is not None, "only what is pending has a record"
+        return Delivery.model_validate_json(value)
 
     async def commit_fan_out(self, made: FanOut) -> None:
         """Write it, then take it in; call it under `lock`.  Raises RetryLater."""
@@ -102,6 +108,31 @@ class Holdings:
         for pending in made.pending:
             self.lanes.add(pending)
         self.count()
+
+    async def commit_carried_out(self, done: CarriedOut) -> None:
+        """Write what came of a command, then take it in; call it under `lock`.
+
+        Nothing of the subscription may be in flight.  Raises RetryLater.
+        """
+        made = FanOut(pending=[pending_of(delivery) for delivery in done.begun])
+        made.transaction.records.extend(
+            delivery_record(self.kafka, self.partition, delivery)
+            for delivery in (*done.due, *done.begun)
+        )
+        made.transaction.records.append(self._position_record(done.position))
+        await self._commit(made.transaction)
+        self._positions[done.position.subscription] = done.position
+        for delivery in done.due:
+            if (waiting := self.lanes.get(delivery.subscription, delivery.key)) is not None:
+                self.lanes.renew(waiting, delivery.due_at.timestamp())
+        for pending in made.pending:
+            self.lanes.add(pending)
+        self.count()
+
+    def unfinished(self, subscription: str) -> list[Pending]:
+        """Its unfinished deliveries, in the order of their events."""
+        mine = [one for one in self.lanes if one.subscription == subscription]
+        return sorted(mine, key=lambda one: one.event_offset)
 
     async def commit_records(self, records: list[Record]) -> None:
         """Write what became of a delivery; its lane is the caller's.  Raises RetryLater."""

@@ -53,6 +53,7 @@ class Lanes:
     def __init__(self) -> None:
         self._queues: dict[str, _Queue] = {}
         self._unordered: Collection[str] = frozenset()
+        self._halted: set[str] = set()
         self._count = 0
 
     def __len__(self) -> int:
@@ -108,6 +109,8 @@ class Lanes:
         started: list[Pending] = []
         wait_seconds = math.inf
         for subscription, queue in self._queues.items():
+            if subscription in self._halted:
+                continue
             while (first := queue.first()) is not None:
                 seconds = first.due_at - now
                 if seconds <= 0 and not (seconds := claim(subscription)):
@@ -123,7 +126,9 @@ class Lanes:
         """
         limit = event_at.timestamp()
         started: list[Pending] = []
-        for queue in self._queues.values():
+        for subscription, queue in self._queues.items():
+            if subscription in self._halted:
+                continue
             old = [one for one in queue.eligible() if one.event_at <= limit]
             started += [queue.start(one) for one in old[: count_max - len(started)]]
         return started
@@ -136,6 +141,16 @@ class Lanes:
     def retry(self, pending: Pending, due_at: float) -> None:
         """It goes back to its place and the lane waits with it."""
         self._queues[pending.subscription].retry(pending, due_at)
+
+    def halt(self, subscription: str) -> bool:
+        """Start nothing of it until `go_on`.  Returns whether nothing of it is in flight."""
+        self._halted.add(subscription)
+        queue = self._queues.get(subscription)
+        return not (queue and queue.in_flight)
+
+    def go_on(self, subscription: str) -> None:
+        """The end of `halt`."""
+        self._halted.discard(subscription)
 
     def renew(self, pending: Pending, due_at: float) -> None:
         """All its tries again and the next one at `due_at`; in flight: from its landing on."""

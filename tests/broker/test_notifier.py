@@ -16,9 +16,7 @@ from bus.settings import KafkaSettings
 from bus.transaction import Writer
 from schemas.dead_letter import DeadLetter
 from schemas.topics import DEAD_LETTERS, EVENTS
-from services.notifier.channel import Surroundings
 from services.notifier.endpoints import Endpoints
-from services.notifier.gates import Gates
 from services.notifier.partition import OUTPUTS, Partition, group_of
 from services.notifier.settings import NotifierSettings
 from services.notifier.subscriptions import SubscriptionStore
@@ -30,6 +28,7 @@ from tests.broker.notifying import (
     attempts,
     by_order,
     emit,
+    gates_of,
     notifying,
     quick,
     unfinished,
@@ -273,12 +272,5 @@ def _owner(
     endpoints: Endpoints,
     broken: Callable[[RetryLater], None] = lambda _: None,
 ) -> Partition:
-    surroundings = Surroundings(
-        clock=SystemClock(),
-        allow_networks=settings.allow_networks,
-        connect_timeout_seconds=30,
-        total_timeout_seconds=60,
-        connections_max=1,
-    )
-    gates = Gates(endpoints, surroundings, settings, kafka.partition_count(EVENTS))
+    gates = gates_of(kafka, settings, endpoints)
     return Partition(kafka, settings, 0, endpoints=endpoints, gates=gates, broken=broken)

@@ -150,8 +150,14 @@ def plainly(wish: dict[str, Any], attributes: dict[str, str], data: Any) -> bool
             found = plain_texts(data, path.split(".")[1:])
         else:
             found = [attributes[path]] if path in attributes else []
-        fits = {"exact": str.__eq__, "prefix": str.startswith, "suffix": str.endswith}[name]
-        if not any(fits(one, text) for one in found):
+        fitting = [
+            one
+            for one in found
+            if (name == "exact" and one == text)
+            or (name == "prefix" and one.startswith(text))
+            or (name == "suffix" and one.endswith(text))
+        ]
+        if not fitting:
             return False
     return True
 
