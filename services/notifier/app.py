@@ -78,6 +78,7 @@ class Notifier:
             lambda: [(one.holdings, one.backlog) for one in self._owned().values()],
         )
         self._showing: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
         context = Context(
             kafka=kafka,
             settings=settings,
@@ -87,6 +88,7 @@ class Notifier:
             clock=clock,
             owned=self._owned,
             held=self._held.counts,
+            stopping=self._stopping,
         )
         self.routes: Sequence[BaseRoute] = [Mount("/v1", application(context))]
         self._joining = False
@@ -106,6 +108,7 @@ class Notifier:
 
     async def stop(self) -> None:
         """Tries in flight end or are canceled; nothing stays open."""
+        self._stopping.set()
         if self._joining:
             await self._consumer.stop()
         if self._showing is not None:

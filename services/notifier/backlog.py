@@ -14,7 +14,6 @@ from services.notifier.catch_up import sharers
 from services.notifier.channel import way_of
 from services.notifier.endpoints import Endpoints
 from services.notifier.events import CHUNK_RECORDS_MAX, EventReader
-from services.notifier.filters import Facts
 from services.notifier.holdings import Holdings
 from services.notifier.match import matcher_of
 
@@ -101,6 +100,5 @@ class Backlog:
             return False
         events, end = await self._reader.chunk(start, CHUNK_RECORDS_MAX)
         if end > start:
-            takes = matcher_of(subscription).takes
-            counted.add(end, sum(takes(event, Facts(event.envelope)) for event in events))
+            counted.add(end, len(matcher_of(subscription).wanted(events, start)))
         return end > start

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ from services.notifier.subscriptions import SubscriptionStore
 class Context:
     """`owned()`: the partitions of events that this copy owns at the moment; `held()`: how many
     events cannot go on there, for each subscription, by why.
+
+    `stopping` is set when this copy is about to end: what would go on without end, ends.
     """
 
     kafka: KafkaSettings
@@ -29,3 +32,4 @@ class Context:
     clock: Clock
     owned: Callable[[], Mapping[int, Partition]]
     held: Callable[[], Counts]
+    stopping: asyncio.Event
