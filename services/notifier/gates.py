@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
-class _Line:
+class Line:
     """An open channel and how many tries are on it."""
 
     subscription: Subscription
@@ -59,7 +59,7 @@ class Gates:
         self._gates: dict[str, Gate] = {}
         self._revisions: dict[str, Subscription] = {}
         self._failing: dict[str, Failing] = {}
-        self._lines: dict[str, _Line] = {}
+        self._lines: dict[str, Line] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._stop_listening = endpoints.listen(self._refresh)
 
@@ -207,7 +207,7 @@ class Gates:
         if health is not None and health.failing_since is not None:
             self._endpoints.well(subscription)
 
-    def _line(self, subscription: Subscription) -> _Line:
+    def _line(self, subscription: Subscription) -> Line:
         line = self._lines.get(subscription.id)
         if line is not None:
             if line.subscription is subscription:
@@ -216,16 +216,16 @@ class Gates:
                 line.subscription = subscription
                 return line
             self._retire(line)
-        line = _Line(subscription, open_channel(subscription, self._surroundings))
+        line = Line(subscription, open_channel(subscription, self._surroundings))
         self._lines[subscription.id] = line
         return line
 
-    def _retire(self, line: _Line) -> None:
+    def _retire(self, line: Line) -> None:
         """No new try on it; it is closed behind the last one."""
         line.retired = True
         self._close_unused(line)
 
-    def _close_unused(self, line: _Line) -> None:
+    def _close_unused(self, line: Line) -> None:
         if line.retired and not line.tries:
             task = asyncio.create_task(line.channel.close(), name="notifier close channel")
             self._closing.add(task)
