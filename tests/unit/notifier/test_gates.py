@@ -9,7 +9,7 @@ from bus.settings import KafkaSettings
 from schemas.subscription import LogChannel, Subscription, WebhookChannel
 from services.notifier.channel import Channel, Result, Surroundings
 from services.notifier.endpoints import Endpoints
-from services.notifier.gates import Gates, Line
+from services.notifier.gates import TRIES_EACH, Gates, Line
 from services.notifier.settings import NotifierSettings
 from services.notifier.subscriptions import SubscriptionStore
 
@@ -108,6 +108,17 @@ def test_our_own_fault_is_no_news_of_the_endpoint() -> None:
     assert claimed(gates) > 0
 
 
+def test_many_tries_at_once_share_a_few_channels() -> None:
+    """One opened for all is slower than several, and one for each try is a waste."""
+    endpoints, gates = made()
+    found = endpoints.get("erp")
+    assert found is not None
+    for _ in range(2 * TRIES_EACH + 1):
+        gates._line(found).tries += 1
+
+    assert [line.tries for line in gates._lines["erp"]] == [TRIES_EACH, TRIES_EACH, 1]
+
+
 async def test_a_channel_that_was_replaced_closes_behind_its_last_try() -> None:
     """A try in flight ends on the channel it began on."""
     closed: list[str] = []
@@ -124,7 +135,7 @@ async def test_a_channel_that_was_replaced_closes_behind_its_last_try() -> None:
     endpoints, gates = made()
     before = endpoints.get("erp")
     assert before is not None
-    gates._lines["erp"] = Line(before, Slow())
+    gates._lines["erp"] = [Line(before, Slow())]
     await gates.send(before, None, 1)  # type: ignore[arg-type] # the channel does not look at it
     await gates.close()
 
