@@ -60,15 +60,13 @@ class Holdings:
 
     def position(self, subscription: Subscription) -> int:
         """The next events offset the subscription has to look at."""
-        return self.standing(subscription).offset
-
-    def standing(self, subscription: Subscription) -> Position:
-        """Its position as it is, or would be, on Kafka."""
         known = self._positions.get(subscription.id)
-        if known is not None:
-            return known
-        first = subscription.start_offsets.get(self.partition, 0)
-        return Position(subscription=subscription.id, offset=first)
+        return known.offset if known else subscription.start_offsets.get(self.partition, 0)
+
+    def command(self, subscription: str) -> int:
+        """The newest command about it that was carried out here; 0: none."""
+        known = self._positions.get(subscription)
+        return known.command if known else 0
 
     def behind(self, subscription: Subscription) -> bool:
         """Whether it has to be caught up before it is live."""
@@ -91,8 +89,13 @@ class Holdings:
 
     async def commit_fan_out(self, made: FanOut) -> None:
         """Write it, then take it in; call it under `lock`.  Raises RetryLater."""
+        moved = [
+            Position(subscription=name, offset=offset, command=self.command(name))
+            for name, offset in made.positions.items()
+        ]
+        made.transaction.records.extend(map(self._position_record, moved))
         await self._commit(made)
-        self._positions.update(made.positions)
+        self._positions.update((position.subscription, position) for position in moved)
         for pending in made.pending:
             self.lanes.add(pending)
         self.count()
@@ -108,6 +111,9 @@ class Holdings:
         if made.transaction.records or made.transaction.offsets:
             await self._committer.commit(made.transaction)
         self._table.apply(made.transaction.records)
+
+    def _position_record(self, position: Position) -> Record:
+        return self._table.put(position.key, position.to_json())
 
     def count(self) -> None:
         """Show how many are unfinished."""

@@ -126,7 +126,7 @@ class Partition:
                     end,
                     outlets=live,
                     positions={
-                        found.subscription.id: holdings.standing(found.subscription)
+                        found.subscription.id: holdings.position(found.subscription)
                         for found in live
                     },
                     is_pending=holdings.is_pending,
