@@ -62,6 +62,15 @@ class NotifierSettings(HttpSettings):
     )
     connect_timeout_seconds: float = Field(3, gt=0, description="name, address and TCP")
     total_timeout_seconds: float = Field(15, gt=0, description="one try, all in all")
+    streams_max: int = Field(
+        100, ge=1, description="streams and pulls that one copy serves at once"
+    )
+    stream_heartbeat_seconds: float = Field(
+        15, gt=0, description="a stream without events shows after this that it lives"
+    )
+    stream_stall_seconds: float = Field(
+        30, gt=0, description="a reader that takes nothing for so long is disconnected"
+    )
 
 
 class WebhookEntry(Settings):
@@ -199,9 +208,14 @@ def checked_key(text: str, where: str) -> bytes:
 
 def open_sealer(settings: NotifierSettings) -> Sealer:
     """With the master keys looked up.  Raises BadConfig; no key is in the text."""
+    return Sealer(master_keys(settings))
+
+
+def master_keys(settings: NotifierSettings) -> list[bytes]:
+    """The newest first.  Raises BadConfig; no key is in the text."""
     where = "[notifier] master_key"
     try:
-        return Sealer([master_key(secret(one, where)) for one in settings.master_key])
+        return [master_key(secret(one, where)) for one in settings.master_key]
     except ValueError as error:
         raise BadConfig(f"{where}: {error}") from error
 

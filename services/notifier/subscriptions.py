@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
@@ -16,7 +17,7 @@ from bus.settings import KafkaSettings
 from bus.transaction import Record
 from schemas.api_key import ApiKey
 from schemas.command import Command, command_key
-from schemas.subscription import EndpointHealth, Subscription
+from schemas.subscription import CursorKey, EndpointHealth, Subscription
 from schemas.topics import SUBSCRIPTIONS
 from services.notifier.api_keys import KEYS_MAX
 from services.notifier.channel import refuse_other_way
@@ -28,6 +29,7 @@ from services.notifier.writing import Writing
 GONE_FROM_FILE = "gone from the configuration"
 WRITES_MAX = 5
 RETRY_WAIT_SECONDS_MAX = 0.5
+CURSOR_KEY_BYTES = 32
 
 SUBSCRIPTIONS_MAX = 2_000  # each copy looks at all of them for each batch of events
 
@@ -104,7 +106,7 @@ class SubscriptionStore:
             new = {one.name: one.start_from for one in entries if one.name not in before}
             offsets = await start_offsets(self._kafka, new)
             changed = reconciled(entries, before, offsets, self._clock.now())
-            records = []
+            records = [] if known.cursor_key else [self._cursor_key()]
             for subscription in changed:
                 records.append(self._subscription(subscription))
                 if subscription.enabled and subscription.id in known.health:
@@ -241,6 +243,11 @@ class SubscriptionStore:
             disabled_reason=subscription.disabled_reason,
         )
         return self._record(subscription.id, subscription.to_json())
+
+    def _cursor_key(self) -> Record:
+        secret = secrets.token_hex(CURSOR_KEY_BYTES)
+        made = CursorKey(secret=secret, created_at=self._clock.now())
+        return self._record(CursorKey.KEY, made.to_json())
 
     def _record(self, key: str, value: bytes | None) -> Record:
         return Record(self._kafka.topic(SUBSCRIPTIONS), 0, key, value)

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx2
-import uvicorn
 
-from bus import service
+from bus.server import Server
+from bus.service import Service, application
 from bus.settings import KafkaSettings
 from services.notifier.app import Notifier
 from services.notifier.settings import SubscriptionEntry
@@ -21,11 +21,9 @@ MEDIA_TYPE = "application/problem+json"
 
 
 @asynccontextmanager
-async def serving(notifier: service.Service) -> AsyncIterator[str]:
+async def serving(notifier: Service) -> AsyncIterator[str]:
     """The URL at which a copy answers."""
-    server = service._Server(
-        uvicorn.Config(service._app(notifier), "127.0.0.1", 0, log_config=None)
-    )
+    server = Server(application(notifier), "127.0.0.1", 0)
     task = asyncio.create_task(server.serve())
     try:
         await until(lambda: server.port() > 0)

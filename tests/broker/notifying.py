@@ -62,12 +62,16 @@ def shipped(order: int, revision: int) -> FulfillmentEvent:
     )
 
 
-async def emit(kafka: KafkaSettings, orders: Iterable[int], revision: int) -> None:
-    """One event for each order, in one transaction, as the normalizer does."""
+async def emit(
+    kafka: KafkaSettings, orders: Iterable[int], revision: int, *, padding: int = 0
+) -> None:
+    """One event for each order, in one transaction, as the normalizer does; `padding` bytes more
+    each.
+    """
     records = []
     for event in (shipped(order, revision) for order in orders):
         partition = partition_of(event.key, kafka.partition_count(EVENTS))
-        value, headers = event.data.to_json(), event.headers()
+        value, headers = event.data.to_json() + b" " * padding, event.headers()
         records.append(Record(kafka.topic(EVENTS), partition, event.key, value, headers))
     writer = Writer(kafka, f"{kafka.prefix}.test")
     await writer.start()
