@@ -1,36 +1,31 @@
 """Starts the deliveries of one partition whose time has come, and writes what came of them.
 
-Runs outside of any consumer loop.  Which may start is `lanes`' decision, what a result means is
-`settlement`'s; this file only awaits.
+Runs outside of any consumer loop.  Which may start is `lanes`' and `gates`' decision, what a
+result means is `settlement`'s; this file only awaits.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
-from functools import partial
 
 import structlog
 
-from bus.clock import Clock
-from bus.errors import BadConfig, RetryLater
+from bus.errors import RetryLater
 from bus.telemetry import ATTEMPTS, SET_ASIDE
 from schemas.keys import split
 from schemas.subscription import Subscription
-from services.notifier.channel import Channel, Result, Surroundings, open_channel
+from services.notifier.channel import Result
 from services.notifier.endpoints import Endpoints
 from services.notifier.events import Event
+from services.notifier.gates import Gates
 from services.notifier.holdings import Holdings
 from services.notifier.lanes import Pending
 from services.notifier.letters import Bodies
-from services.notifier.retries import paused_until
-from services.notifier.settlement import SERVICE, Settlement, delivered, expire, failed
+from services.notifier.settlement import SERVICE, Settlement, delivered, dropped, expire, failed
 
-IDLE_SECONDS_MAX = 0.5  # how late an end of a pause may be seen
-READ_AGAIN_SECONDS = 2.0
-CLOSE_SECONDS_MAX = 5.0
+IDLE_SECONDS_MAX = 0.5  # how late room that nobody told of may be seen
 
 log = structlog.get_logger(__name__)
 
@@ -43,7 +38,7 @@ class Dispatcher:
         holdings: Holdings,
         bodies: Bodies,
         endpoints: Endpoints,
-        surroundings: Surroundings,
+        gates: Gates,
         *,
         schedule_seconds: Sequence[float],
         broken: Callable[[RetryLater], None],
@@ -51,18 +46,19 @@ class Dispatcher:
         self._holdings = holdings
         self._bodies = bodies
         self._endpoints = endpoints
-        self._surroundings = surroundings
+        self._gates = gates
+        self._clock = gates.clock
         self._schedule = schedule_seconds
-        self._clock: Clock = surroundings.clock
         self._broken = broken
         self._woken = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
         self._tries: set[asyncio.Task[None]] = set()
-        self._channels: dict[str, tuple[int, Channel]] = {}
-        self._retired: list[Channel] = []
+        self._ends: list[Callable[[], None]] = []
 
     def start(self) -> None:
         """Begin to send."""
+        self._reorder()
+        self._ends = [self._endpoints.listen(self._reorder), self._gates.join(self.wake)]
         self._loop_task = asyncio.create_task(self._run(), name="notifier dispatch")
         self._loop_task.add_done_callback(self._ended)
 
@@ -73,7 +69,8 @@ class Dispatcher:
     async def close(self, drain_seconds: float) -> None:
         """Start nothing more, give tries in flight `drain_seconds`, then cancel them.
 
-        No connection is open when it returns; what was canceled is tried again by the next owner.
+        No request is on its way when it returns; what was canceled is tried again by the next
+        owner.
         """
         if self._loop_task is not None:
             self._loop_task.cancel()
@@ -84,24 +81,24 @@ class Dispatcher:
         for task in tries:
             task.cancel()
         await asyncio.gather(*tries, return_exceptions=True)
-        channels = [*(channel for _, channel in self._channels.values()), *self._retired]
-        self._channels, self._retired = {}, []
-        closing = asyncio.gather(*(one.close() for one in channels), return_exceptions=True)
-        await asyncio.wait({closing}, timeout=CLOSE_SECONDS_MAX)
+        for end in self._ends:
+            end()
+        self._ends = []
 
     def set_aside(self, pending: Pending) -> None:
         """Move a delivery in flight, whose event is about to expire, to dead-letters."""
         self._spawn(self._expire(pending))
 
+    def _reorder(self) -> None:
+        self._holdings.lanes.let_unordered(self._endpoints.unordered())
+        self.wake()
+
     async def _run(self) -> None:
+        lanes, gates = self._holdings.lanes, self._gates
         while True:
             self._woken.clear()
-            now = self._clock.now()
-            self._holdings.lanes.let_unordered(self._endpoints.unordered())
-            may_start = self._endpoints.may_start(now)
-            started, wait_seconds = self._holdings.lanes.due(
-                now.timestamp(), partial(self._claim, may_start)
-            )
+            moment = gates.moment()
+            started, wait_seconds = lanes.due(moment.now, gates.claims(moment, self.wake))
             for pending in started:
                 self._spawn(self._try(pending))
             try:
@@ -109,12 +106,6 @@ class Dispatcher:
                     await self._woken.wait()
             except TimeoutError:
                 pass  # time for another look
-
-    def _claim(self, may_start: set[str], subscription: str) -> float:
-        lanes = self._holdings.lanes
-        in_flight = lanes.count_of(subscription) - lanes.waiting_of(subscription)
-        free = subscription in may_start and in_flight < self._surroundings.connections_max
-        return 0.0 if free else math.inf
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
@@ -132,31 +123,48 @@ class Dispatcher:
         self._broken(error)
 
     async def _try(self, pending: Pending) -> None:
-        event = await self._bodies.read(pending.event_offset, pending.letter_offset)
-        subscription = self._endpoints.get(pending.subscription)
-        if event is None:
-            await self._expire(pending)
-        elif subscription is None:  # gone while the event was read: held until it is known again
-            self._holdings.lanes.retry(pending, pending.due_at)
-        else:
-            await self._send(pending, subscription, event)
-
-    async def _send(self, pending: Pending, subscription: Subscription, event: Event) -> None:
-        started_at = self._clock.now()
+        """From a claim to what came of it, and whatever happens both ends of the claim."""
         try:
-            channel = self._channel(subscription)
-        except BadConfig as error:
-            result = Result("interrupted", detail=str(error))
-        else:
-            result = await channel.send(event.envelope, pending.attempts + 1)
-        ATTEMPTS.labels(subscription.id, result.outcome).inc()
+            settlement = await self._ask(pending)
+            if settlement is None:
+                self._holdings.lanes.retry(pending, pending.due_at)
+            else:
+                await self._finish(pending, settlement)
+        finally:
+            self._gates.settled(pending.subscription)
+            self.wake()
+
+    async def _ask(self, pending: Pending) -> Settlement | None:
+        """None: the subscription went away meanwhile; held until it is known again."""
+        result: Result | None = None
+        try:
+            event = await self._bodies.read(pending.event_offset, pending.letter_offset)
+            if event is None:
+                return self._expired(pending, None)
+            subscription = self._endpoints.get(pending.subscription)
+            if subscription is None:
+                return None
+            started_at = self._clock.now()
+            result = await self._gates.send(subscription, event.envelope, pending.attempts + 1)
+        finally:
+            self._gates.landed(pending.subscription, result)
+        ATTEMPTS.labels(pending.subscription, result.outcome).inc()
         kafka, partition = self._holdings.kafka, self._holdings.partition
         if result.outcome == "delivered":
-            done = delivered(kafka, partition, pending, event, result, started_at=started_at)
-            await self._finish(pending, done)
-            return
-        now = self._clock.now()
-        self._obey(subscription.id, result, now)
+            return delivered(kafka, partition, pending, event, result, started_at=started_at)
+        return self._failed(subscription, pending, event, result, started_at)
+
+    def _failed(
+        self,
+        subscription: Subscription,
+        pending: Pending,
+        event: Event,
+        result: Result,
+        started_at: datetime,
+    ) -> Settlement:
+        kafka, partition = self._holdings.kafka, self._holdings.partition
+        if not self._holdings.is_pending(pending.key):
+            return dropped(kafka, partition, pending, event, result, started_at=started_at)
         settlement = failed(
             kafka,
             partition,
@@ -165,7 +173,7 @@ class Dispatcher:
             result,
             subscription=subscription,
             started_at=started_at,
-            now=now,
+            now=self._clock.now(),
             schedule_seconds=self._schedule,
             chance=self._clock.chance(),
         )
@@ -179,27 +187,24 @@ class Dispatcher:
             detail=result.detail,
             next_at=settlement.due_at.isoformat() if settlement.due_at else None,
         )
-        await self._finish(pending, settlement)
-
-    def _obey(self, subscription: str, result: Result, now: datetime) -> None:
-        """What the answer says about the endpoint as a whole."""
-        if result.outcome == "gone":
-            self._endpoints.gone(subscription)
-        pause = paused_until(result.outcome, result.retry_after_seconds, now)
-        if pause is not None:
-            self._endpoints.pause(subscription, pause)
+        return settlement
 
     async def _expire(self, pending: Pending) -> None:
-        delivery = self._holdings.delivery(pending.key)
         event = await self._bodies.read(pending.event_offset, pending.letter_offset)
-        kafka, partition = self._holdings.kafka, self._holdings.partition
-        await self._finish(pending, expire(kafka, partition, delivery, event, self._clock.now()))
+        await self._finish(pending, self._expired(pending, event))
+
+    def _expired(self, pending: Pending, event: Event | None) -> Settlement:
+        holdings = self._holdings
+        if not holdings.is_pending(pending.key):
+            return Settlement([], None)
+        delivery = holdings.delivery(pending.key)
+        return expire(holdings.kafka, holdings.partition, delivery, event, self._clock.now())
 
     async def _finish(self, pending: Pending, settlement: Settlement) -> None:
         holdings = self._holdings
         await holdings.commit_records(settlement.records)
-        if settlement.due_at is not None:
-            # The record decides: it may have got other words meanwhile.
+        # The record decides: the delivery may have got all its tries again, or be no more.
+        if settlement.due_at is not None and holdings.is_pending(pending.key):
             delivery = holdings.delivery(pending.key)
             pending.attempts = delivery.attempts
             holdings.lanes.retry(pending, delivery.due_at.timestamp())
@@ -216,13 +221,3 @@ class Dispatcher:
                 reason=settlement.set_aside,
             )
         self.wake()
-
-    def _channel(self, subscription: Subscription) -> Channel:
-        revision, channel = self._channels.get(subscription.id, (0, None))
-        if channel is None or revision != subscription.revision:
-            opened = open_channel(subscription, self._surroundings)
-            if channel is not None:
-                self._retired.append(channel)  # tries of the older revision may still be on it
-            self._channels[subscription.id] = (subscription.revision, opened)
-            return opened
-        return channel

@@ -15,9 +15,9 @@ from bus.errors import RetryLater
 from bus.settings import KafkaSettings
 from bus.table import Table
 from bus.telemetry import PENDING
-from bus.transaction import Record
+from bus.transaction import Record, Transaction
 from schemas.delivery import Delivery, Position, position_key
-from schemas.keys import split
+from schemas.keys import joined, split
 from schemas.subscription import Subscription
 from schemas.topics import DELIVERIES, EVENTS
 from services.notifier.commands import CarriedOut
@@ -78,6 +78,10 @@ class Holdings:
         share = max(1, self._pending_max // max(1, sharers))
         return share - self.lanes.count_of(subscription)
 
+    def subscriptions(self) -> set[str]:
+        """All that have a position or an unfinished delivery here."""
+        return self._positions.keys() | self.lanes.subscriptions()
+
     def value(self, key: str) -> bytes | None:
         """The record of an unfinished delivery."""
         return self._table.get(key)
@@ -89,7 +93,7 @@ class Holdings:
     def delivery(self, key: str) -> Delivery:
         """The unfinished delivery of this key, from its record."""
         value = self._table.get(key)
-        assert value is not None, "what is in a lane is in the table"
+        assert value is not None, "only what is pending has a record"
         return Delivery.model_validate_json(value)
 
     async def commit_fan_out(self, made: FanOut) -> None:
@@ -99,7 +103,7 @@ class Holdings:
             for name, offset in made.positions.items()
         ]
         made.transaction.records.extend(map(self._position_record, moved))
-        await self._commit(made)
+        await self._commit(made.transaction)
         self._positions.update((position.subscription, position) for position in moved)
         for pending in made.pending:
             self.lanes.add(pending)
@@ -116,7 +120,7 @@ class Holdings:
             for delivery in (*done.due, *done.begun)
         )
         made.transaction.records.append(self._position_record(done.position))
-        await self._commit(made)
+        await self._commit(made.transaction)
         self._positions[done.position.subscription] = done.position
         for delivery in done.due:
             if (waiting := self.lanes.get(delivery.subscription, delivery.key)) is not None:
@@ -132,15 +136,25 @@ class Holdings:
 
     async def commit_records(self, records: list[Record]) -> None:
         """Write what became of a delivery; its lane is the caller's.  Raises RetryLater."""
-        made = FanOut()
-        made.transaction.records.extend(records)
-        await self._commit(made)
+        await self._commit(Transaction(records))
 
-    async def _commit(self, made: FanOut) -> None:
+    async def drop(self, subscription: str) -> int:
+        """Forget all there is of a subscription; call it under `lock`.  Returns how many
+        deliveries that were.  What is in flight ends as it ends.  Raises RetryLater.
+        """
+        folder = joined(subscription, "")
+        keys = [key for key, _ in self._table.below(folder)]
+        await self._commit(Transaction([self._table.put(key, None) for key in keys]))
+        self.lanes.drop(subscription)
+        self._positions.pop(subscription, None)
+        self.count()
+        return len(keys) - (position_key(subscription) in keys)
+
+    async def _commit(self, transaction: Transaction) -> None:
         assert self._committer is not None, "restored before anything is written"
-        if made.transaction.records or made.transaction.offsets:
-            await self._committer.commit(made.transaction)
-        self._table.apply(made.transaction.records)
+        if transaction.records or transaction.offsets:
+            await self._committer.commit(transaction)
+        self._table.apply(transaction.records)
 
     def _position_record(self, position: Position) -> Record:
         return self._table.put(position.key, position.to_json())

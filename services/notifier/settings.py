@@ -58,7 +58,12 @@ class NotifierSettings(HttpSettings):
         "of the API's subscriptions; or a list: the first seals, all open",
     )
     concurrency: int = Field(
-        48, ge=1, description="tries in flight to one endpoint, over all copies; at least 1 each"
+        48,
+        ge=1,
+        description="tries in flight to one endpoint, over all copies; each has at least 1",
+    )
+    probe_seconds_max: float = Field(
+        300, gt=0, description="longest wait between probes of an endpoint that is down"
     )
     connect_timeout_seconds: float = Field(3, gt=0, description="name, address and TCP")
     total_timeout_seconds: float = Field(15, gt=0, description="one try, all in all")

@@ -56,6 +56,21 @@ def delivered(
     )
 
 
+def dropped(
+    kafka: KafkaSettings,
+    partition: int,
+    pending: Pending,
+    event: Event,
+    result: Result,
+    *,
+    started_at: datetime,
+) -> Settlement:
+    """After a try whose delivery is no more, since its subscription was deleted meanwhile."""
+    number = pending.attempts + 1
+    attempt = _attempt(pending, event, result, number=number, started_at=started_at)
+    return Settlement([_logged(kafka, partition, pending.key, attempt)], None)
+
+
 def failed(
     kafka: KafkaSettings,
     partition: int,

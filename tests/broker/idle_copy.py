@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx2
-from starlette.routing import Mount
+from starlette.routing import BaseRoute, Mount
 
 from bus.clock import SystemClock
 from bus.settings import KafkaSettings
@@ -25,7 +25,7 @@ class _Idle:
     """What is served of a copy whose group has no partition for it."""
 
     def __init__(self, context: Context) -> None:
-        self.routes = [Mount("/v1", application(context))]
+        self.routes: Sequence[BaseRoute] = [Mount("/v1", application(context))]
 
     async def start(self) -> None:
         """Nothing to begin."""
