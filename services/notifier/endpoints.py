@@ -95,6 +95,8 @@ class Endpoints:
 
     async def current(self) -> None:
         """Know all that any copy wrote before the call.  Raises RetryLater."""
+        if not self._tasks:
+            raise RetryLater(f"{self._place}: not read to its end yet: try again")
         try:
             async with asyncio.timeout(CURRENT_SECONDS_MAX), self._moved:
                 end = await self._end()

@@ -20,8 +20,9 @@ from schemas.delivery import Delivery, Position, position_key
 from schemas.keys import split
 from schemas.subscription import Subscription
 from schemas.topics import DELIVERIES, EVENTS
-from services.notifier.fan_out import FanOut, pending_of
-from services.notifier.lanes import Lanes
+from services.notifier.commands import CarriedOut
+from services.notifier.fan_out import FanOut, delivery_record, pending_of, position_record
+from services.notifier.lanes import Lanes, Pending
 
 
 class Holdings:
@@ -70,6 +71,11 @@ class Holdings:
         first = subscription.start_offsets.get(self.partition, 0)
         return Position(subscription=subscription.id, offset=first)
 
+    def command(self, subscription: str) -> int:
+        """The newest command about it that was carried out here; 0: none."""
+        known = self._positions.get(subscription)
+        return known.command if known else 0
+
     def behind(self, subscription: Subscription) -> bool:
         """Whether it has to be caught up before it is live."""
         return self.position(subscription) < self.live
@@ -96,6 +102,29 @@ class Holdings:
         for pending in made.pending:
             self.lanes.add(pending)
         self.count()
+
+    async def commit_carried_out(self, done: CarriedOut) -> None:
+        """Write what came of a command, then take it in; call it under `lock`.
+
+        Nothing of the subscription may be in flight.  Raises RetryLater.
+        """
+        made = FanOut(pending=[pending_of(delivery) for delivery in done.begun])
+        made.transaction.records.extend(
+            delivery_record(self.kafka, self.partition, delivery)
+            for delivery in (*done.due, *done.begun)
+        )
+        made.transaction.records.append(position_record(self.kafka, self.partition, done.position))
+        await self._commit(made)
+        position = self._positions[done.position.subscription] = done.position
+        self.lanes.renew(position.subscription, {one.key: one.due_at for one in done.due})
+        for pending in made.pending:
+            self.lanes.add(pending)
+        self.count()
+
+    def unfinished(self, subscription: str) -> list[Pending]:
+        """Its unfinished deliveries, in the order of their events."""
+        mine = [one for one in self.lanes if one.subscription == subscription]
+        return sorted(mine, key=lambda one: one.event_offset)
 
     async def commit_records(self, records: list[Record]) -> None:
         """Write what became of a delivery; its lane is the caller's.  Raises RetryLater."""

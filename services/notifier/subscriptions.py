@@ -19,6 +19,7 @@ from schemas.api_key import ApiKey
 from schemas.command import Command, command_key
 from schemas.subscription import CursorKey, EndpointHealth, Subscription
 from schemas.topics import SUBSCRIPTIONS
+from services.notifier.api_keys import KEYS_MAX
 from services.notifier.known import Known, health_key, merged
 from services.notifier.settings import SubscriptionEntry
 from services.notifier.starting import start_offsets
@@ -28,6 +29,8 @@ GONE_FROM_FILE = "gone from the configuration"
 WRITES_MAX = 5
 RETRY_WAIT_SECONDS_MAX = 0.5
 CURSOR_KEY_BYTES = 32
+
+SUBSCRIPTIONS_MAX = 2_000  # each copy looks at all of them for each batch of events
 
 log = structlog.get_logger(__name__)
 
@@ -127,11 +130,13 @@ class SubscriptionStore:
         await self._writing.write(decide)
 
     async def create(self, subscription: Subscription) -> None:
-        """Add one whose id is new: `minted`, and never taken again."""
+        """Add one with an id that was never used before.  Raises Misuse."""
 
         async def decide(known: Known) -> list[Record]:
             if subscription.id in known.subscriptions:
                 raise Misuse(f"subscription {subscription.id} exists already: take another id")
+            if len(known.subscriptions) >= SUBSCRIPTIONS_MAX:
+                raise Misuse(f"there are {SUBSCRIPTIONS_MAX} subscriptions: delete some first")
             return [self._subscription(subscription)]
 
         await self._writing.write(decide)
@@ -213,9 +218,11 @@ class SubscriptionStore:
         await self._writing.write(decide)
 
     async def add_api_key(self, api_key: ApiKey) -> None:
-        """Let it in; once there is a key, nobody gets in without one."""
+        """Let it in; once there is a key, nobody gets in without one.  Raises Misuse."""
 
-        async def decide(_: Known) -> list[Record]:
+        async def decide(known: Known) -> list[Record]:
+            if len(known.api_keys) >= KEYS_MAX:
+                raise Misuse(f"there are {KEYS_MAX} API keys: revoke what is not used first")
             return [self._record(api_key.key, api_key.to_json())]
 
         await self._writing.write(decide)

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bus.clock import Clock, SystemClock
 from schemas.events import Envelope
@@ -27,6 +27,7 @@ ENVELOPE = Envelope(
         "subject": "pkg_é",
         "partitionkey": "zentail/acme/order/1",
         "time": "2026-01-01T00:00:00Z",
+        "sequence": "0000000001.0000",
     },
     data=b'{"weight":1.10,"name":"\xc3\xa9"}',
 )
@@ -39,6 +40,7 @@ async def channel_to(
     *,
     allow: str = "127.0.0.0/8",
     total_seconds: float = 60.0,
+    content: Literal["structured", "plain"] = "structured",
     secrets: Sequence[SigningSecret] = (),
     clock: Clock | None = None,
     sealer: Sealer | None = None,
@@ -50,7 +52,7 @@ async def channel_to(
     subscription = Subscription(
         id="erp",
         types=("*",),
-        channel=WebhookChannel(url=url, secrets=tuple(secrets)),
+        channel=WebhookChannel(url=url, secrets=tuple(secrets), content=content),
         start_offsets={},
         created_at=datetime(2026, 1, 1, tzinfo=UTC),
     )

@@ -1,4 +1,4 @@
-"""Channel `webhook`: a signed POST of the CloudEvent, as Standard Webhooks asks.
+"""Channel `webhook`: a signed POST of the event, as Standard Webhooks asks.
 
 Redirects are never followed and never a success; answers are read up to a cap; the address is
 checked where it is dialed (`guard`).  An answer cut short counts as none, since the id makes
@@ -8,7 +8,7 @@ sending again harmless.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -27,8 +27,10 @@ from services.notifier.settings import check_secret, checked_key
 from services.notifier.signing import signed_headers
 
 WAY: Way = "delivered"
-
-CONTENT_TYPE = "application/cloudevents+json"
+BODIES: Mapping[str, tuple[str, Callable[[Envelope], bytes]]] = {
+    "structured": ("application/cloudevents+json", Envelope.structured),
+    "plain": ("application/json", Envelope.plain),
+}
 USER_AGENT = "shipfeed"
 RESPONSE_READ_BYTES_MAX = 64 * 1024
 RESPONSE_KEPT_BYTES_MAX = 2 * 1024
@@ -50,8 +52,11 @@ class LiveKey:
 class Webhook:
     """One endpoint, with a small client of its own: one pool for all collapses (design 6)."""
 
-    def __init__(self, url: str, secrets: Sequence[LiveKey], surroundings: Surroundings) -> None:
-        self._url = url
+    def __init__(
+        self, channel: WebhookChannel, secrets: Sequence[LiveKey], surroundings: Surroundings
+    ) -> None:
+        self._url = channel.url
+        self._content_type, self._body = BODIES[channel.content]
         self._secrets = secrets
         self._clock = surroundings.clock
         self._total_seconds = surroundings.total_timeout_seconds
@@ -89,10 +94,10 @@ class Webhook:
         await self._client.aclose()
 
     async def _post(self, envelope: Envelope, began: float) -> Result:
-        body, now = envelope.structured(), self._clock.now()
+        body, now = self._body(envelope), self._clock.now()
         keys = [one.key for one in self._secrets if one.until is None or now < one.until]
         headers = {
-            "content-type": CONTENT_TYPE,
+            "content-type": self._content_type,
             "user-agent": USER_AGENT,
             "accept-encoding": "identity",
             **signed_headers(keys, envelope.id, int(now.timestamp()), body),
@@ -135,7 +140,7 @@ def open_channel(subscription: Subscription, surroundings: Surroundings) -> Chan
     """Raises BadConfig when the secret cannot be had."""
     channel = subscription.channel
     assert isinstance(channel, WebhookChannel)
-    return Webhook(channel.url, live_keys(subscription.id, channel, surroundings), surroundings)
+    return Webhook(channel, live_keys(subscription.id, channel, surroundings), surroundings)
 
 
 def live_keys(
