@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, IPvAnyNetwork, field_validator
+from pydantic import BeforeValidator, Field, IPvAnyNetwork
 
 from bus.errors import BadConfig
 from bus.service import HttpSettings
 from bus.settings import Config, KafkaSettings, Settings, checked, secret
-from schemas.message import Name, iso, parse_instant
+from schemas.message import Name
 from schemas.subscription import LogChannel, SigningSecret, StreamChannel, WebhookChannel
 from schemas.topics import DAY_MS, EVENTS
 from services.notifier.guard import checked_url
@@ -18,6 +17,7 @@ from services.notifier.match import check_pattern
 from services.notifier.retries import JITTER
 from services.notifier.sealing import KEYS_MAX, Sealer, master_key
 from services.notifier.signing import signing_key
+from services.notifier.starting import checked_start
 
 # Standard Webhooks, "Deliverability and reliability": ten tries over about 75 h.
 RETRY_SCHEDULE_SECONDS = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
@@ -110,19 +110,9 @@ class SubscriptionEntry(Settings):
 
     name: Name
     types: tuple[Annotated[str, BeforeValidator(check_pattern)], ...] = Field(min_length=1)
-    start_from: str = "now"
+    start_from: Annotated[str, BeforeValidator(checked_start)] = "now"
     backfill: bool = False
     channel: Annotated[WebhookEntry | LogEntry | StreamEntry, Field(discriminator="type")]
-
-    @field_validator("start_from", mode="before")
-    @classmethod
-    def _instant_or_word(cls, value: object) -> object:
-        if value in ("now", "earliest"):
-            return value
-        try:
-            return iso(value if isinstance(value, datetime) else parse_instant(str(value)))
-        except ValueError as error:
-            raise ValueError(f'write "now", "earliest" or an instant; {error}') from error
 
 
 def read_subscriptions(config: Config) -> list[SubscriptionEntry]:
