@@ -27,8 +27,6 @@ from services.notifier.starting import start_offsets
 from services.notifier.writing import Writing
 
 GONE_FROM_FILE = "gone from the configuration"
-WRITES_MAX = 5
-RETRY_WAIT_SECONDS_MAX = 0.5
 CURSOR_KEY_BYTES = 32
 
 SUBSCRIPTIONS_MAX = 2_000  # each copy looks at all of them for each batch of events
