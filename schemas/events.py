@@ -7,6 +7,7 @@ structured form.  The id is derived from content, so seeing a fact again gives t
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
@@ -229,8 +230,12 @@ EVENT_CLASSES: tuple[type[FulfillmentEvent], ...] = (
 EVENT_TYPES: tuple[str, ...] = tuple(cls.type for cls in EVENT_CLASSES)
 
 
-class Envelope(Message):
-    """A CloudEvent as read from Kafka: attributes by name and the JSON bytes of `data`."""
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A CloudEvent as read from Kafka: attributes by name and the JSON bytes of `data`.
+
+    No model: each event is read once by every copy, and its headers were checked when written.
+    """
 
     attributes: dict[str, str]
     data: bytes
