@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from bus.clock import SystemClock
+from bus.errors import RetryLater
 from bus.partitioning import partition_of
 from bus.settings import KafkaSettings
 from bus.transaction import Record, Transaction, Writer
@@ -20,7 +21,11 @@ from schemas.fulfillment import FulfillmentHeader, Package, RawRef
 from schemas.keys import fulfillment_key
 from schemas.topics import ATTEMPTS, DELIVERIES, EVENTS
 from services.notifier.app import Notifier
+from services.notifier.channel import Surroundings
+from services.notifier.endpoints import Endpoints
+from services.notifier.partition import Partition
 from services.notifier.settings import NotifierSettings, SubscriptionEntry
+from services.notifier.subscriptions import SubscriptionStore
 from testbed.receiver import Receiver
 from tests.broker.reading import records
 
@@ -57,13 +62,19 @@ def shipped(order: int, revision: int) -> FulfillmentEvent:
     )
 
 
-async def emit(kafka: KafkaSettings, orders: Iterable[int], revision: int) -> None:
+def event_record(kafka: KafkaSettings, order: int, revision: int, *, padding: int = 0) -> Record:
+    """That event as it stands on its topic, with `padding` bytes more."""
+    event = shipped(order, revision)
+    partition = partition_of(event.key, kafka.partition_count(EVENTS))
+    value = event.data.to_json() + b" " * padding
+    return Record(kafka.topic(EVENTS), partition, event.key, value, event.headers())
+
+
+async def emit(
+    kafka: KafkaSettings, orders: Iterable[int], revision: int, *, padding: int = 0
+) -> None:
     """One event for each order, in one transaction, as the normalizer does."""
-    records = []
-    for event in (shipped(order, revision) for order in orders):
-        partition = partition_of(event.key, kafka.partition_count(EVENTS))
-        value, headers = event.data.to_json(), event.headers()
-        records.append(Record(kafka.topic(EVENTS), partition, event.key, value, headers))
+    records = [event_record(kafka, order, revision, padding=padding) for order in orders]
     writer = Writer(kafka, f"{kafka.prefix}.test")
     await writer.start()
     await writer.commit(Transaction(records))
@@ -97,6 +108,37 @@ async def notifying(
         yield service
     finally:
         await service.stop()
+    assert fatal == []
+
+
+@asynccontextmanager
+async def owning(
+    kafka: KafkaSettings,
+    settings: NotifierSettings,
+    number: int,
+    broken: Callable[[RetryLater], None] = lambda _: None,
+) -> AsyncIterator[Partition]:
+    """The owner of one partition, without a consumer group; what is on the topic is its world."""
+    fatal: list[BaseException] = []
+    clock = SystemClock()
+    endpoints = Endpoints(kafka, SubscriptionStore(kafka, clock), clock, fatal.append)
+    surroundings = Surroundings(
+        clock=clock,
+        allow_networks=settings.allow_networks,
+        connect_timeout_seconds=30,
+        total_timeout_seconds=60,
+        connections_max=1,
+    )
+    owner = Partition(
+        kafka, settings, number, endpoints=endpoints, surroundings=surroundings, broken=broken
+    )
+    try:
+        await endpoints.start()
+        await owner.open()
+        yield owner
+    finally:
+        await owner.close()
+        await endpoints.stop()
     assert fatal == []
 
 

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,13 +17,15 @@ import pytest
 from bus.admin import ensure_topics
 from bus.clock import SystemClock
 from bus.settings import KafkaSettings
+from bus.transaction import Transaction, Writer
 from schemas.topics import DEAD_LETTERS, EVENTS
 from testbed.receiver import Receiver
-from tests.broker.notifying import SECRET, attempts, emit, unfinished
+from tests.broker.notifying import SECRET, attempts, event_record, unfinished
 from tests.broker.reading import records, until
 from tests.e2e.copies import Copy, copies
 
-ORDERS, REVISIONS = 1_000, 10  # an event for each revision of each order, in that order
+ORDERS, REVISIONS = 1_000, 10  # an event for each revision of each order
+ORDERS_AT_ONCE = 50  # all their events in one transaction, so that those of an order stand close
 SUBSCRIPTIONS = ("erp", "wms")
 DELIVERIES = ORDERS * REVISIONS * len(SUBSCRIPTIONS)
 AHEAD = 1_500  # receipts missing of what was emitted when more is emitted
@@ -132,11 +135,18 @@ def received(receivers: Sequence[Receiver], count: int) -> bool:
 
 
 async def emitted(settings: KafkaSettings, receivers: Sequence[Receiver]) -> None:
-    """Every event, one revision of all orders after the other, so that there is always work."""
-    for revision in range(1, REVISIONS + 1):
-        due = (revision - 1) * ORDERS * len(receivers) - AHEAD
-        await until(partial(received, receivers, due), MINUTES_MAX * 60)
-        await emit(settings, range(ORDERS), revision)
+    """Every event, a few orders after the other, so that there is always work."""
+    writer = Writer(settings, f"{settings.prefix}.test")
+    await writer.start()
+    try:
+        for first in range(0, ORDERS, ORDERS_AT_ONCE):
+            due = first * REVISIONS * len(receivers) - AHEAD
+            await until(partial(received, receivers, due), MINUTES_MAX * 60)
+            made = product(range(1, REVISIONS + 1), range(first, first + ORDERS_AT_ONCE))
+            events = [event_record(settings, order, revision) for revision, order in made]
+            await writer.commit(Transaction(events))
+    finally:
+        await writer.close()
 
 
 async def killed(both: Sequence[Copy], receivers: Sequence[Receiver]) -> None:
