@@ -130,12 +130,12 @@ class Holdings:
         """Write what became of a delivery; its lane is the caller's.  Raises RetryLater."""
         made = FanOut()
         made.transaction.records.extend(records)
-        await self._commit(made)
+        await self._commit(made, hurried=False)
 
-    async def _commit(self, made: FanOut) -> None:
+    async def _commit(self, made: FanOut, *, hurried: bool = True) -> None:
         assert self._committer is not None, "restored before anything is written"
         if made.transaction.records or made.transaction.offsets:
-            await self._committer.commit(made.transaction)
+            await self._committer.commit(made.transaction, hurried=hurried)
         self._table.apply(made.transaction.records)
 
     def count(self) -> None:

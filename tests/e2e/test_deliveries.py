@@ -31,7 +31,7 @@ DELIVERIES = ORDERS * REVISIONS * len(SUBSCRIPTIONS)
 AHEAD = 1_500  # receipts missing of what was emitted when more is emitted
 SEED = 7
 KILLS_EACH = 3
-FAILING_ORDERS = 20  # at each kill: their next tries fail, so that a new owner finds retries
+FAILING_ORDERS = 50  # at each kill, so that a new owner finds retries
 IN_FLIGHT_MAX = 48  # tries of one subscription, over all copies
 MINUTES_MAX = 4.0
 CONFIG = """\
@@ -150,12 +150,15 @@ async def emitted(settings: KafkaSettings, receivers: Sequence[Receiver]) -> Non
 
 
 async def killed(both: Sequence[Copy], receivers: Sequence[Receiver]) -> None:
-    """As planned; a killed copy is started again at once."""
-    chance = Random(SEED)
+    """As planned; a killed copy is started again at once.
+
+    At each kill the next tries of orders that are about to be told of begin to fail.
+    """
     for kill in plan(SEED):
         await until(partial(received, receivers, kill.receipts), MINUTES_MAX * 60)
+        now = kill.receipts // (REVISIONS * len(receivers))
         for receiver in receivers:
-            orders = chance.sample(range(ORDERS), FAILING_ORDERS)
+            orders = range(now, now + FAILING_ORDERS)
             receiver.behavior.add([failing(order) for order in orders])
         await both[kill.copy].kill()
         await both[kill.copy].start()
