@@ -105,10 +105,15 @@ class CursorKey(StateRecord):
 class EndpointHealth(StateRecord):
     """What every copy obeys about an endpoint; key `<subscription>/health`.
 
-    `disabled_reason` stops it (410 Gone), `paused_until` delays it (Retry-After).
+    `disabled_reason` stops it (410 Gone, or failing for days), `paused_until` delays it
+    (Retry-After).  `failing_since`: no try succeeded since then; of `failed_tries` made, the most
+    that one copy knows of.  `succeeded_at` ends what failed before.
     """
 
     subscription: str
     disabled_reason: str | None = None
     paused_until: Instant | None = None
+    failing_since: Instant | None = None
+    failed_tries: int = 0
+    succeeded_at: Instant | None = None
     updated_at: Instant

@@ -20,14 +20,13 @@ from schemas.command import Command, command_key
 from schemas.subscription import CursorKey, EndpointHealth, Subscription
 from schemas.topics import SUBSCRIPTIONS
 from services.notifier.api_keys import KEYS_MAX
+from services.notifier.channel import refuse_other_way
 from services.notifier.known import Known, health_key, merged
 from services.notifier.settings import SubscriptionEntry
 from services.notifier.starting import start_offsets
 from services.notifier.writing import Writing
 
 GONE_FROM_FILE = "gone from the configuration"
-WRITES_MAX = 5
-RETRY_WAIT_SECONDS_MAX = 0.5
 CURSOR_KEY_BYTES = 32
 
 SUBSCRIPTIONS_MAX = 2_000  # each copy looks at all of them for each batch of events
@@ -49,11 +48,7 @@ def reconciled(
     """
     changed: list[Subscription] = []
     for entry in entries:
-        wish: dict[str, object] = {
-            "types": entry.types,
-            "channel": entry.channel.record(),
-            "backfill": entry.backfill,
-        }
+        wish = entry.wish()
         before = known.get(entry.name)
         if before is not None and before.disabled_reason == GONE_FROM_FILE:
             wish["disabled_reason"] = None  # what an operator disabled stays so
@@ -70,8 +65,9 @@ def reconciled(
                 )
             )
         elif any(getattr(before, name) != value for name, value in wish.items()):
-            update = {**wish, "revision": before.revision + 1}
-            changed.append(before.model_copy(update=update))
+            after = before.model_copy(update={**wish, "revision": before.revision + 1})
+            refuse_other_way(before, after)
+            changed.append(after)
     named = {entry.name for entry in entries}
     for before in known.values():
         if before.id not in named and before.origin == "config" and before.enabled:

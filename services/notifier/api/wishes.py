@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 
 from schemas.events import EVENT_TYPES
 from schemas.filters import Filter
+from services.notifier.filters import NODES_MAX, parsed_filters
 from services.notifier.guard import URL_LENGTH_MAX, checked_url
 from services.notifier.match import EVERYTHING, FAMILY_SUFFIX, check_pattern
 from services.notifier.rotation import OVERLAP_SECONDS, OVERLAP_SECONDS_MAX
@@ -27,6 +28,11 @@ _BASE64 = r"[A-Za-z0-9+/]"
 # 24 to 62 bytes, of the 64 that Standard Webhooks allows.
 _SECRET = rf"^whsec_({_BASE64}{{4}}){{8,20}}({_BASE64}{{2}}==|{_BASE64}{{3}}=)?$"
 
+
+def _checked_filters(value: object) -> object:
+    return list(parsed_filters(value))
+
+
 Url = Annotated[
     str, Field(pattern=URL_PATTERN, max_length=URL_LENGTH_MAX), BeforeValidator(checked_url)
 ]
@@ -36,7 +42,7 @@ TypePattern = Annotated[
     WithJsonSchema({"type": "string", "enum": PATTERNS}),
 ]
 Types = Annotated[list[TypePattern], Field(min_length=1, max_length=len(PATTERNS))]
-Filters = Annotated[list[Filter], Field(max_length=64)]
+Filters = Annotated[list[Filter], Field(max_length=NODES_MAX), BeforeValidator(_checked_filters)]
 StartFrom = Annotated[
     str,
     BeforeValidator(checked_start),

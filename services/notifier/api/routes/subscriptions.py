@@ -25,9 +25,9 @@ from services.notifier.api.wishes import (
     ReplacedSubscription,
     TopicWish,
 )
-from services.notifier.channels.topic import refuse_own
 from services.notifier.rotation import new_secret
 from services.notifier.sealing import bound_to
+from services.notifier.settings import refuse_own
 from services.notifier.starting import start_offsets
 from services.notifier.subscriptions import Missing
 
