@@ -88,6 +88,7 @@ async def idle_copy(kafka: KafkaSettings) -> AsyncIterator[Asking]:
         ),
         clock=clock,
         owned=dict,
+        held=dict,
         stopping=asyncio.Event(),
     )
     await endpoints.start()
