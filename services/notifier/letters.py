@@ -63,6 +63,16 @@ class Letter:
         )
 
 
+def letter_of(record: ConsumerRecord, subscription: str) -> Letter | None:
+    """None when it is another's, or no letter that a delivery can be made of."""
+    if dict(record.headers).get(SUBSCRIPTION_HEADER) != subscription.encode():
+        return None
+    try:
+        return Letter.of(record)
+    except ValueError:
+        return None
+
+
 class Bodies:
     """The event of a delivery: from its topic, or from the dead letter that has it."""
 
