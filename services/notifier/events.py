@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -74,6 +75,7 @@ class EventReader:
         self._fetcher = Fetcher(kafka, EVENTS, partition, clock)
         self._kept: OrderedDict[int, Event] = OrderedDict()
         self._kept_bytes = 0
+        self._missed = asyncio.Lock()
 
     async def start(self) -> None:
         """Raises RetryLater."""
@@ -95,11 +97,13 @@ class EventReader:
 
     async def one(self, offset: int) -> Event | None:
         """The event at `offset`, None when it is not on the topic any more.  Raises RetryLater."""
+        if offset not in self._kept:
+            async with self._missed:  # many ask together: what one fetches serves the others
+                if offset not in self._kept:
+                    events, _ = events_of(await self._fetcher.at(offset, CHUNK_RECORDS_MAX))
+                    self.keep(reversed(events))  # the wanted one last, so that it is kept
         if offset in self._kept:
             self._kept.move_to_end(offset)
-            return self._kept[offset]
-        events, _ = events_of(await self._fetcher.at(offset, CHUNK_RECORDS_MAX))
-        self.keep(reversed(events))  # the wanted one last, so that it is kept
         return self._kept.get(offset)
 
     async def first(self) -> int:
