@@ -7,6 +7,7 @@ to remember, is decided elsewhere.
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,10 +16,11 @@ from importlib import import_module
 from typing import Protocol, cast
 
 from bus.clock import Clock
+from bus.errors import BadConfig
 from schemas.delivery import Outcome
 from schemas.events import Envelope
 from schemas.subscription import Subscription
-from services.notifier.guard import Network
+from services.notifier.guard import TLS_PORT, Egress, LookUp, Network
 from services.notifier.sealing import Sealer
 
 
@@ -56,13 +58,31 @@ class Surroundings:
     connect_timeout_seconds: float
     total_timeout_seconds: float
     connections_max: int
+    allow_ports: Sequence[int] = (TLS_PORT,)
+    ca_file: str = ""
+    look_up: LookUp = socket.getaddrinfo
     prefix: str = ""
     sealer: Sealer = field(default_factory=Sealer)
 
     @cached_property
     def ssl_context(self) -> ssl.SSLContext:
-        """One for all endpoints: making it costs more than many requests."""
-        return ssl.create_default_context()
+        """One for all endpoints: making it costs more than many requests.
+
+        Nothing turns its checks off.  Raises BadConfig when `ca_file` cannot be read.
+        """
+        context = ssl.create_default_context()
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            if self.ca_file:
+                context.load_verify_locations(self.ca_file)
+        except OSError as error:
+            raise BadConfig(f"[notifier] ca_file {self.ca_file}: {error}") from error
+        return context
+
+    @cached_property
+    def egress(self) -> Egress:
+        """What may be reached."""
+        return Egress(self.allow_networks, self.allow_ports)
 
 
 class _ChannelModule(Protocol):
