@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -18,9 +19,9 @@ from aiokafka.errors import (
 )
 
 from bus.clock import Clock
-from bus.errors import BadConfig, Stop
+from bus.errors import BadConfig, RetryLater, Stop
 from bus.settings import KafkaSettings
-from schemas.topics import TOPICS, Topic
+from schemas.topics import RECORD_BYTES_MAX, TOPICS, Topic
 
 RETRY_WAIT_SECONDS = 0.5
 REFUSALS = (
@@ -30,7 +31,9 @@ REFUSALS = (
     TopicAuthorizationFailedError,
     ClusterAuthorizationFailedError,
 )
-VERIFIED_SETTINGS = ("cleanup.policy", "retention.ms", "max.message.bytes")
+SIZE_SETTING = "max.message.bytes"
+VERIFIED_SETTINGS = ("cleanup.policy", "retention.ms", SIZE_SETTING)
+RECORD_BYTES_DEFAULT = 1_048_588  # Kafka's, where a topic's settings are not shown to us
 
 
 async def ensure_topics(
@@ -47,7 +50,7 @@ async def ensure_topics(
         admin = AIOKafkaAdminClient(**kafka.client_args())
         try:
             await admin.start()
-            await _create(admin, kafka, wanted)
+            await _create(admin, [_new(kafka, topic) for topic in wanted])
             complaint = await _mismatch(admin, kafka, wanted)
         except (KafkaError, OSError, TimeoutError) as error:
             if clock.monotonic() > deadline:
@@ -65,18 +68,50 @@ async def ensure_topics(
         raise BadConfig(complaint)
 
 
-async def _create(admin: AIOKafkaAdminClient, kafka: KafkaSettings, topics: list[Topic]) -> None:
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a topic is laid out."""
+
+    partition_count: int
+    record_bytes_max: int
+
+
+async def layout_of(
+    kafka: KafkaSettings, topic: str, *, partitions: int, config: Mapping[str, str]
+) -> Layout:
+    """Of any topic; a missing one is made with these `partitions` and this `config`.
+
+    Raises BadConfig when it cannot be made, RetryLater when Kafka gives no answer.
+    """
+    admin = AIOKafkaAdminClient(**kafka.client_args())
+    try:
+        await admin.start()
+        made = NewTopic(topic, partitions, kafka.replication_factor, topic_configs=dict(config))
+        await _create(admin, [made])
+        [described] = await admin.describe_topics([topic])
+        if described["error_code"]:
+            raise for_code(described["error_code"])(topic)
+        found = (await _configs(admin, [topic]))[topic]
+        size = int(found.get(SIZE_SETTING) or RECORD_BYTES_DEFAULT)
+        return Layout(len(described["partitions"]), min(size, RECORD_BYTES_MAX))
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise RetryLater(f"topic {topic}: {error!r}") from error
+    finally:
+        await admin.close()
+
+
+def _new(kafka: KafkaSettings, topic: Topic) -> NewTopic:
+    return NewTopic(
+        kafka.topic(topic),
+        kafka.partition_count(topic),
+        kafka.replication_factor,
+        topic_configs=kafka.topic_config(topic),
+    )
+
+
+async def _create(admin: AIOKafkaAdminClient, topics: Iterable[NewTopic]) -> None:
     existing = set(await admin.list_topics())
-    missing = [
-        NewTopic(
-            kafka.topic(topic),
-            kafka.partition_count(topic),
-            kafka.replication_factor,
-            topic_configs=kafka.topic_config(topic),
-        )
-        for topic in topics
-        if kafka.topic(topic) not in existing
-    ]
+    missing = [topic for topic in topics if topic.name not in existing]
     if not missing:
         return
     response = await admin.create_topics(missing)
@@ -107,15 +142,24 @@ async def _mismatch(
                 f"{kafka.partition_count(topic)}: set [kafka] partitions or slots to what is "
                 "there, or choose another [kafka] prefix"
             )
-    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
-    for response in await admin.describe_configs(resources):
-        for _, _, _, name, entries in response.resources:
-            found_config = {entry[0]: entry[1] for entry in entries}
-            for key in VERIFIED_SETTINGS:
-                want = kafka.topic_config(names[name]).get(key)
-                if want is not None and found_config.get(key) != want:
-                    return (
-                        f"topic {name} has {key}={found_config.get(key)}, expected {want}: "
-                        "alter the topic, or the setting under [kafka]"
-                    )
+    for name, found_config in (await _configs(admin, names)).items():
+        for key in VERIFIED_SETTINGS:
+            want = kafka.topic_config(names[name]).get(key)
+            if want is not None and found_config.get(key) != want:
+                return (
+                    f"topic {name} has {key}={found_config.get(key)}, expected {want}: "
+                    "alter the topic, or the setting under [kafka]"
+                )
     return None
+
+
+async def _configs(
+    admin: AIOKafkaAdminClient, names: Iterable[str]
+) -> dict[str, dict[str, str | None]]:
+    """Kafka's own settings of each topic."""
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    return {
+        name: {entry[0]: entry[1] for entry in entries}
+        for response in await admin.describe_configs(resources)
+        for _, _, _, name, entries in response.resources
+    }

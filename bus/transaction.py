@@ -120,10 +120,19 @@ class Writer:
 
     @classmethod
     def of_partition(
-        cls, kafka: KafkaSettings, group: str, place: TopicPartition, outputs: Iterable[Topic]
+        cls,
+        kafka: KafkaSettings,
+        group: str,
+        place: TopicPartition,
+        outputs: Iterable[Topic],
+        others: Iterable[tuple[str, int]] = (),
     ) -> Writer:
-        """The writer of the work of `group` on one input partition; outputs go to its number."""
-        written = tuple((kafka.topic(topic), place.partition) for topic in outputs)
+        """The writer of the work of `group` on one input partition; outputs go to its number.
+
+        `others` are (topic, partition) pairs that are written, too.
+        """
+        ours = [(kafka.topic(topic), place.partition) for topic in outputs]
+        written = tuple(dict.fromkeys([*ours, *others]))
         name = f"{group}.{place.topic}.{place.partition}"
         return cls(kafka, name, Reach(written, (place,), group))
 

@@ -12,7 +12,13 @@ from pydantic_core import PydanticUndefined
 
 from bus.settings import KafkaSettings
 from services.normalizer.settings import NormalizerSettings
-from services.notifier.settings import LogEntry, NotifierSettings, SubscriptionEntry, WebhookEntry
+from services.notifier.settings import (
+    LogEntry,
+    NotifierSettings,
+    StreamEntry,
+    SubscriptionEntry,
+    WebhookEntry,
+)
 from services.poller.settings import PollerSettings
 from services.poller.sources import sources
 
@@ -27,7 +33,7 @@ A secret is written as `env:NAME` or `file:PATH`; a literal one is refused.
 
 This page is made from the settings by `python -m console.reference > docs/configuration.md`.
 """
-CHANNELS = {"webhook": WebhookEntry, "log": LogEntry}
+CHANNELS = {"webhook": WebhookEntry, "log": LogEntry, "stream": StreamEntry}
 
 
 def page() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -68,6 +69,7 @@ class Notifier:
         self._consumer = PartitionConsumer(
             kafka, EVENTS, group_of(kafka), self._build, clock=clock, on_fatal=end
         )
+        self._stopping = asyncio.Event()
         context = Context(
             kafka=kafka,
             settings=settings,
@@ -76,6 +78,7 @@ class Notifier:
             surroundings=self._surroundings,
             clock=clock,
             owned=self._owned,
+            stopping=self._stopping,
         )
         self.routes: Sequence[BaseRoute] = [Mount("/v1", application(context))]
         self._joining = False
@@ -94,6 +97,7 @@ class Notifier:
 
     async def stop(self) -> None:
         """Tries in flight end or are canceled; nothing stays open."""
+        self._stopping.set()
         if self._joining:
             await self._consumer.stop()
         await self._endpoints.stop()

@@ -13,10 +13,12 @@ import structlog
 
 from bus.clock import Clock
 from schemas.subscription import Subscription
+from services.notifier.channel import way_of
 from services.notifier.endpoints import Endpoints
 from services.notifier.events import CHUNK_RECORDS_MAX, Event, EventReader
 from services.notifier.fan_out import fan_out
 from services.notifier.holdings import Holdings
+from services.notifier.outlets import Outlet, Outlets
 
 CHUNK_PAUSE_SECONDS = 0.05  # between chunks: at most 10,000 events/s in one partition
 IDLE_SECONDS_MAX = 0.5
@@ -32,12 +34,15 @@ class CatchUp:
         holdings: Holdings,
         reader: EventReader,
         endpoints: Endpoints,
+        outlets: Outlets,
+        *,
         clock: Clock,
         wake: Callable[[], None],
     ) -> None:
         self._holdings = holdings
         self._reader = reader
         self._endpoints = endpoints
+        self._outlets = outlets
         self._clock = clock
         self._wake = wake
         self._woken = asyncio.Event()
@@ -64,26 +69,28 @@ class CatchUp:
 
     async def _advance(self, subscription: Subscription) -> bool:
         """One chunk, if it is behind and has room.  Returns whether its position moved."""
-        holdings = self._holdings
-        sharers = len(self._endpoints.all())
-        count_max = min(CHUNK_RECORDS_MAX, holdings.room(subscription.id, sharers))
-        if count_max <= 0 or not holdings.behind(subscription):
+        holdings, outlet = self._holdings, self._outlets.seek(subscription)
+        if outlet is None or not holdings.behind(subscription):
+            return False
+        count_max = CHUNK_RECORDS_MAX
+        if outlet.target is None:  # what is written takes no room
+            room = holdings.room(subscription.id, sharers(self._endpoints))
+            count_max = min(count_max, room)
+        if count_max <= 0:
             return False
         start = holdings.position(subscription)
         if holdings.live - start > count_max:
             events, end = await self._reader.chunk(start, count_max)
             async with holdings.lock:
-                return await self._take(subscription, start, events, end)
+                return await self._take(outlet, start, events, end)
         async with holdings.lock:
             # The last stretch: with the live side standing still it cannot run away again.
             start = holdings.position(subscription)
             events, end = await self._reader.chunk(start, count_max)
-            return await self._take(subscription, start, events, end)
+            return await self._take(outlet, start, events, end)
 
-    async def _take(
-        self, subscription: Subscription, start: int, events: Sequence[Event], end: int
-    ) -> bool:
-        holdings = self._holdings
+    async def _take(self, outlet: Outlet, start: int, events: Sequence[Event], end: int) -> bool:
+        holdings, subscription = self._holdings, outlet.subscription
         if end <= start or holdings.position(subscription) != start:
             return False
         made = fan_out(
@@ -91,8 +98,8 @@ class CatchUp:
             holdings.partition,
             events,
             end,
-            subscriptions=[subscription],
-            positions={subscription.id: start},
+            outlets=[outlet],
+            positions={subscription.id: holdings.standing(subscription)},
             is_pending=holdings.is_pending,
             now=self._clock.now(),
         )
@@ -107,3 +114,8 @@ class CatchUp:
                 offset=end,
             )
         return True
+
+
+def sharers(endpoints: Endpoints) -> int:
+    """How many subscriptions share the room for unfinished deliveries."""
+    return sum(way_of(found) == "delivered" for found in endpoints.all())

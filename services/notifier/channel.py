@@ -1,8 +1,16 @@
-"""THE CONTRACT of a channel: a way of handing an event to a subscriber.
+"""THE CONTRACT of a channel: a way of handing events to a subscriber.
 
-A channel is one module in `channels/`; its file name is the channel type, and its `open_channel`
-makes one for a subscription.  It sends once and says what came of it; when to try again, and what
-to remember, is decided elsewhere.
+A channel is one module in `channels/`; its file name is the channel type.  Its `WAY` says which of
+three ways it works:
+
+- `delivered`: each event becomes a delivery with tries of its own.  `open_channel(subscription,
+  surroundings)` makes what sends once and says what came of it; when to try again, and what to
+  remember, is decided elsewhere.
+- `written`: each event becomes a record in the very transaction that moves the position: exactly
+  once, without a delivery.  `open_target(subscription, kafka, partition)` makes what it is written
+  to.
+- `served`: the subscriber reads for itself and keeps its place.  Nothing is fanned out, and no
+  position is kept.
 """
 
 from __future__ import annotations
@@ -11,17 +19,23 @@ import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from importlib import import_module
-from typing import Protocol, cast
+from typing import Literal, Protocol, cast
 
 from bus.clock import Clock
 from bus.errors import BadConfig
+from bus.settings import KafkaSettings
+from bus.transaction import Record
 from schemas.delivery import Outcome
 from schemas.events import Envelope
 from schemas.subscription import Subscription
+from services.notifier.events import Event
 from services.notifier.guard import TLS_PORT, Egress, LookUp, Network
 from services.notifier.sealing import Sealer
+
+Way = Literal["delivered", "written", "served"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +51,24 @@ class Result:
 
 
 class Channel(Protocol):
-    """One subscription's way out."""
+    """One subscription's way out, where events are delivered."""
 
     async def send(self, envelope: Envelope, attempt: int) -> Result:
         """Try once (`attempt` counts from 1), in bounded time.  Never raises but when canceled."""
 
     async def close(self) -> None:
         """Let connections go; nothing is sent afterwards."""
+
+
+class Target(Protocol):
+    """What the events of one partition are written to, where a subscription's are written."""
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """Topic and partition: always the same one, so that order holds."""
+
+    def record(self, event: Event, now: datetime) -> Record:
+        """The event as it is written there; its dead letter when the target cannot take it."""
 
 
 @dataclass(frozen=True)
@@ -85,11 +110,46 @@ class Surroundings:
         return Egress(self.allow_networks, self.allow_ports)
 
 
-class _ChannelModule(Protocol):
+class _Module(Protocol):
+    WAY: Way
+
+
+class _DeliveredModule(Protocol):
     def open_channel(self, subscription: Subscription, surroundings: Surroundings) -> Channel: ...
 
 
+class _WrittenModule(Protocol):
+    async def open_target(
+        self, subscription: Subscription, kafka: KafkaSettings, partition: int
+    ) -> Target: ...
+
+
+def way_of(subscription: Subscription) -> Way:
+    """How the channel that it names works."""
+    return cast("_Module", _module(subscription)).WAY
+
+
 def open_channel(subscription: Subscription, surroundings: Surroundings) -> Channel:
-    """The channel a subscription names.  Raises BadConfig when its secret cannot be had."""
-    module = import_module(f"services.notifier.channels.{subscription.channel.type}")
-    return cast("_ChannelModule", module).open_channel(subscription, surroundings)
+    """Where events are delivered.  Raises BadConfig when its secret cannot be had, or when they
+    are not delivered at all.
+    """
+    if (way := way_of(subscription)) != "delivered":
+        raise BadConfig(
+            f"subscription {subscription.id}: with the channel {subscription.channel.type} events "
+            f"are {way}, not delivered; what was begun for another channel needs a subscription "
+            "of its own"
+        )
+    return cast("_DeliveredModule", _module(subscription)).open_channel(subscription, surroundings)
+
+
+async def open_target(subscription: Subscription, kafka: KafkaSettings, partition: int) -> Target:
+    """Where the events of a partition are written.
+
+    Raises BadConfig when somebody has to change something first, RetryLater when time may do.
+    """
+    module = cast("_WrittenModule", _module(subscription))
+    return await module.open_target(subscription, kafka, partition)
+
+
+def _module(subscription: Subscription) -> object:
+    return import_module(f"services.notifier.channels.{subscription.channel.type}")

@@ -11,11 +11,13 @@ import structlog
 from bus.clock import Clock
 from bus.telemetry import SET_ASIDE
 from schemas.subscription import Subscription
+from services.notifier.channel import way_of
 from services.notifier.endpoints import Endpoints
 from services.notifier.events import EventReader
-from services.notifier.fan_out import FanOut, delivery_of, position_record, wanted
+from services.notifier.fan_out import FanOut, delivery_of, move
 from services.notifier.holdings import Holdings
 from services.notifier.lanes import Pending
+from services.notifier.match import matcher_of
 from services.notifier.settlement import SERVICE, dead_letter
 
 EXPIRY_MARGIN_SECONDS = 48 * 3600.0
@@ -62,7 +64,7 @@ class Expiry:
         Returns whether the position moved, so that there may be more.
         """
         holdings = self._holdings
-        if not holdings.behind(subscription):
+        if way_of(subscription) == "served" or not holdings.behind(subscription):
             return False
         position = holdings.position(subscription)
         start = max(position, await self._reader.first())
@@ -81,17 +83,16 @@ class Expiry:
         end = after if len(old) == len(events) else events[len(old)].offset
         if end <= position:
             return False
-        made, now = FanOut(positions={subscription.id: end}), self._clock.now()
-        for event in wanted(subscription, old, start):
+        made, now = FanOut(), self._clock.now()
+        for event in matcher_of(subscription).wanted(old, start):
             delivery = delivery_of(subscription.id, event, now)
             letter = dead_letter(
                 holdings.kafka, holdings.partition, delivery, event, reason="expired", now=now
             )
             made.transaction.records.append(letter)
             SET_ASIDE.labels(SERVICE, event.key.partition("/")[0]).inc()
-        made.transaction.records.append(
-            position_record(holdings.kafka, holdings.partition, subscription.id, end)
-        )
+        standing = holdings.standing(subscription)
+        move(made, holdings.kafka, holdings.partition, standing, end)
         await holdings.commit_fan_out(made)
         if old:
             log.warning(

@@ -1,4 +1,4 @@
-"""One event for many subscriptions: which deliveries and positions follow from events.  Pure."""
+"""One event for many subscriptions: what is written, and which positions follow.  Pure."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from datetime import datetime
 from bus.settings import KafkaSettings
 from bus.transaction import Record, Transaction
 from schemas.delivery import Delivery, Position
-from schemas.subscription import Subscription
 from schemas.topics import DELIVERIES
 from services.notifier.events import Event
 from services.notifier.lanes import Pending
-from services.notifier.match import wants
+from services.notifier.outlets import Outlet
 
 
 @dataclass(slots=True)
@@ -22,7 +21,7 @@ class FanOut:
 
     transaction: Transaction = field(default_factory=Transaction)
     pending: list[Pending] = field(default_factory=list)
-    positions: dict[str, int] = field(default_factory=dict)
+    positions: dict[str, Position] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
 
 
@@ -32,43 +31,44 @@ def fan_out(
     events: Sequence[Event],
     end: int,
     *,
-    subscriptions: Iterable[Subscription],
-    positions: Mapping[str, int],
+    outlets: Iterable[Outlet],
+    positions: Mapping[str, Position],
     is_pending: Callable[[str], bool],
     now: datetime,
 ) -> FanOut:
-    """Deliveries of `events` to `subscriptions`, whose positions move to `end`.
+    """What `outlets` get of `events`; their positions move to `end`.
 
     The position decides alone what a subscription has seen: events before it are passed over, so
     a batch that comes twice gives nothing twice.  A delivery still pending is not begun again.
     """
-    made, matched = FanOut(), set[int]()
-    for subscription in subscriptions:
-        position, known = positions[subscription.id], set[str]()
-        for event in wanted(subscription, events, position):
-            delivery = delivery_of(subscription.id, event, now)
-            if delivery.key in known or is_pending(delivery.key):
-                continue
-            known.add(delivery.key)
-            made.transaction.records.append(delivery_record(kafka, partition, delivery))
-            made.pending.append(pending_of(delivery))
-            if event.offset not in matched:
-                matched.add(event.offset)
-                made.events.append(event)
-        if end > position:
-            made.positions[subscription.id] = end
-            made.transaction.records.append(position_record(kafka, partition, subscription.id, end))
+    made, begun, kept = FanOut(), set[str](), set[int]()
+    for outlet in outlets:
+        position = positions[outlet.subscription.id]
+        wanted = outlet.matcher.wanted(events, position.offset)
+        if outlet.target is None:
+            name = outlet.subscription.id
+            for event in wanted:
+                delivery = delivery_of(name, event, now)
+                if (key := delivery.key) in begun or is_pending(key):
+                    continue
+                begun.add(key)
+                made.transaction.records.append(delivery_record(kafka, partition, delivery))
+                made.pending.append(pending_of(delivery))
+                if event.offset not in kept:
+                    kept.add(event.offset)
+                    made.events.append(event)
+        else:
+            made.transaction.records.extend(outlet.target.record(one, now) for one in wanted)
+        if end > position.offset:
+            move(made, kafka, partition, position, end)
     return made
 
 
-def wanted(subscription: Subscription, events: Iterable[Event], position: int) -> list[Event]:
-    """Those events from `position` on that the subscription asks for."""
-    return [
-        event
-        for event in events
-        if event.offset >= position
-        and wants(subscription.types, subscription.backfill, event.envelope.type, event.backfill)
-    ]
+def move(made: FanOut, kafka: KafkaSettings, partition: int, position: Position, end: int) -> None:
+    """The subscription has seen everything before `end`."""
+    moved = position.model_copy(update={"offset": end})
+    made.positions[moved.subscription] = moved
+    made.transaction.records.append(position_record(kafka, partition, moved))
 
 
 def delivery_of(subscription: str, event: Event, now: datetime) -> Delivery:
@@ -101,7 +101,6 @@ def delivery_record(kafka: KafkaSettings, partition: int, delivery: Delivery) ->
     return Record(kafka.topic(DELIVERIES), partition, delivery.key, delivery.to_json())
 
 
-def position_record(kafka: KafkaSettings, partition: int, subscription: str, offset: int) -> Record:
+def position_record(kafka: KafkaSettings, partition: int, position: Position) -> Record:
     """How far the subscription has come."""
-    position = Position(subscription=subscription, offset=offset)
     return Record(kafka.topic(DELIVERIES), partition, position.key, position.to_json())

@@ -20,8 +20,9 @@ from schemas.delivery import Delivery, Position, position_key
 from schemas.keys import split
 from schemas.subscription import Subscription
 from schemas.topics import DELIVERIES, EVENTS
-from services.notifier.fan_out import FanOut, pending_of
-from services.notifier.lanes import Lanes
+from services.notifier.commands import CarriedOut
+from services.notifier.fan_out import FanOut, delivery_record, pending_of, position_record
+from services.notifier.lanes import Lanes, Pending
 
 
 class Holdings:
@@ -37,7 +38,7 @@ class Holdings:
         self.live = 0
         self.lock = asyncio.Lock()
         self._pending_max = pending_max
-        self._positions: dict[str, int] = {}
+        self._positions: dict[str, Position] = {}
         self._table = Table(kafka, DELIVERIES, partition)
         self._committer: Committer | None = None
 
@@ -50,7 +51,7 @@ class Holdings:
         for key, value in self._table.items():
             subscription, rest = split(key)
             if key == position_key(subscription):
-                self._positions[subscription] = Position.model_validate_json(value).offset
+                self._positions[subscription] = Position.model_validate_json(value)
             else:
                 assert rest, "a delivery names its event"
                 deliveries.append(Delivery.model_validate_json(value))
@@ -60,8 +61,20 @@ class Holdings:
 
     def position(self, subscription: Subscription) -> int:
         """The next events offset the subscription has to look at."""
+        return self.standing(subscription).offset
+
+    def standing(self, subscription: Subscription) -> Position:
+        """Its position as it is, or would be, on Kafka."""
+        known = self._positions.get(subscription.id)
+        if known is not None:
+            return known
         first = subscription.start_offsets.get(self.partition, 0)
-        return self._positions.get(subscription.id, first)
+        return Position(subscription=subscription.id, offset=first)
+
+    def command(self, subscription: str) -> int:
+        """The newest command about it that was carried out here; 0: none."""
+        known = self._positions.get(subscription)
+        return known.command if known else 0
 
     def behind(self, subscription: Subscription) -> bool:
         """Whether it has to be caught up before it is live."""
@@ -89,6 +102,29 @@ class Holdings:
         for pending in made.pending:
             self.lanes.add(pending)
         self.count()
+
+    async def commit_carried_out(self, done: CarriedOut) -> None:
+        """Write what came of a command, then take it in; call it under `lock`.
+
+        Nothing of the subscription may be in flight.  Raises RetryLater.
+        """
+        made = FanOut(pending=[pending_of(delivery) for delivery in done.begun])
+        made.transaction.records.extend(
+            delivery_record(self.kafka, self.partition, delivery)
+            for delivery in (*done.due, *done.begun)
+        )
+        made.transaction.records.append(position_record(self.kafka, self.partition, done.position))
+        await self._commit(made)
+        position = self._positions[done.position.subscription] = done.position
+        self.lanes.renew(position.subscription, {one.key: one.due_at for one in done.due})
+        for pending in made.pending:
+            self.lanes.add(pending)
+        self.count()
+
+    def unfinished(self, subscription: str) -> list[Pending]:
+        """Its unfinished deliveries, in the order of their events."""
+        mine = [one for one in self.lanes if one.subscription == subscription]
+        return sorted(mine, key=lambda one: one.event_offset)
 
     async def commit_records(self, records: list[Record]) -> None:
         """Write what became of a delivery; its lane is the caller's.  Raises RetryLater."""

@@ -3,11 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol, TypeVar
 
-from schemas.events import EVENT_TYPES
+from schemas.events import EVENT_TYPES, Envelope
+from schemas.subscription import Subscription
 
 EVERYTHING = "*"
 FAMILY_SUFFIX = ".*"
+
+
+class Matched(Protocol):
+    """An event, as far as matching looks at it."""
+
+    @property
+    def offset(self) -> int:
+        """On the events topic."""
+
+    @property
+    def envelope(self) -> Envelope:
+        """Its attributes and data."""
+
+    @property
+    def backfill(self) -> bool:
+        """Whether the fact is older than the connection to the account."""
+
+
+E = TypeVar("E", bound=Matched)
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """One revision of a subscription's wish, made once (`matcher_of`) and asked for each event."""
+
+    types: tuple[str, ...]
+    backfill: bool
+
+    def takes(self, event: Matched) -> bool:
+        """Whether the subscription wants it; old facts only when it asked for them."""
+        if event.backfill and not self.backfill:
+            return False
+        return covered(self.types, event.envelope.type)
+
+    def wanted(self, events: Iterable[E], position: int) -> list[E]:
+        """Those from the offset `position` on that it takes."""
+        return [event for event in events if event.offset >= position and self.takes(event)]
+
+
+def matcher_of(subscription: Subscription) -> Matcher:
+    """Its wish, ready to be asked."""
+    return Matcher(subscription.types, subscription.backfill)
 
 
 def check_pattern(pattern: object) -> object:
@@ -18,6 +64,12 @@ def check_pattern(pattern: object) -> object:
     raise ValueError(f"{pattern!r} matches no event type; there are: {known}, and families as x.*")
 
 
+@lru_cache(maxsize=4096)
+def covered(patterns: tuple[str, ...], event_type: str) -> bool:
+    """Whether an event of this type falls under one of the patterns."""
+    return any(covers(pattern, event_type) for pattern in patterns)
+
+
 def covers(pattern: str, event_type: str) -> bool:
     """Whether an event of this type falls under the pattern."""
     if pattern == EVERYTHING:
@@ -25,10 +77,3 @@ def covers(pattern: str, event_type: str) -> bool:
     if pattern.endswith(FAMILY_SUFFIX):
         return event_type.startswith(pattern[:-1])
     return pattern == event_type
-
-
-def wants(types: Iterable[str], backfill: bool, event_type: str, event_is_backfill: bool) -> bool:
-    """Whether a subscription to `types` gets the event; old facts only when it asked for them."""
-    if event_is_backfill and not backfill:
-        return False
-    return any(covers(pattern, event_type) for pattern in types)

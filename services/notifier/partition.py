@@ -19,7 +19,7 @@ from bus.telemetry import BATCH_SECONDS, RECORDS, SET_ASIDE
 from bus.transaction import Record, Writer
 from schemas.dead_letter import DeadLetter
 from schemas.topics import ATTEMPTS, DEAD_LETTERS, DELIVERIES, EVENTS
-from services.notifier.catch_up import CatchUp
+from services.notifier.catch_up import CatchUp, sharers
 from services.notifier.channel import Surroundings
 from services.notifier.dispatcher import Dispatcher
 from services.notifier.endpoints import Endpoints
@@ -27,6 +27,9 @@ from services.notifier.events import EventReader, events_of
 from services.notifier.expiry import Expiry
 from services.notifier.fan_out import fan_out
 from services.notifier.holdings import Holdings
+from services.notifier.letters import Bodies
+from services.notifier.obeying import Obeying
+from services.notifier.outlets import Outlet, Outlets
 from services.notifier.settings import NotifierSettings, events_retention_seconds
 from services.notifier.settlement import SERVICE
 
@@ -63,21 +66,29 @@ class Partition:
         self._broken = broken
         self._place = TopicPartition(kafka.topic(EVENTS), number)
         self._group = group_of(kafka)
-        self._writer = Writer.of_partition(kafka, self._group, self._place, OUTPUTS)
+        self._writer: Writer | None = None
         self._committer: Committer | None = None
         self._reader = EventReader(kafka, number, self._clock)
+        self._bodies = Bodies(kafka, number, self._reader, self._clock)
         self.holdings = Holdings(kafka, number, settings.pending_max)
+        self.outlets = Outlets(kafka, number, self._clock, self._wake)
         self._dispatcher = Dispatcher(
             self.holdings,
-            self._reader,
+            self._bodies,
             endpoints,
             surroundings,
             schedule_seconds=settings.retry_schedule_seconds,
             broken=broken,
         )
         self._catch_up = CatchUp(
-            self.holdings, self._reader, endpoints, self._clock, self._dispatcher.wake
+            self.holdings,
+            self._reader,
+            endpoints,
+            self.outlets,
+            clock=self._clock,
+            wake=self._dispatcher.wake,
         )
+        self._obeying = Obeying(self.holdings, self._bodies, endpoints, self._clock, self._wake)
         self._expiry = Expiry(
             self.holdings,
             self._reader,
@@ -90,12 +101,20 @@ class Partition:
 
     async def open(self) -> None:
         """Fence the older owner, restore, begin to send.  Raises RetryLater."""
+        await self.outlets.open(self._endpoints.all())
+        self._writer = Writer.of_partition(
+            self._kafka, self._group, self._place, OUTPUTS, self.outlets.places
+        )
         await self._writer.start()
         self._committer = Committer(self._writer, self._broken)
         await self._reader.start()
         await self.holdings.restore(self._committer, self._group)
         self._dispatcher.start()
-        work = [self._catch_up.run(), self._expiry.run(self._dispatcher.set_aside)]
+        work = [
+            self._obeying.run(),
+            self._catch_up.run(),
+            self._expiry.run(self._dispatcher.set_aside),
+        ]
         for coroutine in work:
             task = asyncio.create_task(coroutine, name=f"notifier {self._number}")
             task.add_done_callback(self._ended)
@@ -107,20 +126,17 @@ class Partition:
         holdings, end = self.holdings, records[-1].offset + 1
         with BATCH_SECONDS.labels(SERVICE).time():
             async with holdings.lock:
-                sharers = len(self._endpoints.all())
-                live = [
-                    found
-                    for found in self._endpoints.advancing()
-                    if not holdings.behind(found)
-                    and holdings.room(found.id, sharers) >= len(events)
-                ]
+                live = self._live(len(events))
                 made = fan_out(
                     self._kafka,
                     self._number,
                     events,
                     end,
-                    subscriptions=live,
-                    positions={found.id: holdings.position(found) for found in live},
+                    outlets=live,
+                    positions={
+                        found.subscription.id: holdings.standing(found.subscription)
+                        for found in live
+                    },
                     is_pending=holdings.is_pending,
                     now=self._clock.now(),
                 )
@@ -139,14 +155,29 @@ class Partition:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.outlets.close()
         drain_seconds = min(DRAIN_SECONDS_MAX, self._kafka.session_timeout_ms / 3000)
         await self._dispatcher.close(drain_seconds)
+        await self._bodies.close()
         await self._reader.close()
-        await (self._committer or self._writer).close()
+        if (writing := self._committer or self._writer) is not None:
+            await writing.close()
+
+    def _live(self, event_count: int) -> list[Outlet]:
+        """Whom a batch of that many events goes to at once; the others are caught up."""
+        holdings, sharing = self.holdings, sharers(self._endpoints)
+        return [
+            outlet
+            for found in self._endpoints.advancing()
+            if (outlet := self.outlets.ready(found)) is not None
+            and not holdings.behind(found)
+            and (outlet.target is not None or holdings.room(found.id, sharing) >= event_count)
+        ]
 
     def _wake(self) -> None:
         self._dispatcher.wake()
         self._catch_up.wake()
+        self._obeying.wake()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """Its work failed: what it left half done is read anew."""

@@ -11,7 +11,7 @@ from bus.errors import BadConfig
 from bus.service import HttpSettings
 from bus.settings import Config, KafkaSettings, Settings, checked, secret
 from schemas.message import Name, iso, parse_instant
-from schemas.subscription import LogChannel, SigningSecret, WebhookChannel
+from schemas.subscription import LogChannel, SigningSecret, StreamChannel, WebhookChannel
 from schemas.topics import DAY_MS, EVENTS
 from services.notifier.guard import TLS_PORT, AddressRefused, Egress, checked_url
 from services.notifier.match import check_pattern
@@ -61,6 +61,15 @@ class NotifierSettings(HttpSettings):
     )
     connect_timeout_seconds: float = Field(3, gt=0, description="name, address and TCP")
     total_timeout_seconds: float = Field(15, gt=0, description="one try, all in all")
+    streams_max: int = Field(
+        100, ge=1, description="streams and pulls that one copy serves at once"
+    )
+    stream_heartbeat_seconds: float = Field(
+        15, gt=0, description="a stream without events shows after this that it lives"
+    )
+    stream_stall_seconds: float = Field(
+        30, gt=0, description="a reader that takes nothing for so long is disconnected"
+    )
 
 
 class WebhookEntry(Settings):
@@ -94,6 +103,16 @@ class LogEntry(Settings):
         return LogChannel()
 
 
+class StreamEntry(Settings):
+    """`channel = { type = "stream" }`."""
+
+    type: Literal["stream"]
+
+    def record(self) -> StreamChannel:
+        """As it stands on Kafka."""
+        return StreamChannel()
+
+
 class SubscriptionEntry(Settings):
     """One `[[subscriptions]]` table."""
 
@@ -101,7 +120,7 @@ class SubscriptionEntry(Settings):
     types: tuple[Annotated[str, BeforeValidator(check_pattern)], ...] = Field(min_length=1)
     start_from: str = "now"
     backfill: bool = False
-    channel: Annotated[WebhookEntry | LogEntry, Field(discriminator="type")]
+    channel: Annotated[WebhookEntry | LogEntry | StreamEntry, Field(discriminator="type")]
 
     @field_validator("start_from", mode="before")
     @classmethod
@@ -150,9 +169,14 @@ def checked_key(text: str, where: str) -> bytes:
 
 def open_sealer(settings: NotifierSettings) -> Sealer:
     """With the master keys looked up.  Raises BadConfig; no key is in the text."""
+    return Sealer(master_keys(settings))
+
+
+def master_keys(settings: NotifierSettings) -> list[bytes]:
+    """The newest first.  Raises BadConfig; no key is in the text."""
     where = "[notifier] master_key"
     try:
-        return Sealer([master_key(secret(one, where)) for one in settings.master_key])
+        return [master_key(secret(one, where)) for one in settings.master_key]
     except ValueError as error:
         raise BadConfig(f"{where}: {error}") from error
 

@@ -6,7 +6,9 @@ import structlog
 
 from schemas.events import Envelope
 from schemas.subscription import Subscription
-from services.notifier.channel import Channel, Result, Surroundings
+from services.notifier.channel import Channel, Result, Surroundings, Way
+
+WAY: Way = "delivered"
 
 log = structlog.get_logger(__name__)
 

@@ -21,13 +21,14 @@ from bus.errors import BadConfig
 from schemas.delivery import Outcome
 from schemas.events import Envelope
 from schemas.subscription import Subscription, WebhookChannel
-from services.notifier.channel import Channel, Result, Surroundings
+from services.notifier.channel import Channel, Result, Surroundings, Way
 from services.notifier.guard import AddressRefused, GuardedBackend, Resolver
 from services.notifier.retries import retry_after_seconds
 from services.notifier.sealing import bound_to, is_sealed
 from services.notifier.settings import check_secret, checked_key
 from services.notifier.signing import signed_headers
 
+WAY: Way = "delivered"
 BODIES: Mapping[str, tuple[str, Callable[[Envelope], bytes]]] = {
     "structured": ("application/cloudevents+json", Envelope.structured),
     "plain": ("application/json", Envelope.plain),

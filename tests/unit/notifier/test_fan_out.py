@@ -14,9 +14,11 @@ from schemas.dead_letter import DeadLetter
 from schemas.delivery import Attempt, Delivery, Outcome, Position
 from schemas.events import Envelope
 from schemas.subscription import LogChannel, Subscription
-from services.notifier.channel import Result
+from services.notifier.channel import Result, Target
 from services.notifier.events import Event
 from services.notifier.fan_out import FanOut, delivery_of, fan_out
+from services.notifier.match import matcher_of
+from services.notifier.outlets import Outlet
 from services.notifier.settlement import SUBSCRIPTION_HEADER, Settlement, expire, settle
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -47,6 +49,10 @@ def subscription(name: str = "erp", **values: Any) -> Subscription:
     )
 
 
+def outlet(wish: Subscription, target: Target | None = None) -> Outlet:
+    return Outlet(wish, matcher_of(wish), target)
+
+
 def made(
     events: list[Event],
     positions: Mapping[str, int],
@@ -59,8 +65,10 @@ def made(
         3,
         events,
         10,
-        subscriptions=[subscription(name, **wish) for name in positions],
-        positions=positions,
+        outlets=[outlet(subscription(name, **wish)) for name in positions],
+        positions={
+            name: Position(subscription=name, offset=offset) for name, offset in positions.items()
+        },
         is_pending=pending.__contains__,
         now=NOW,
     )
@@ -79,7 +87,7 @@ def test_each_subscription_gets_each_event_and_its_position_moves_along() -> Non
     assert {record.partition for record in found.transaction.records} == {3}
     position = Position.model_validate_json(found.transaction.records[2].value or b"")
     assert position.offset == 10
-    assert found.positions == {"erp": 10, "crm": 10}
+    assert {name: one.offset for name, one in found.positions.items()} == {"erp": 10, "crm": 10}
     assert [one.event_offset for one in found.pending] == [4, 5, 5]
 
 

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
-from services.notifier.match import check_pattern, wants
+from schemas.events import Envelope
+from services.notifier.events import Event
+from services.notifier.match import Matcher, check_pattern
+
+
+def event(event_type: str, *, backfill: bool = False) -> Event:
+    envelope = Envelope(attributes={"type": event_type}, data=b"{}")
+    return Event(0, datetime(2026, 1, 1, tzinfo=UTC), "", (), envelope, backfill)
 
 
 @pytest.mark.parametrize(
@@ -25,7 +34,8 @@ def test_type_and_age_decide(
     types: list[str], backfill: bool, event_type: str, event_is_backfill: bool, expected: bool
 ) -> None:
     """Exact types, families, everything; old facts only when asked for."""
-    assert wants(types, backfill, event_type, event_is_backfill) is expected
+    matcher = Matcher(tuple(types), backfill)
+    assert matcher.takes(event(event_type, backfill=event_is_backfill)) is expected
 
 
 @pytest.mark.parametrize("pattern", ["package.shiped", "parcel.*", "pack*", "", 3, "*.shipped"])

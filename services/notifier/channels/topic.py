@@ -1,0 +1,92 @@
+"""Channel `topic`: the event as it stands, headers too, on a topic of the same cluster.
+
+Written with the position in one transaction, so a read_committed consumer sees each event once.
+The events of one partition go to one partition, so their order holds.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from bus.admin import Layout, layout_of
+from bus.errors import BadConfig
+from bus.settings import KafkaSettings
+from bus.transaction import BATCH_BYTES, OVERHEAD_BYTES, Reach, Record, Writer
+from schemas.subscription import Subscription, TopicChannel
+from schemas.topics import EVENTS, TOPICS
+from services.notifier.channel import Target, Way
+from services.notifier.events import Event
+from services.notifier.fan_out import delivery_of
+from services.notifier.settlement import dead_letter
+
+WAY: Way = "written"
+
+
+class TopicTarget:
+    """One partition of the topic, for the events of one of ours."""
+
+    def __init__(
+        self, kafka: KafkaSettings, subscription: str, partition: int, topic: str, layout: Layout
+    ) -> None:
+        self._kafka = kafka
+        self._subscription = subscription
+        self._partition = partition
+        self._bytes_max = layout.record_bytes_max
+        self._topic = topic
+        self._number = partition % layout.partition_count
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """The topic, and the events partition modulo its count."""
+        return self._topic, self._number
+
+    def record(self, event: Event, now: datetime) -> Record:
+        """Byte for byte; the dead letter of one that is larger than the topic takes."""
+        value, headers = event.envelope.data, event.headers
+        record = Record(self._topic, self._number, event.key, value, headers)
+        size = record.bytes_on_wire
+        if size <= self._bytes_max:
+            return record
+        delivery = delivery_of(self._subscription, event, now)
+        reason = (
+            f"{size} bytes are more than the {self._bytes_max} that topic {self._topic} takes: "
+            "raise its max.message.bytes"
+        )
+        return dead_letter(self._kafka, self._partition, delivery, event, reason=reason, now=now)
+
+
+async def open_target(subscription: Subscription, kafka: KafkaSettings, partition: int) -> Target:
+    """The topic is made if there is none, laid out as events are, and tried with a record that is
+    never committed.
+
+    Raises BadConfig when it may not be written to, RetryLater.
+    """
+    channel = subscription.channel
+    assert isinstance(channel, TopicChannel)
+    where, topic = f"subscription {subscription.id} channel.topic", channel.topic
+    refuse_own(kafka, topic, where)
+    layout = await layout_of(
+        kafka, topic, partitions=kafka.partition_count(EVENTS), config=kafka.topic_config(EVENTS)
+    )
+    needed = BATCH_BYTES + OVERHEAD_BYTES
+    if layout.record_bytes_max < BATCH_BYTES:
+        raise BadConfig(
+            f"{where}: {topic} takes {layout.record_bytes_max} bytes at once, events are written "
+            f"in batches of up to {BATCH_BYTES}: alter its max.message.bytes to {needed} or more"
+        )
+    target = TopicTarget(kafka, subscription.id, partition, topic, layout)
+    name = f"{kafka.prefix}.notifier.{subscription.id}.{partition}"
+    probe = Writer(kafka, name, Reach(outputs=(target.place,)))
+    await probe.start()
+    await probe.close()
+    return target
+
+
+def refuse_own(kafka: KafkaSettings, topic: str, where: str) -> None:
+    """Raises BadConfig for a topic that we or Kafka itself keep books on."""
+    ours = [kafka.topic(one) for one in TOPICS]
+    if topic in ours or topic.startswith("__"):
+        raise BadConfig(
+            f"{where}: {topic} is one of our own topics or of Kafka's, and what subscribers are "
+            f"told may not stand there; name another one, such as {kafka.prefix}.for-NAME"
+        )
