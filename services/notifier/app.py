@@ -17,7 +17,7 @@ from services.notifier.api.app import application
 from services.notifier.api.context import Context
 from services.notifier.channel import Surroundings
 from services.notifier.endpoints import Endpoints
-from services.notifier.partition import Partition, group_of
+from services.notifier.partition import Partition, group_of, held
 from services.notifier.settings import (
     NotifierSettings,
     SubscriptionEntry,
@@ -101,7 +101,7 @@ class Notifier:
             **self._consumer.health(),
             "pending": sum(len(one.holdings.lanes) for one in owned.values()),
             "subscriptions": len(self._endpoints.all()),
-            "held": self._endpoints.held(),
+            "held": held(self._endpoints, owned.values()),
             **advice,
         }
 

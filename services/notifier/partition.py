@@ -6,7 +6,7 @@ One transaction moves the offsets, the positions of all live subscriptions and t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 from aiokafka import ConsumerRecord, TopicPartition
@@ -39,6 +39,14 @@ log = structlog.get_logger(__name__)
 def group_of(kafka: KafkaSettings) -> str:
     """The consumer group of all copies."""
     return f"{kafka.prefix}.notifier"
+
+
+def held(endpoints: Endpoints, owned: Iterable[Partition]) -> dict[str, str]:
+    """Why each standing subscription stands, as far as this copy can tell."""
+    reasons: dict[str, str] = {}
+    for one in owned:
+        reasons |= one.outlets.refused
+    return reasons | endpoints.held()
 
 
 OUTPUTS = (DELIVERIES, ATTEMPTS, DEAD_LETTERS)

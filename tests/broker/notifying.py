@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from bus.clock import SystemClock
+from bus.errors import RetryLater
 from bus.partitioning import partition_of
 from bus.settings import KafkaSettings
 from bus.transaction import Record, Transaction, Writer
@@ -20,7 +21,11 @@ from schemas.fulfillment import FulfillmentHeader, Package, RawRef
 from schemas.keys import fulfillment_key
 from schemas.topics import ATTEMPTS, DELIVERIES, EVENTS
 from services.notifier.app import Notifier
+from services.notifier.channel import Surroundings
+from services.notifier.endpoints import Endpoints
+from services.notifier.partition import Partition
 from services.notifier.settings import NotifierSettings, SubscriptionEntry
+from services.notifier.subscriptions import SubscriptionStore
 from testbed.receiver import Receiver
 from tests.broker.reading import records
 
@@ -30,7 +35,7 @@ QUICK_SECONDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5)
 PATIENT: dict[str, Any] = {"retry_schedule_seconds": [0.1, 0.2, 0.3, *[2.0] * 47]}
 
 
-def shipped(order: int, revision: int) -> FulfillmentEvent:
+def shipped(order: int, revision: int, padding: str | None = None) -> FulfillmentEvent:
     """A package of an order; its subject is `pkg_<order>_<revision>`."""
     header = FulfillmentHeader(
         key=fulfillment_key("zentail", "acme", "order", str(order)),
@@ -47,7 +52,11 @@ def shipped(order: int, revision: int) -> FulfillmentEvent:
         raw=RawRef(topic="raw", partition=0, offset=0),
     )
     package = Package(
-        id=f"pkg_{order}_{revision}", identity="content", status="shipped", revision=1
+        id=f"pkg_{order}_{revision}",
+        identity="content",
+        status="shipped",
+        status_raw=padding,
+        revision=1,
     )
     return PackageShipped.of(
         PackageData(fulfillment=header, package=package),
@@ -57,10 +66,12 @@ def shipped(order: int, revision: int) -> FulfillmentEvent:
     )
 
 
-async def emit(kafka: KafkaSettings, orders: Iterable[int], revision: int) -> None:
+async def emit(
+    kafka: KafkaSettings, orders: Iterable[int], revision: int, padding: str | None = None
+) -> None:
     """One event for each order, in one transaction, as the normalizer does."""
     records = []
-    for event in (shipped(order, revision) for order in orders):
+    for event in (shipped(order, revision, padding) for order in orders):
         partition = partition_of(event.key, kafka.partition_count(EVENTS))
         value, headers = event.data.to_json(), event.headers()
         records.append(Record(kafka.topic(EVENTS), partition, event.key, value, headers))
@@ -97,6 +108,37 @@ async def notifying(
         yield service
     finally:
         await service.stop()
+    assert fatal == []
+
+
+@asynccontextmanager
+async def owning(
+    kafka: KafkaSettings,
+    settings: NotifierSettings,
+    number: int,
+    broken: Callable[[RetryLater], None] = lambda _: None,
+) -> AsyncIterator[Partition]:
+    """The owner of one partition, without a consumer group; what is on the topic is its world."""
+    fatal: list[BaseException] = []
+    clock = SystemClock()
+    endpoints = Endpoints(kafka, SubscriptionStore(kafka, clock), clock, fatal.append)
+    surroundings = Surroundings(
+        clock=clock,
+        allow_networks=settings.allow_networks,
+        connect_timeout_seconds=30,
+        total_timeout_seconds=60,
+        connections_max=1,
+    )
+    owner = Partition(
+        kafka, settings, number, endpoints=endpoints, surroundings=surroundings, broken=broken
+    )
+    try:
+        await endpoints.start()
+        await owner.open()
+        yield owner
+    finally:
+        await owner.close()
+        await endpoints.stop()
     assert fatal == []
 
 

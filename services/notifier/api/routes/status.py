@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from services.notifier.api.context import Context
+from services.notifier.partition import held
 
 
 class Status(BaseModel):
@@ -29,7 +30,7 @@ def router(context: Context) -> APIRouter:
             partitions=sorted(owned),
             subscriptions=len(context.endpoints.all()),
             pending=sum(len(one.holdings.lanes) for one in owned.values()),
-            held=context.endpoints.held(),
+            held=held(context.endpoints, owned.values()),
         )
 
     return routes
