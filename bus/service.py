@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import gc
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import structlog
-import uvicorn
 from aiokafka.errors import KafkaError
 from prometheus_client import make_asgi_app
 from pydantic import Field
@@ -28,6 +26,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Mount, Route
 
 from bus.errors import BadConfig, Misuse, ShipfeedError, Stop
+from bus.server import Server
 from bus.settings import Config, Settings
 from bus.telemetry import set_up_logging
 
@@ -101,7 +100,7 @@ async def _run(http: HttpSettings, build: Callable[[End], Awaitable[Service]]) -
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end, None)
     service = await build(end)
-    server = _Server(uvicorn.Config(_app(service), http.http_host, http.http_port, log_config=None))
+    server = Server(application(service), http.http_host, http.http_port)
     serving = asyncio.create_task(server.serve())
     serving.add_done_callback(lambda _: end(Stop("the HTTP server ended")))
     starting = asyncio.create_task(service.start())
@@ -137,7 +136,9 @@ async def _stopped(service: Service) -> None:
         log.warning("service.stop_incomplete", error=repr(error))
 
 
-def _app(service: Service) -> Starlette:
+def application(service: Service) -> Starlette:
+    """Health, metrics, and what the service itself serves."""
+
     async def health(_: Request) -> JSONResponse:
         found = service.health()
         return JSONResponse(found, 200 if found["ok"] else 503)
@@ -153,17 +154,3 @@ def _app(service: Service) -> Starlette:
         *service.routes,
     ]
     return Starlette(routes=routes)
-
-
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Signals are the service's own, so that work stops before the port closes."""
-        yield
-
-    def port(self) -> int:
-        """The port it listens on; 0 while it does not."""
-        for server in getattr(self, "servers", []):
-            for socket in server.sockets:
-                return int(socket.getsockname()[1])
-        return 0

@@ -26,6 +26,7 @@ PROVEN_UNTIL = Gauge(
 SET_ASIDE = Counter("shipfeed_dead_letters_total", "Records set aside", ["service", "source"])
 STALE = Counter("shipfeed_stale_observations_total", "Older than what is known", ["source"])
 ATTEMPTS = Counter("shipfeed_attempts_total", "Delivery tries", ["subscription", "outcome"])
+READERS = Gauge("shipfeed_stream_readers", "Readers of streams and pages served now")
 PENDING = Gauge("shipfeed_deliveries_pending", "Unfinished deliveries", ["partition"])
 
 

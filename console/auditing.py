@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx2
 
+from bus import reading
 from bus.settings import KafkaSettings
-from console import reading
 from schemas.topics import FULFILLMENTS
 from testbed.audit import Report, audit
 

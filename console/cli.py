@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 from bus.errors import BadConfig, Misuse, ShipfeedError
 from console.commands import (
     accounts,
+    api_keys,
     audit,
     cursors,
     dead_letters,
@@ -35,7 +36,7 @@ app = typer.Typer(
 )
 for verb in (demo, up, sources, topics, remap, audit):
     app.command(verb.NAME)(verb.run)
-for noun in (accounts, cursors, packages, dead_letters):
+for noun in (accounts, api_keys, cursors, packages, dead_letters):
     app.add_typer(noun.app, name=noun.NAME)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bus import reading
 from bus.settings import KafkaSettings
-from console import reading
 from console.refreshing import parts_of
 from schemas.fulfillment import Fulfillment
 from schemas.topics import FULFILLMENTS

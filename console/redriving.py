@@ -8,9 +8,9 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 
+from bus import reading
 from bus.errors import Misuse
 from bus.settings import KafkaSettings
-from console import reading
 from console.appending import appending
 from console.letters import Filter, Letter, again, place_of
 from schemas.topics import DEAD_LETTERS, RAW

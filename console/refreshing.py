@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from bus import reading
 from bus.clock import Clock
 from bus.errors import Misuse
 from bus.settings import Config, KafkaSettings
-from console import reading
 from console.cursors import cursors_of
 from schemas.fulfillment import Fulfillment
 from schemas.keys import fulfillment_key, split

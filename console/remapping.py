@@ -12,9 +12,9 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
+from bus import reading
 from bus.errors import Misuse
 from bus.settings import KafkaSettings
-from console import reading
 from console.appending import Appending, appending
 from schemas.keys import quoted
 from schemas.topics import FULFILLMENTS, RAW

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from aiokafka.errors import KafkaError
 
+from bus import reading
 from bus.settings import KafkaSettings
-from console import reading
 from schemas.cursor import Cursor, Mark, cursor_key
 from schemas.topics import CURSORS, DELIVERIES, EVENTS, RAW
 from services.poller.source import AccountSettings

@@ -7,12 +7,17 @@ structured form.  The id is derived from content, so seeing a fact again gives t
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
 from schemas.cloudevents import CONTENT_TYPE, Shared, event_id, sequence
 from schemas.fulfillment import FulfillmentHeader, Package
 from schemas.message import Headers, Message
+
+ID_LENGTH_MAX = 256  # characters, of a type too
+_VISIBLE = re.compile(rf"[!-~]{{1,{ID_LENGTH_MAX}}}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class Change(Message):
@@ -237,11 +242,21 @@ class Envelope(Message):
 
     @classmethod
     def read(cls, headers: Headers, value: bytes) -> Self:
-        """From an events record.  Raises ValueError when a needed header is missing."""
+        """From an events record.  Raises ValueError when a needed header is missing or ill-formed.
+
+        No attribute has a control character (CloudEvents 1.0, String), and what becomes a header
+        or a line of a stream is visible ASCII: nobody who writes events can end a line there.
+        """
         found = {name[3:]: raw.decode() for name, raw in headers.items() if name.startswith("ce_")}
         for needed in ("id", "type", "partitionkey", "time"):
             if not found.get(needed):
                 raise ValueError(f"an event without the header ce_{needed}")
+        for name in ("id", "type"):
+            if not _VISIBLE.fullmatch(found[name]):
+                raise ValueError(f"an event whose ce_{name} is not visible ASCII")
+        for name, text in found.items():
+            if _CONTROL.search(text):
+                raise ValueError(f"an event with a control character in ce_{name}")
         return cls(attributes=found, data=value)
 
     @property
@@ -262,4 +277,9 @@ class Envelope(Message):
     def structured(self) -> bytes:
         """The structured form: one JSON object, `data` byte for byte as on Kafka."""
         head = json.dumps({**self.attributes, "datacontenttype": CONTENT_TYPE.decode()})
+        return head[:-1].encode() + b', "data": ' + self.data + b"}"
+
+    def plain(self) -> bytes:
+        """Standard Webhooks' own form, `data` byte for byte; `timestamp` is the event's time."""
+        head = json.dumps({"type": self.type, "timestamp": self.attributes["time"]})
         return head[:-1].encode() + b', "data": ' + self.data + b"}"

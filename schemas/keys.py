@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import zlib
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import product
-from json.encoder import encode_basestring as quote
+from hashlib import sha256
 from urllib.parse import quote as percent_encoded
 from urllib.parse import unquote
 
-# Every pair of base32 digits, in order: what ten bits stand for.
-_PAIRS = tuple(map("".join, product("abcdefghijklmnopqrstuvwxyz234567", repeat=2)))
-_PLACES = range(120, -1, -10)
+import msgspec
+
+ID_DIGITS = 32  # hexadecimal, 128 bits of a sha256
 
 
 def joined(*parts: str) -> str:
@@ -53,15 +51,11 @@ def slot_of(source: str, account: str, slots: int) -> int:
 
 
 def minted(prefix: str, identity: Sequence[str | int | None]) -> str:
-    """`prefix_` + 26 base32 characters of a sha256: the same `identity`, the same id.
+    """`prefix_` + the first 32 hexadecimal digits of a sha256: the same `identity`, the same id.
 
-    Over the canonical JSON of the list (`message.canonical_json`), spelled and put into base32 by
-    hand: there are some for each new package, and the library takes four times as long.
+    Over the canonical JSON of the list (`message.canonical_json`), which msgspec spells the same.
     """
-    words = ",".join([quote(p) if isinstance(p, str) else _plain(p) for p in identity])
-    n = int.from_bytes(hashlib.sha256(f"[{words}]".encode()).digest()[:17]) >> 6
-    return f"{prefix}_" + "".join([_PAIRS[n >> place & 1023] for place in _PLACES])
+    return f"{prefix}_{sha256(_encode(identity)).hexdigest()[:ID_DIGITS]}"
 
 
-def _plain(part: int | None) -> str:
-    return "null" if part is None else str(int(part))
+_encode = msgspec.json.Encoder().encode

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -85,6 +85,19 @@ class Subscription(StateRecord):
     def enabled(self) -> bool:
         """Whether events are handed over at present."""
         return self.disabled_reason is None
+
+
+class CursorKey(StateRecord):
+    """What resume cursors are MACed with where no master key is set; key `cursor-key/1`.
+
+    `secret`: 64 hex characters, made once.  It opens nothing: whoever reads it here reads the
+    events as well, and a cursor only says where to begin.
+    """
+
+    KEY: ClassVar[str] = "cursor-key/1"
+
+    secret: str
+    created_at: Instant
 
 
 class EndpointHealth(StateRecord):

@@ -13,7 +13,7 @@ from schemas.events import EVENT_CLASSES
 from schemas.fulfillment import Fulfillment
 from schemas.message import Message
 from schemas.raw import Provenance
-from schemas.subscription import EndpointHealth, Subscription
+from schemas.subscription import CursorKey, EndpointHealth, Subscription
 
 DAY_MS = 24 * 3600 * 1000
 RECORD_BYTES_MAX = 8 * 1024 * 1024
@@ -100,9 +100,9 @@ DEAD_LETTERS = Topic(
 SUBSCRIPTIONS = Topic(
     name="subscriptions",
     key="subscription id",
-    record="Subscription, EndpointHealth, Recover, Retry or ApiKey",
+    record="Subscription, EndpointHealth, Recover, Retry, ApiKey or CursorKey",
     count="one",
-    kinds=(Subscription, EndpointHealth, Recover, Retry, ApiKey),
+    kinds=(Subscription, EndpointHealth, Recover, Retry, ApiKey, CursorKey),
 )
 DELIVERIES = Topic(
     name="deliveries",

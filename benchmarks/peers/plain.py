@@ -8,7 +8,6 @@ error.
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -233,5 +232,4 @@ def instant(text: str) -> str:
 
 def minted(prefix: str, identity: Sequence[str | int | None]) -> str:
     """The same identity, the same id."""
-    digest = sha256(orjson.dumps(identity)).digest()
-    return f"{prefix}_{base64.b32encode(digest).decode().lower()[:26]}"
+    return f"{prefix}_{sha256(orjson.dumps(identity)).hexdigest()[:32]}"

@@ -8,10 +8,10 @@ from itertools import islice
 
 from aiokafka import AIOKafkaConsumer
 
+from bus import reading
 from bus.clock import Clock
 from bus.settings import KafkaSettings
 from bus.transaction import Record, Transaction, Writer
-from console import reading
 from schemas.topics import RAW, Topic
 
 TRANSACTION_RECORDS = 10_000

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
+from bus import reading
 from bus.clock import SystemClock
 from bus.errors import Misuse
 from bus.settings import Config, KafkaSettings
-from console import reading
 from console.commands.options import (
     ConfigOption,
     JsonOption,

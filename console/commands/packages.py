@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from bus import reading
 from bus.clock import SystemClock
 from bus.settings import Config, KafkaSettings
-from console import reading
 from console.commands.options import (
     ConfigOption,
     CountOption,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from bus import reading
 from bus.settings import KafkaSettings
-from console import reading
 from console.commands.options import (
     ConfigOption,
     JsonOption,

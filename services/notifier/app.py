@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -22,6 +23,7 @@ from services.notifier.settings import (
     NotifierSettings,
     SubscriptionEntry,
     check_retention,
+    open_sealer,
     read_subscriptions,
 )
 from services.notifier.subscriptions import SubscriptionStore
@@ -59,10 +61,13 @@ class Notifier:
             total_timeout_seconds=settings.total_timeout_seconds,
             # An equal part for each partition, so that copies need not speak to each other.
             connections_max=max(1, settings.concurrency // partitions),
+            prefix=kafka.prefix,
+            sealer=open_sealer(settings),
         )
         self._consumer = PartitionConsumer(
             kafka, EVENTS, group_of(kafka), self._build, clock=clock, on_fatal=end
         )
+        self._stopping = asyncio.Event()
         context = Context(
             kafka=kafka,
             settings=settings,
@@ -71,6 +76,7 @@ class Notifier:
             surroundings=self._surroundings,
             clock=clock,
             owned=self._owned,
+            stopping=self._stopping,
         )
         self.routes: Sequence[BaseRoute] = [Mount("/v1", application(context))]
         self._joining = False
@@ -89,6 +95,7 @@ class Notifier:
 
     async def stop(self) -> None:
         """Tries in flight end or are canceled; nothing stays open."""
+        self._stopping.set()
         if self._joining:
             await self._consumer.stop()
         await self._endpoints.stop()

@@ -99,7 +99,7 @@ class CatchUp:
             events,
             end,
             outlets=[outlet],
-            positions={subscription.id: start},
+            positions={subscription.id: holdings.standing(subscription)},
             is_pending=holdings.is_pending,
             now=self._clock.now(),
         )

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from importlib import import_module
@@ -32,6 +32,7 @@ from schemas.events import Envelope
 from schemas.subscription import Subscription
 from services.notifier.events import Event
 from services.notifier.guard import Network
+from services.notifier.sealing import Sealer
 
 Way = Literal["delivered", "written", "served"]
 
@@ -71,13 +72,18 @@ class Target(Protocol):
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What channels are given: time, limits, and the networks they may reach."""
+    """What channels are given: time, limits, the networks they may reach, and who opens secrets.
+
+    `prefix` is the installation's, which sealed secrets are bound to.
+    """
 
     clock: Clock
     allow_networks: Sequence[Network]
     connect_timeout_seconds: float
     total_timeout_seconds: float
     connections_max: int
+    prefix: str = ""
+    sealer: Sealer = field(default_factory=Sealer)
 
     @cached_property
     def ssl_context(self) -> ssl.SSLContext:

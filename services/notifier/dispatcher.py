@@ -20,9 +20,10 @@ from schemas.keys import split
 from schemas.subscription import Subscription
 from services.notifier.channel import Channel, Result, Surroundings, open_channel
 from services.notifier.endpoints import Endpoints
-from services.notifier.events import Event, EventReader
+from services.notifier.events import Event
 from services.notifier.holdings import Holdings
 from services.notifier.lanes import Pending
+from services.notifier.letters import Bodies
 from services.notifier.retries import paused_until
 from services.notifier.settlement import SERVICE, Settlement, expire, settle
 
@@ -39,7 +40,7 @@ class Dispatcher:
     def __init__(
         self,
         holdings: Holdings,
-        reader: EventReader,
+        bodies: Bodies,
         endpoints: Endpoints,
         surroundings: Surroundings,
         *,
@@ -47,7 +48,7 @@ class Dispatcher:
         broken: Callable[[RetryLater], None],
     ) -> None:
         self._holdings = holdings
-        self._reader = reader
+        self._bodies = bodies
         self._endpoints = endpoints
         self._surroundings = surroundings
         self._schedule = schedule_seconds
@@ -127,7 +128,7 @@ class Dispatcher:
     async def _try(self, pending: Pending) -> None:
         delivery = self._holdings.delivery(pending.key)
         try:
-            event = await self._reader.one(delivery.event_offset)
+            event = await self._bodies.of(delivery)
         except RetryLater as error:
             log.warning("notifier.event_unread", delivery=pending.key, error=str(error))
             again = self._clock.now().timestamp() + READ_AGAIN_SECONDS
@@ -188,7 +189,7 @@ class Dispatcher:
 
     async def _expire(self, pending: Pending) -> None:
         delivery = self._holdings.delivery(pending.key)
-        event = await self._reader.one(delivery.event_offset)
+        event = await self._bodies.of(delivery)
         await self._finish(pending, delivery, self._expired(delivery, event))
 
     def _expired(self, delivery: Delivery, event: Event | None) -> Settlement:

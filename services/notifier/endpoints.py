@@ -20,7 +20,7 @@ from bus.errors import RetryLater, Stop
 from bus.settings import KafkaSettings
 from schemas.api_key import ApiKey
 from schemas.command import Command
-from schemas.subscription import EndpointHealth, Subscription
+from schemas.subscription import CursorKey, EndpointHealth, Subscription
 from schemas.topics import SUBSCRIPTIONS
 from services.notifier.known import Known, merged
 from services.notifier.subscriptions import SubscriptionStore
@@ -95,6 +95,8 @@ class Endpoints:
 
     async def current(self) -> None:
         """Know all that any copy wrote before the call.  Raises RetryLater."""
+        if not self._tasks:
+            raise RetryLater(f"{self._place}: not read to its end yet: try again")
         try:
             async with asyncio.timeout(CURRENT_SECONDS_MAX), self._moved:
                 end = await self._end()
@@ -124,6 +126,10 @@ class Endpoints:
         """What was asked of its deliveries and is not forgotten, the oldest first."""
         commands = self._known.commands.get(subscription, {})
         return [commands[number] for number in sorted(commands)]
+
+    def cursor_key(self) -> CursorKey | None:
+        """What resume cursors are MACed with where no master key is set."""
+        return self._known.cursor_key
 
     def api_keys(self) -> list[ApiKey]:
         """Every key that was not revoked, expired ones too."""

@@ -1,30 +1,23 @@
-"""Events as read from Kafka, and a reader that fetches them again by offset.
-
-The reader has no group: it reads what it is asked for and moves nobody's position.
-"""
+"""Events as read from Kafka, and a reader that fetches them again by offset."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka import ConsumerRecord
 
 from bus.clock import Clock
-from bus.errors import RetryLater
 from bus.settings import KafkaSettings
 from schemas.events import Envelope
-from schemas.topics import EVENTS, RECORD_BYTES_MAX
+from schemas.topics import EVENTS
+from services.notifier.fetching import Fetcher
 
 CACHE_BYTES_MAX = 8 * 1024 * 1024  # for one partition
 CHUNK_RECORDS_MAX = 500
-FETCH_WAIT_MS = 500
-ONE_SECONDS_MAX = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,32 +64,17 @@ class EventReader:
     """Events of one partition by offset, the last used ones kept within `CACHE_BYTES_MAX`."""
 
     def __init__(self, kafka: KafkaSettings, partition: int, clock: Clock) -> None:
-        self._place = TopicPartition(kafka.topic(EVENTS), partition)
-        self._clock = clock
-        self._consumer = AIOKafkaConsumer(
-            **kafka.client_args(),
-            isolation_level="read_committed",
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            max_partition_fetch_bytes=RECORD_BYTES_MAX,
-        )
-        self._lock = asyncio.Lock()
-        self._next: int | None = None  # where the consumer stands, when that is certain
+        self._fetcher = Fetcher(kafka, EVENTS, partition, clock)
         self._kept: OrderedDict[int, Event] = OrderedDict()
         self._kept_bytes = 0
 
     async def start(self) -> None:
         """Raises RetryLater."""
-        try:
-            await self._consumer.start()
-        except KafkaError as error:
-            raise RetryLater(f"{self._place}: cannot be read: {error!r}") from error
-        self._consumer.assign([self._place])
-        self._consumer.pause(self._place)  # else it would read the whole topic unasked
+        await self._fetcher.start()
 
     async def close(self) -> None:
         """Let go of the connection."""
-        await self._consumer.stop()
+        await self._fetcher.close()
 
     def keep(self, events: Iterable[Event]) -> None:
         """Remember events that are about to be asked for; the oldest ones make room."""
@@ -113,23 +91,13 @@ class EventReader:
         if offset in self._kept:
             self._kept.move_to_end(offset)
             return self._kept[offset]
-        deadline = self._clock.monotonic() + ONE_SECONDS_MAX
-        while self._clock.monotonic() < deadline:
-            records, after = await self._fetch(offset, CHUNK_RECORDS_MAX)
-            if not records and after <= offset:
-                continue
-            events, _ = events_of(records)
-            self.keep(reversed(events))  # the wanted one last, so that it is kept
-            return self._kept.get(offset)
-        raise RetryLater(f"{self._place} offset {offset}: not read in {ONE_SECONDS_MAX} s")
+        events, _ = events_of(await self._fetcher.at(offset, CHUNK_RECORDS_MAX))
+        self.keep(reversed(events))  # the wanted one last, so that it is kept
+        return self._kept.get(offset)
 
     async def first(self) -> int:
         """The oldest offset that the topic still has.  Raises RetryLater."""
-        try:
-            found = await self._consumer.beginning_offsets([self._place])
-        except (KafkaError, TimeoutError) as error:
-            raise RetryLater(f"{self._place}: its start is not known: {error!r}") from error
-        return int(found[self._place])
+        return await self._fetcher.first()
 
     async def chunk(
         self, offset: int, count_max: int = CHUNK_RECORDS_MAX
@@ -138,22 +106,5 @@ class EventReader:
 
         Both empty-handed and unmoved when there is nothing yet.  Raises RetryLater.
         """
-        records, after = await self._fetch(offset, count_max)
+        records, after = await self._fetcher.fetch(offset, count_max)
         return events_of(records)[0], after
-
-    async def _fetch(self, offset: int, count_max: int) -> tuple[list[ConsumerRecord], int]:
-        try:
-            async with self._lock:
-                if offset != self._next:  # a seek throws away what is read ahead
-                    self._consumer.seek(self._place, offset)
-                self._next = None
-                self._consumer.resume(self._place)
-                batch = await self._consumer.getmany(
-                    self._place, timeout_ms=FETCH_WAIT_MS, max_records=count_max
-                )
-                self._consumer.pause(self._place)
-                after: int = await self._consumer.position(self._place)
-                self._next = after
-        except (KafkaError, TimeoutError) as error:
-            raise RetryLater(f"{self._place}: cannot be read: {error!r}") from error
-        return list(batch.get(self._place, ())), after

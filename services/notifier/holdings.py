@@ -20,8 +20,9 @@ from schemas.delivery import Delivery, Position, position_key
 from schemas.keys import split
 from schemas.subscription import Subscription
 from schemas.topics import DELIVERIES, EVENTS
-from services.notifier.fan_out import FanOut, pending_of
-from services.notifier.lanes import Lanes
+from services.notifier.commands import CarriedOut
+from services.notifier.fan_out import FanOut, delivery_record, pending_of, position_record
+from services.notifier.lanes import Lanes, Pending
 
 
 class Holdings:
@@ -60,8 +61,15 @@ class Holdings:
 
     def position(self, subscription: Subscription) -> int:
         """The next events offset the subscription has to look at."""
+        return self.standing(subscription).offset
+
+    def standing(self, subscription: Subscription) -> Position:
+        """Its position as it is, or would be, on Kafka."""
         known = self._positions.get(subscription.id)
-        return known.offset if known else subscription.start_offsets.get(self.partition, 0)
+        if known is not None:
+            return known
+        first = subscription.start_offsets.get(self.partition, 0)
+        return Position(subscription=subscription.id, offset=first)
 
     def command(self, subscription: str) -> int:
         """The newest command about it that was carried out here; 0: none."""
@@ -89,16 +97,34 @@ class Holdings:
 
     async def commit_fan_out(self, made: FanOut) -> None:
         """Write it, then take it in; call it under `lock`.  Raises RetryLater."""
-        moved = [
-            Position(subscription=name, offset=offset, command=self.command(name))
-            for name, offset in made.positions.items()
-        ]
-        made.transaction.records.extend(map(self._position_record, moved))
         await self._commit(made)
-        self._positions.update((position.subscription, position) for position in moved)
+        self._positions.update(made.positions)
         for pending in made.pending:
             self.lanes.add(pending)
         self.count()
+
+    async def commit_carried_out(self, done: CarriedOut) -> None:
+        """Write what came of a command, then take it in; call it under `lock`.
+
+        Nothing of the subscription may be in flight.  Raises RetryLater.
+        """
+        made = FanOut(pending=[pending_of(delivery) for delivery in done.begun])
+        made.transaction.records.extend(
+            delivery_record(self.kafka, self.partition, delivery)
+            for delivery in (*done.due, *done.begun)
+        )
+        made.transaction.records.append(position_record(self.kafka, self.partition, done.position))
+        await self._commit(made)
+        position = self._positions[done.position.subscription] = done.position
+        self.lanes.renew(position.subscription, {one.key: one.due_at for one in done.due})
+        for pending in made.pending:
+            self.lanes.add(pending)
+        self.count()
+
+    def unfinished(self, subscription: str) -> list[Pending]:
+        """Its unfinished deliveries, in the order of their events."""
+        mine = [one for one in self.lanes if one.subscription == subscription]
+        return sorted(mine, key=lambda one: one.event_offset)
 
     async def commit_records(self, records: list[Record]) -> None:
         """Write what became of a delivery; its lane is the caller's.  Raises RetryLater."""
@@ -111,9 +137,6 @@ class Holdings:
         if made.transaction.records or made.transaction.offsets:
             await self._committer.commit(made.transaction)
         self._table.apply(made.transaction.records)
-
-    def _position_record(self, position: Position) -> Record:
-        return self._table.put(position.key, position.to_json())
 
     def count(self) -> None:
         """Show how many are unfinished."""

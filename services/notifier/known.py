@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from schemas.api_key import ApiKey
 from schemas.command import Command
 from schemas.keys import joined, split
-from schemas.subscription import EndpointHealth, Subscription
+from schemas.subscription import CursorKey, EndpointHealth, Subscription
 
 API_KEYS = "api-key"  # no subscription may have this id
 K = TypeVar("K")
@@ -31,6 +31,7 @@ class Known:
     health: dict[str, EndpointHealth] = field(default_factory=dict)
     commands: dict[str, dict[int, Command]] = field(default_factory=dict)
     api_keys: dict[str, ApiKey] = field(default_factory=dict)
+    cursor_key: CursorKey | None = None
     end: int = 0
 
     def take(self, key: str, value: bytes | None) -> None:
@@ -38,6 +39,8 @@ class Known:
         match split(key):
             case [folder, name] if folder == API_KEYS:
                 _set(self.api_keys, name, value, ApiKey.model_validate_json)
+            case _ if key == CursorKey.KEY:
+                self.cursor_key = CursorKey.model_validate_json(value) if value else None
             case [name]:
                 _set(self.subscriptions, name, value, Subscription.model_validate_json)
             case [name, "health"]:

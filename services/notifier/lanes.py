@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, deque
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -39,6 +39,7 @@ class Lanes:
         self._waiting: dict[str, list[tuple[float, int, Lane]]] = {}  # heads, heap by due time
         self._counts: Counter[str] = Counter()
         self._in_flight: Counter[str] = Counter()
+        self._halted: set[str] = set()
 
     def __len__(self) -> int:
         return self._counts.total()
@@ -64,7 +65,7 @@ class Lanes:
         """
         started: list[Pending] = []
         for subscription, heap in self._waiting.items():
-            if subscription not in may_start:
+            if subscription not in may_start or subscription in self._halted:
                 continue
             while (
                 heap
@@ -78,7 +79,9 @@ class Lanes:
     def aged(self, event_at: datetime, count_max: int) -> list[Pending]:
         """Waiting heads whose event is from before `event_at`, now in flight, held ones too."""
         started: list[Pending] = []
-        for heap in self._waiting.values():
+        for subscription, heap in self._waiting.items():
+            if subscription in self._halted:
+                continue
             old = [
                 entry for entry in heap if self._lanes[entry[2]][0].event_at <= event_at.timestamp()
             ][: count_max - len(started)]
@@ -104,12 +107,34 @@ class Lanes:
         pending.due_at = due_at.timestamp()
         self._wait(lane)
 
+    def halt(self, subscription: str) -> bool:
+        """Start nothing of it until `go_on`.  Returns whether nothing of it is in flight."""
+        self._halted.add(subscription)
+        return not self._in_flight[subscription]
+
+    def go_on(self, subscription: str) -> None:
+        """The end of `halt`."""
+        self._halted.discard(subscription)
+
+    def renew(self, subscription: str, due_at: Mapping[str, datetime]) -> None:
+        """Other due times, by key, for deliveries of a halted subscription."""
+        heap = self._waiting.get(subscription, [])
+        for (owner, _), queue in self._lanes.items():
+            for pending in queue if owner == subscription else ():
+                if pending.key in due_at:
+                    pending.due_at = due_at[pending.key].timestamp()
+        heap[:] = [(self._lanes[lane][0].due_at, offset, lane) for _, offset, lane in heap]
+        heapq.heapify(heap)
+
     def next_due_at(self, may_start: Container[str], in_flight_max: int) -> float | None:
         """When `due` next has something to give, in seconds since 1970, as far as time decides."""
         heads = (
             heap[0][0]
             for subscription, heap in self._waiting.items()
-            if heap and subscription in may_start and self._in_flight[subscription] < in_flight_max
+            if heap
+            and subscription in may_start
+            and subscription not in self._halted
+            and self._in_flight[subscription] < in_flight_max
         )
         return min(heads, default=None)
 

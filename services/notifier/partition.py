@@ -27,6 +27,8 @@ from services.notifier.events import EventReader, events_of
 from services.notifier.expiry import Expiry
 from services.notifier.fan_out import fan_out
 from services.notifier.holdings import Holdings
+from services.notifier.letters import Bodies
+from services.notifier.obeying import Obeying
 from services.notifier.outlets import Outlet, Outlets
 from services.notifier.settings import NotifierSettings, events_retention_seconds
 from services.notifier.settlement import SERVICE
@@ -75,11 +77,12 @@ class Partition:
         self._writer: Writer | None = None
         self._committer: Committer | None = None
         self._reader = EventReader(kafka, number, self._clock)
+        self._bodies = Bodies(kafka, number, self._reader, self._clock)
         self.holdings = Holdings(kafka, number, settings.pending_max)
         self.outlets = Outlets(kafka, number, self._clock, self._wake)
         self._dispatcher = Dispatcher(
             self.holdings,
-            self._reader,
+            self._bodies,
             endpoints,
             surroundings,
             schedule_seconds=settings.retry_schedule_seconds,
@@ -93,6 +96,7 @@ class Partition:
             clock=self._clock,
             wake=self._dispatcher.wake,
         )
+        self._obeying = Obeying(self.holdings, self._bodies, endpoints, self._clock, self._wake)
         self._expiry = Expiry(
             self.holdings,
             self._reader,
@@ -114,7 +118,11 @@ class Partition:
         await self._reader.start()
         await self.holdings.restore(self._committer, self._group)
         self._dispatcher.start()
-        work = [self._catch_up.run(), self._expiry.run(self._dispatcher.set_aside)]
+        work = [
+            self._obeying.run(),
+            self._catch_up.run(),
+            self._expiry.run(self._dispatcher.set_aside),
+        ]
         for coroutine in work:
             task = asyncio.create_task(coroutine, name=f"notifier {self._number}")
             task.add_done_callback(self._ended)
@@ -134,7 +142,7 @@ class Partition:
                     end,
                     outlets=live,
                     positions={
-                        found.subscription.id: holdings.position(found.subscription)
+                        found.subscription.id: holdings.standing(found.subscription)
                         for found in live
                     },
                     is_pending=holdings.is_pending,
@@ -158,6 +166,7 @@ class Partition:
         await self.outlets.close()
         drain_seconds = min(DRAIN_SECONDS_MAX, self._kafka.session_timeout_ms / 3000)
         await self._dispatcher.close(drain_seconds)
+        await self._bodies.close()
         await self._reader.close()
         if (writing := self._committer or self._writer) is not None:
             await writing.close()
@@ -176,6 +185,7 @@ class Partition:
     def _wake(self) -> None:
         self._dispatcher.wake()
         self._catch_up.wake()
+        self._obeying.wake()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """Its work failed: what it left half done is read anew."""

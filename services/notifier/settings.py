@@ -24,12 +24,19 @@ from services.notifier.filters import parsed_filters
 from services.notifier.guard import checked_url
 from services.notifier.match import check_pattern
 from services.notifier.retries import JITTER
+from services.notifier.sealing import KEYS_MAX, Sealer, master_key
 from services.notifier.signing import signing_key
 
 # Standard Webhooks, "Deliverability and reliability": ten tries over about 75 h.
 RETRY_SCHEDULE_SECONDS = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
 RETENTION_MARGIN_DAYS = 7
 TopicName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
+SECRETS_MAX = 3
+
+
+def _listed(value: object) -> object:
+    """A single one needs no list, nor can one be written in the environment."""
+    return (value,) if isinstance(value, str) else value
 
 
 class NotifierSettings(HttpSettings):
@@ -44,11 +51,26 @@ class NotifierSettings(HttpSettings):
     pending_max: int = Field(
         100_000, ge=1, description="unfinished deliveries in one partition, shared by subscriptions"
     )
+    master_key: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
+        (),
+        max_length=KEYS_MAX,
+        description="env:NAME or file:PATH of 32 random bytes in base64, which seals the secrets "
+        "of the API's subscriptions; or a list: the first seals, all open",
+    )
     concurrency: int = Field(
         48, ge=1, description="tries in flight to one endpoint, over all copies; at least 1 each"
     )
     connect_timeout_seconds: float = Field(3, gt=0, description="name, address and TCP")
     total_timeout_seconds: float = Field(15, gt=0, description="one try, all in all")
+    streams_max: int = Field(
+        100, ge=1, description="streams and pulls that one copy serves at once"
+    )
+    stream_heartbeat_seconds: float = Field(
+        15, gt=0, description="a stream without events shows after this that it lives"
+    )
+    stream_stall_seconds: float = Field(
+        30, gt=0, description="a reader that takes nothing for so long is disconnected"
+    )
 
 
 class WebhookEntry(Settings):
@@ -56,14 +78,19 @@ class WebhookEntry(Settings):
 
     type: Literal["webhook"]
     url: Annotated[str, BeforeValidator(checked_url)]
-    secret: str
+    secret: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
+        min_length=1,
+        max_length=SECRETS_MAX,
+        description="env:NAME or file:PATH of whsec_ and base64; or a list: each try is signed "
+        "with all of them, so that a receiver can change from one to the next",
+    )
     content: Literal["structured", "plain"] = Field(
         "structured", description="a CloudEvent, or Standard Webhooks' plain type, timestamp, data"
     )
 
     def record(self) -> WebhookChannel:
         """As it stands on Kafka."""
-        secrets = (SigningSecret(reference=self.secret),)
+        secrets = tuple(SigningSecret(reference=one) for one in self.secret)
         return WebhookChannel(url=self.url, secrets=secrets, content=self.content)
 
 
@@ -158,7 +185,8 @@ def read_subscriptions(config: Config) -> list[SubscriptionEntry]:
         if any(entry.name == other.name for other in entries):
             raise BadConfig(f"{where}: the name is used twice")
         if isinstance(entry.channel, WebhookEntry):
-            check_secret(entry.channel.secret, f"{where} channel.secret")
+            for reference in entry.channel.secret:
+                check_secret(reference, f"{where} channel.secret")
         elif isinstance(entry.channel, TopicEntry):
             refuse_own(kafka, entry.channel.topic, f"{where} channel.topic")
         entries.append(entry)
@@ -167,8 +195,27 @@ def read_subscriptions(config: Config) -> list[SubscriptionEntry]:
 
 def check_secret(reference: str, where: str) -> bytes:
     """The signing key behind a reference.  Raises BadConfig; the secret is not in the text."""
+    return checked_key(secret(reference, where), where)
+
+
+def checked_key(text: str, where: str) -> bytes:
+    """The signing key a secret spells.  Raises BadConfig; the secret is not in the text."""
     try:
-        return signing_key(secret(reference, where))
+        return signing_key(text)
+    except ValueError as error:
+        raise BadConfig(f"{where}: {error}") from error
+
+
+def open_sealer(settings: NotifierSettings) -> Sealer:
+    """With the master keys looked up.  Raises BadConfig; no key is in the text."""
+    return Sealer(master_keys(settings))
+
+
+def master_keys(settings: NotifierSettings) -> list[bytes]:
+    """The newest first.  Raises BadConfig; no key is in the text."""
+    where = "[notifier] master_key"
+    try:
+        return [master_key(secret(one, where)) for one in settings.master_key]
     except ValueError as error:
         raise BadConfig(f"{where}: {error}") from error
 

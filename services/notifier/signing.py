@@ -1,4 +1,8 @@
-"""Standard Webhooks signatures, scheme v1: HMAC-SHA256 over `id.timestamp.body`."""
+"""Standard Webhooks signatures, scheme v1: HMAC-SHA256 over `id.timestamp.body`.
+
+While a secret is being replaced, each message is signed with the old one, too: a receiver needs one
+signature that it can verify.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+from collections.abc import Iterable
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the scheme's name, not a secret
 KEY_BYTES_MIN = 24
@@ -27,12 +32,17 @@ def signing_key(secret: str) -> bytes:
     return key
 
 
-def signed_headers(key: bytes, event_id: str, timestamp: int, body: bytes) -> dict[str, str]:
-    """The three headers for exactly these bytes; `timestamp` in seconds since 1970."""
+def signed_headers(
+    keys: Iterable[bytes], event_id: str, timestamp: int, body: bytes
+) -> dict[str, str]:
+    """The three headers for exactly these bytes; `timestamp` in seconds since 1970.
+
+    One signature for each key, in their order.
+    """
     signed = f"{event_id}.{timestamp}.".encode() + body
-    signature = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+    digests = (hmac.digest(key, signed, hashlib.sha256) for key in keys)
     return {
         "webhook-id": event_id,
         "webhook-timestamp": str(timestamp),
-        "webhook-signature": f"v1,{signature}",
+        "webhook-signature": " ".join(f"v1,{base64.b64encode(one).decode()}" for one in digests),
     }

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
@@ -16,8 +17,9 @@ from bus.settings import KafkaSettings
 from bus.transaction import Record
 from schemas.api_key import ApiKey
 from schemas.command import Command, command_key
-from schemas.subscription import EndpointHealth, Subscription
+from schemas.subscription import CursorKey, EndpointHealth, Subscription
 from schemas.topics import SUBSCRIPTIONS
+from services.notifier.api_keys import KEYS_MAX
 from services.notifier.channel import refuse_other_way
 from services.notifier.known import Known, health_key, merged
 from services.notifier.settings import SubscriptionEntry
@@ -27,6 +29,9 @@ from services.notifier.writing import Writing
 GONE_FROM_FILE = "gone from the configuration"
 WRITES_MAX = 5
 RETRY_WAIT_SECONDS_MAX = 0.5
+CURSOR_KEY_BYTES = 32
+
+SUBSCRIPTIONS_MAX = 2_000  # each copy looks at all of them for each batch of events
 
 log = structlog.get_logger(__name__)
 
@@ -101,7 +106,7 @@ class SubscriptionStore:
             new = {one.name: one.start_from for one in entries if one.name not in before}
             offsets = await start_offsets(self._kafka, new)
             changed = reconciled(entries, before, offsets, self._clock.now())
-            records = []
+            records = [] if known.cursor_key else [self._cursor_key()]
             for subscription in changed:
                 records.append(self._subscription(subscription))
                 if subscription.enabled and subscription.id in known.health:
@@ -123,11 +128,13 @@ class SubscriptionStore:
         await self._writing.write(decide)
 
     async def create(self, subscription: Subscription) -> None:
-        """Add one whose id is new: `minted`, and never taken again."""
+        """Add one with an id that was never used before.  Raises Misuse."""
 
         async def decide(known: Known) -> list[Record]:
             if subscription.id in known.subscriptions:
                 raise Misuse(f"subscription {subscription.id} exists already: take another id")
+            if len(known.subscriptions) >= SUBSCRIPTIONS_MAX:
+                raise Misuse(f"there are {SUBSCRIPTIONS_MAX} subscriptions: delete some first")
             return [self._subscription(subscription)]
 
         await self._writing.write(decide)
@@ -209,9 +216,11 @@ class SubscriptionStore:
         await self._writing.write(decide)
 
     async def add_api_key(self, api_key: ApiKey) -> None:
-        """Let it in; once there is a key, nobody gets in without one."""
+        """Let it in; once there is a key, nobody gets in without one.  Raises Misuse."""
 
-        async def decide(_: Known) -> list[Record]:
+        async def decide(known: Known) -> list[Record]:
+            if len(known.api_keys) >= KEYS_MAX:
+                raise Misuse(f"there are {KEYS_MAX} API keys: revoke what is not used first")
             return [self._record(api_key.key, api_key.to_json())]
 
         await self._writing.write(decide)
@@ -234,6 +243,11 @@ class SubscriptionStore:
             disabled_reason=subscription.disabled_reason,
         )
         return self._record(subscription.id, subscription.to_json())
+
+    def _cursor_key(self) -> Record:
+        secret = secrets.token_hex(CURSOR_KEY_BYTES)
+        made = CursorKey(secret=secret, created_at=self._clock.now())
+        return self._record(CursorKey.KEY, made.to_json())
 
     def _record(self, key: str, value: bytes | None) -> Record:
         return Record(self._kafka.topic(SUBSCRIPTIONS), 0, key, value)

@@ -10,12 +10,12 @@ from datetime import UTC, datetime, timedelta
 
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 
+from bus import reading
 from bus.clock import SystemClock
 from bus.errors import RetryLater
 from bus.partitioning import partition_of
 from bus.settings import KafkaSettings
 from bus.transaction import Writer
-from console import reading
 from schemas.raw import Provenance
 from schemas.topics import RAW
 from services.normalizer.app import Normalizer

@@ -35,7 +35,7 @@ QUICK_SECONDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5)
 PATIENT: dict[str, Any] = {"retry_schedule_seconds": [0.1, 0.2, 0.3, *[2.0] * 47]}
 
 
-def shipped(order: int, revision: int, padding: str | None = None) -> FulfillmentEvent:
+def shipped(order: int, revision: int) -> FulfillmentEvent:
     """A package of an order; its subject is `pkg_<order>_<revision>`."""
     header = FulfillmentHeader(
         key=fulfillment_key("zentail", "acme", "order", str(order)),
@@ -52,11 +52,7 @@ def shipped(order: int, revision: int, padding: str | None = None) -> Fulfillmen
         raw=RawRef(topic="raw", partition=0, offset=0),
     )
     package = Package(
-        id=f"pkg_{order}_{revision}",
-        identity="content",
-        status="shipped",
-        status_raw=padding,
-        revision=1,
+        id=f"pkg_{order}_{revision}", identity="content", status="shipped", revision=1
     )
     return PackageShipped.of(
         PackageData(fulfillment=header, package=package),
@@ -67,13 +63,15 @@ def shipped(order: int, revision: int, padding: str | None = None) -> Fulfillmen
 
 
 async def emit(
-    kafka: KafkaSettings, orders: Iterable[int], revision: int, padding: str | None = None
+    kafka: KafkaSettings, orders: Iterable[int], revision: int, *, padding: int = 0
 ) -> None:
-    """One event for each order, in one transaction, as the normalizer does."""
+    """One event for each order, in one transaction, as the normalizer does; `padding` bytes more
+    each.
+    """
     records = []
-    for event in (shipped(order, revision, padding) for order in orders):
+    for event in (shipped(order, revision) for order in orders):
         partition = partition_of(event.key, kafka.partition_count(EVENTS))
-        value, headers = event.data.to_json(), event.headers()
+        value, headers = event.data.to_json() + b" " * padding, event.headers()
         records.append(Record(kafka.topic(EVENTS), partition, event.key, value, headers))
     writer = Writer(kafka, f"{kafka.prefix}.test")
     await writer.start()

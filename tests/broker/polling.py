@@ -11,10 +11,10 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from bus import reading
 from bus.admin import ensure_topics
 from bus.clock import SystemClock
 from bus.settings import KafkaSettings, checked
-from console import reading
 from console.cursors import cursors_of
 from schemas.cursor import Cursor
 from schemas.message import parse_instant

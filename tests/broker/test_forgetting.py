@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from bus import reading
 from bus.clock import SystemClock
 from bus.errors import Misuse
 from bus.settings import Config, KafkaSettings
-from console import reading
 from console.forgetting import known, let_go
 from console.refreshing import read_again
 from schemas.fulfillment import Fulfillment

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from bus import reading
 from bus.clock import SystemClock
 from bus.errors import Misuse
 from bus.settings import Config, KafkaSettings
-from console import reading
 from console.refreshing import read_again
 from schemas.message import iso
 from schemas.topics import FULFILLMENTS

@@ -8,12 +8,12 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
+from bus import reading
 from bus.admin import ensure_topics
 from bus.clock import SystemClock
 from bus.errors import Misuse
 from bus.partitioning import partition_of
 from bus.settings import KafkaSettings
-from console import reading
 from console.remapping import CHUNK_STATES, EXAMPLES_MAX, Tally, remap
 from schemas.fulfillment import Fulfillment
 from schemas.topics import EVENTS, FULFILLMENTS, RAW

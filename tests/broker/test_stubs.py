@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from bus import reading
 from bus.admin import ensure_topics
 from bus.clock import SystemClock
 from bus.settings import KafkaSettings
-from console import reading
 from schemas.fulfillment import Fulfillment
 from schemas.topics import EVENTS, FULFILLMENTS
 from tests.broker.normalizing import event_ids, normalizing, produce, raw, settled

@@ -22,6 +22,8 @@ EXTRA_NAMES = {
     "upstream_loop",
     "upstream_parents",
     "webhook",
+    "webhook_bodies",
+    "webhook_secrets",
 }
 
 

@@ -38,26 +38,6 @@ async def test_the_reference_library_verifies_what_arrives(tmp_path: Path) -> No
     assert record["event"]["datacontenttype"] == "application/json"
 
 
-async def test_the_request_is_what_standard_webhooks_and_cloudevents_ask_for(
-    tmp_path: Path,
-) -> None:
-    """Method, content type, and a body whose data stands as on Kafka."""
-    seen: list[Request] = []
-
-    def handler(request: Request) -> Response:
-        seen.append(request)
-        return Response(204)
-
-    async with serving(handler) as url:
-        assert (await sent(f"{url}/hooks", tmp_path)).outcome == "delivered"
-
-    (request,) = seen
-    assert (request.method, request.target) == ("POST", "/hooks")
-    assert request.headers["content-type"] == "application/cloudevents+json"
-    assert b'"data": {"weight":1.10,"name":"\xc3\xa9"}' in request.body
-    assert "cookie" not in request.headers
-
-
 async def test_a_repeat_has_the_same_id_and_its_own_signature(tmp_path: Path) -> None:
     """A failed try and the next one: one webhook-id, each verified."""
     receiver = Receiver(SECRET)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from bus.clock import SystemClock
+from bus.clock import Clock, SystemClock
 from schemas.events import Envelope
 from schemas.subscription import SigningSecret, Subscription, WebhookChannel
 from services.notifier.channel import Channel, Result, Surroundings, open_channel
+from services.notifier.sealing import Sealer
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 
@@ -26,6 +27,7 @@ ENVELOPE = Envelope(
         "subject": "pkg_é",
         "partitionkey": "zentail/acme/order/1",
         "time": "2026-01-01T00:00:00Z",
+        "sequence": "0000000001.0000",
     },
     data=b'{"weight":1.10,"name":"\xc3\xa9"}',
 )
@@ -33,23 +35,35 @@ ENVELOPE = Envelope(
 
 @asynccontextmanager
 async def channel_to(
-    url: str, tmp_path: Path, *, allow: str = "127.0.0.0/8", total_seconds: float = 60.0
+    url: str,
+    tmp_path: Path,
+    *,
+    allow: str = "127.0.0.0/8",
+    total_seconds: float = 60.0,
+    content: Literal["structured", "plain"] = "structured",
+    secrets: Sequence[SigningSecret] = (),
+    clock: Clock | None = None,
+    sealer: Sealer | None = None,
 ) -> AsyncIterator[Channel]:
+    """Signed with `SECRET`, unless other secrets are given."""
     secret = tmp_path / "secret"
     secret.write_text(SECRET)
+    secrets = secrets or (SigningSecret(reference=f"file:{secret}"),)
     subscription = Subscription(
         id="erp",
         types=("*",),
-        channel=WebhookChannel(url=url, secrets=(SigningSecret(reference=f"file:{secret}"),)),
+        channel=WebhookChannel(url=url, secrets=tuple(secrets), content=content),
         start_offsets={},
         created_at=datetime(2026, 1, 1, tzinfo=UTC),
     )
     surroundings = Surroundings(
-        clock=SystemClock(),
+        clock=clock or SystemClock(),
         allow_networks=[ip_network(allow)],
         connect_timeout_seconds=30.0,
         total_timeout_seconds=total_seconds,
         connections_max=4,
+        prefix="shipfeed",
+        sealer=sealer or Sealer(),
     )
     channel = open_channel(subscription, surroundings)
     try:

@@ -6,10 +6,18 @@ import pkgutil
 from importlib import import_module
 from typing import Protocol, cast
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Security
+from fastapi.security import HTTPBearer
+from starlette.middleware import Middleware
 
 from services.notifier.api import problems, routes
 from services.notifier.api.context import Context
+from services.notifier.api.gate import Gate
+
+# Tells the OpenAPI document alone; `auth` decides.
+BEARER = HTTPBearer(
+    scheme_name="API key", description="needed once there is a key", auto_error=False
+)
 
 
 class _RoutesModule(Protocol):
@@ -23,7 +31,11 @@ def application(context: Context) -> FastAPI:
         version="1",
         docs_url=None,
         redoc_url=None,
-        exception_handlers={problems.Problem: problems.answer},
+        redirect_slashes=False,
+        exception_handlers=problems.HANDLERS,
+        responses=problems.RESPONSES,
+        dependencies=[Security(BEARER)],
+        middleware=[Middleware(Gate, context=context)],
     )
     for found in sorted(module.name for module in pkgutil.iter_modules(routes.__path__)):
         module = import_module(f"{routes.__name__}.{found}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -16,7 +17,10 @@ from services.notifier.subscriptions import SubscriptionStore
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """`owned()`: the partitions of events that this copy owns at the moment."""
+    """`owned()`: the partitions of events that this copy owns at the moment.
+
+    `stopping` is set when this copy is about to end: what would go on without end, ends.
+    """
 
     kafka: KafkaSettings
     settings: NotifierSettings
@@ -25,3 +29,4 @@ class Context:
     surroundings: Surroundings
     clock: Clock
     owned: Callable[[], Mapping[int, Partition]]
+    stopping: asyncio.Event

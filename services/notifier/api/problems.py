@@ -1,11 +1,34 @@
-"""Errors of the API as `application/problem+json` (RFC 9457)."""
+"""Errors of the API as `application/problem+json` (RFC 9457).
+
+What is raised decides the status, whatever route raised it: `HANDLERS`.
+"""
 
 from __future__ import annotations
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse
+from collections.abc import Callable, Coroutine, Mapping
+from http import HTTPStatus
+from typing import Any
 
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from bus.errors import Fenced, Misuse, RetryLater, Stop
+from services.notifier.subscriptions import Missing, Stale
+
+Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
 MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 1
+
+
+class Body(BaseModel):
+    """`detail` says what to do; `errors`, which parts of a request were wrong."""
+
+    title: str
+    status: int
+    detail: str
 
 
 class Problem(Exception):
@@ -17,8 +40,8 @@ class Problem(Exception):
         title: str,
         detail: str,
         *,
-        members: dict[str, object] | None = None,
-        headers: dict[str, str] | None = None,
+        members: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -30,10 +53,63 @@ class Problem(Exception):
     def response(self) -> JSONResponse:
         """As it goes out."""
         body = {"title": self.title, "status": self.status, "detail": str(self), **self.members}
-        return JSONResponse(body, self.status, media_type=MEDIA_TYPE, headers=self.headers)
+        return JSONResponse(body, self.status, media_type=MEDIA_TYPE, headers=dict(self.headers))
 
 
-async def answer(_: Request, error: Exception) -> JSONResponse:
-    """The exception handler."""
-    assert isinstance(error, Problem)
-    return error.response
+def unavailable(error: Exception) -> Problem:
+    """503: the same may work in a moment."""
+    headers = {"retry-after": str(RETRY_AFTER_SECONDS)}
+    return Problem(503, "Try again", str(error), headers=headers)
+
+
+def invalid(error: RequestValidationError) -> Problem:
+    """422, or 428 for a condition left out.  What was sent is not told: a secret may be in it."""
+    found = [
+        {"path": ".".join(map(str, one["loc"])), "reason": one["msg"]} for one in error.errors()
+    ]
+    for one, told in zip(error.errors(), found, strict=True):
+        if tuple(one["loc"]) == ("header", "if-match") and one["type"] == "missing":
+            return Problem(
+                428, "Precondition required", "say what you change: If-Match with the ETag you read"
+            )
+        told["reason"] = told["reason"].removeprefix("Value error, ")
+    detail = "; ".join(f"{one['path']}: {one['reason']}" for one in found[:3])
+    return Problem(422, "Invalid request", detail, members={"errors": found})
+
+
+def _of_starlette(error: HTTPException) -> Problem:
+    title = HTTPStatus(error.status_code).phrase
+    return Problem(error.status_code, title, str(error.detail), headers=error.headers)
+
+
+def _told(status: int, title: str) -> Callable[[Exception], Problem]:
+    return lambda error: Problem(status, title, str(error))
+
+
+_KINDS: dict[type[Exception], Callable[[Any], Problem]] = {
+    Problem: lambda problem: problem,
+    RequestValidationError: invalid,
+    HTTPException: _of_starlette,
+    Missing: _told(404, "Not found"),
+    Stale: _told(412, "Precondition failed"),
+    Fenced: _told(412, "Precondition failed"),  # others wrote all the time (design 4)
+    Misuse: _told(409, "Conflict"),
+    Stop: _told(409, "Conflict"),  # the configuration forbids it
+    RetryLater: unavailable,
+}
+
+
+def _handler(problem: Callable[[Any], Problem]) -> Handler:
+    async def answer(_: Request, error: Exception) -> JSONResponse:
+        return problem(error).response
+
+    return answer
+
+
+HANDLERS: dict[int | type[Exception], Handler] = {
+    kind: _handler(problem) for kind, problem in _KINDS.items()
+}
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    code: {"description": meaning, "content": {MEDIA_TYPE: {"schema": Body.model_json_schema()}}}
+    for code, meaning in {"4XX": "what to change", "5XX": "what to wait for"}.items()
+}

@@ -1,4 +1,4 @@
-"""Channel `webhook`: a signed POST of the CloudEvent, as Standard Webhooks asks.
+"""Channel `webhook`: a signed POST of the event, as Standard Webhooks asks.
 
 Redirects are never followed and never a success; answers are read up to a cap; the address is
 checked where it is dialed (`guard`).  An answer cut short counts as none, since the id makes
@@ -8,22 +8,29 @@ sending again harmless.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 
 import httpcore2
 import httpx2
 
+from bus.errors import BadConfig
 from schemas.delivery import Outcome
 from schemas.events import Envelope
 from schemas.subscription import Subscription, WebhookChannel
 from services.notifier.channel import Channel, Result, Surroundings, Way
 from services.notifier.guard import AddressRefused, GuardedBackend, Resolver
 from services.notifier.retries import retry_after_seconds
-from services.notifier.settings import check_secret
+from services.notifier.sealing import bound_to, is_sealed
+from services.notifier.settings import check_secret, checked_key
 from services.notifier.signing import signed_headers
 
 WAY: Way = "delivered"
-
-CONTENT_TYPE = "application/cloudevents+json"
+BODIES: Mapping[str, tuple[str, Callable[[Envelope], bytes]]] = {
+    "structured": ("application/cloudevents+json", Envelope.structured),
+    "plain": ("application/json", Envelope.plain),
+}
 USER_AGENT = "shipfeed"
 RESPONSE_READ_BYTES_MAX = 64 * 1024
 RESPONSE_KEPT_BYTES_MAX = 2 * 1024
@@ -34,12 +41,23 @@ BUSY = frozenset({429, 503})
 PASSING = frozenset({408, 425})
 
 
+@dataclass(frozen=True, slots=True)
+class LiveKey:
+    """A signing key and until when it signs."""
+
+    key: bytes = field(repr=False)
+    until: datetime | None
+
+
 class Webhook:
     """One endpoint, with a small client of its own: one pool for all collapses (design 6)."""
 
-    def __init__(self, url: str, key: bytes, surroundings: Surroundings) -> None:
-        self._url = url
-        self._key = key
+    def __init__(
+        self, channel: WebhookChannel, secrets: Sequence[LiveKey], surroundings: Surroundings
+    ) -> None:
+        self._url = channel.url
+        self._content_type, self._body = BODIES[channel.content]
+        self._secrets = secrets
         self._clock = surroundings.clock
         self._total_seconds = surroundings.total_timeout_seconds
         self._client = httpx2.AsyncClient(
@@ -76,12 +94,13 @@ class Webhook:
         await self._client.aclose()
 
     async def _post(self, envelope: Envelope, began: float) -> Result:
-        body, now = envelope.structured(), self._clock.now()
+        body, now = self._body(envelope), self._clock.now()
+        keys = [one.key for one in self._secrets if one.until is None or now < one.until]
         headers = {
-            "content-type": CONTENT_TYPE,
+            "content-type": self._content_type,
             "user-agent": USER_AGENT,
             "accept-encoding": "identity",
-            **signed_headers(self._key, envelope.id, int(now.timestamp()), body),
+            **signed_headers(keys, envelope.id, int(now.timestamp()), body),
         }
         async with self._client.stream(
             "POST", self._url, content=body, headers=headers
@@ -121,9 +140,31 @@ def open_channel(subscription: Subscription, surroundings: Surroundings) -> Chan
     """Raises BadConfig when the secret cannot be had."""
     channel = subscription.channel
     assert isinstance(channel, WebhookChannel)
-    [newest, *_] = channel.secrets
-    key = check_secret(newest.reference, f"subscription {subscription.id} channel.secret")
-    return Webhook(channel.url, key, surroundings)
+    return Webhook(channel, live_keys(subscription.id, channel, surroundings), surroundings)
+
+
+def live_keys(
+    subscription: str, channel: WebhookChannel, surroundings: Surroundings
+) -> list[LiveKey]:
+    """The keys in force, the newest first.  Raises BadConfig when one of them cannot be had.
+
+    All or none: a receiver may have any of them, and what it cannot verify it refuses.
+    """
+    where, now = f"subscription {subscription} channel.secret", surroundings.clock.now()
+    aad = bound_to(surroundings.prefix, subscription)
+    keys = [
+        LiveKey(
+            checked_key(surroundings.sealer.open(one.reference, aad), where)
+            if is_sealed(one.reference)
+            else check_secret(one.reference, where),
+            one.until,
+        )
+        for one in channel.secrets
+        if one.until is None or now < one.until
+    ]
+    if not keys:
+        raise BadConfig(f"{where}: none is in force: rotate the secret")
+    return keys
 
 
 def outcome_of(status_code: int) -> Outcome:

@@ -11,7 +11,7 @@ import pytest
 from bus.settings import KafkaSettings
 from bus.transaction import Record
 from schemas.dead_letter import DeadLetter
-from schemas.delivery import Attempt, Delivery, Outcome
+from schemas.delivery import Attempt, Delivery, Outcome, Position
 from schemas.events import Envelope
 from schemas.subscription import LogChannel, Subscription
 from services.notifier.channel import Result, Target
@@ -66,7 +66,9 @@ def made(
         events,
         10,
         outlets=[outlet(subscription(name, **wish)) for name in positions],
-        positions=positions,
+        positions={
+            name: Position(subscription=name, offset=offset) for name, offset in positions.items()
+        },
         is_pending=pending.__contains__,
         now=NOW,
     )
@@ -77,21 +79,21 @@ def written(records: list[Record], topic: str) -> list[Record]:
 
 
 def test_each_subscription_gets_each_event_and_its_position_moves_along() -> None:
-    """Deliveries and positions of one batch, on one partition."""
+    """Deliveries and positions of one batch stand in one transaction, on one partition."""
     found = made([event(4), event(5)], {"erp": 4, "crm": 5})
 
     keys = [record.key for record in found.transaction.records]
-    assert keys == ["erp/evt_4", "erp/evt_5", "crm/evt_5"]
+    assert keys == ["erp/evt_4", "erp/evt_5", "crm/evt_5", "erp/position", "crm/position"]
     assert {record.partition for record in found.transaction.records} == {3}
-    assert found.positions == {"erp": 10, "crm": 10}
+    position = Position.model_validate_json(found.transaction.records[3].value or b"")
+    assert position.offset == 10
+    assert {name: one.offset for name, one in found.positions.items()} == {"erp": 10, "crm": 10}
     assert [one.event_offset for one in found.pending] == [4, 5, 5]
 
 
 def test_a_batch_that_comes_twice_gives_nothing_twice() -> None:
     """The position decides."""
-    found = made([event(4), event(5)], {"erp": 10})
-
-    assert (found.transaction.records, found.positions) == ([], {})
+    assert made([event(4), event(5)], {"erp": 10}).transaction.records == []
 
 
 def test_a_delivery_still_pending_is_not_begun_again() -> None:
@@ -99,8 +101,7 @@ def test_a_delivery_still_pending_is_not_begun_again() -> None:
     found = made([event(4), event(4)], {"erp": 0}, pending=frozenset({"erp/evt_4"}))
 
     assert found.pending == []
-    assert found.transaction.records == []
-    assert found.positions == {"erp": 10}
+    assert [record.key for record in found.transaction.records] == ["erp/position"]
 
 
 def test_an_old_fact_is_passed_over_unless_wanted() -> None:

@@ -19,6 +19,7 @@ from schemas.events import (
     RetractionData,
 )
 from schemas.fulfillment import Fulfillment, LineItem, OrderRef, Package, RawRef, Tracking
+from schemas.message import iso
 
 AT = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
 FULFILLMENT = Fulfillment(
@@ -95,6 +96,37 @@ def test_the_id_is_the_content_not_the_moment() -> None:
 
     assert event(PackageShipped).id == again.id
     assert event(PackageShipped).id != event(PackageShipped, discriminator=2).id
+
+
+@pytest.mark.parametrize(
+    ("header", "text"),
+    [
+        *((f"ce_{name}", "evt\r\nx-admin: 1") for name in ("id", "type", "subject", "source")),
+        *((f"ce_{name}", "é") for name in ("id", "type")),
+        *((f"ce_{name}", "a b") for name in ("id", "type")),
+        *(("ce_id", "e" * 257), ("ce_subject", "\x85"), ("ce_time", "\x00")),
+    ],
+)
+def test_an_event_that_could_end_a_header_or_a_line_is_refused(header: str, text: str) -> None:
+    """Whoever may write to the topic cannot write into a receiver's headers or a stream."""
+    good = dict(event(PackageShipped).headers())
+    assert Envelope.read(good, b"{}").id
+
+    with pytest.raises(ValueError, match=header):
+        Envelope.read({**good, header: text.encode()}, b"{}")
+
+
+def test_the_plain_form_has_type_time_and_data() -> None:
+    """Standard Webhooks' own three, data byte for byte as on Kafka."""
+    ours = event(PackageShipped)
+    body = Envelope.read(dict(ours.headers()), ours.data.to_json()).plain()
+
+    assert json.loads(body) == {
+        "type": "package.shipped",
+        "timestamp": iso(AT),
+        "data": json.loads(ours.data.to_json()),
+    }
+    assert ours.data.to_json() in body
 
 
 def test_an_event_record_without_an_id_is_refused() -> None:

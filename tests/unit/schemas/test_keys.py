@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from schemas.cursor import cursor_key, mark_key
 from schemas.delivery import delivery_key, position_key
 from schemas.keys import fulfillment_key, joined, minted, slot_of, split
+from schemas.message import digest
 
 
 @given(st.lists(st.text(), min_size=1, max_size=5))
@@ -33,7 +34,13 @@ def test_equal_content_mints_equal_ids() -> None:
 
     assert first == minted("evt", ["zentail/acme/orders/1", "pkg_a", "package.shipped", "once"])
     assert first != minted("evt", ["zentail/acme/orders/1", "pkg_b", "package.shipped", "once"])
-    assert 30 == len(first)
+    assert 36 == len(first)
+
+
+@given(st.lists(st.text() | st.integers(0, 2**63) | st.none()))
+def test_an_id_is_the_digest_of_the_canonical_json(identity: list[str | int | None]) -> None:
+    """So that it can be computed by others; 32 hexadecimal digits of it."""
+    assert f"evt_{digest(identity)[:32]}" == minted("evt", identity)
 
 
 def test_records_of_one_topic_never_share_a_key() -> None:
