@@ -8,7 +8,7 @@ from datetime import datetime
 
 from bus.settings import KafkaSettings
 from bus.transaction import Record, Transaction
-from schemas.delivery import Delivery, Position
+from schemas.delivery import Delivery
 from schemas.topics import DELIVERIES
 from services.notifier.events import Event
 from services.notifier.filters import Facts
@@ -18,11 +18,14 @@ from services.notifier.outlets import Outlet
 
 @dataclass(slots=True)
 class FanOut:
-    """What is to be written, and what becomes of memory once it is."""
+    """What is to be written, and what becomes of memory once it is.
+
+    Records of `positions` are made by who knows them whole (`holdings`).
+    """
 
     transaction: Transaction = field(default_factory=Transaction)
     pending: list[Pending] = field(default_factory=list)
-    positions: dict[str, Position] = field(default_factory=dict)
+    positions: dict[str, int] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
 
 
@@ -33,7 +36,7 @@ def fan_out(
     end: int,
     *,
     outlets: Iterable[Outlet],
-    positions: Mapping[str, Position],
+    positions: Mapping[str, int],
     is_pending: Callable[[str], bool],
     now: datetime,
 ) -> FanOut:
@@ -47,7 +50,7 @@ def fan_out(
     for event in events:
         facts, delivers = Facts(event.envelope), False
         for outlet, position in asking:
-            if event.offset < position.offset or not outlet.matcher.takes(event, facts):
+            if event.offset < position or not outlet.matcher.takes(event, facts):
                 continue
             if outlet.target is not None:
                 made.transaction.records.append(outlet.target.record(event, now))
@@ -61,17 +64,8 @@ def fan_out(
             delivers = True
         if delivers:
             made.events.append(event)
-    for _, position in asking:
-        if end > position.offset:
-            move(made, kafka, partition, position, end)
+    made.positions = {one.subscription.id: end for one, position in asking if end > position}
     return made
-
-
-def move(made: FanOut, kafka: KafkaSettings, partition: int, position: Position, end: int) -> None:
-    """The subscription has seen everything before `end`."""
-    moved = position.model_copy(update={"offset": end})
-    made.positions[moved.subscription] = moved
-    made.transaction.records.append(position_record(kafka, partition, moved))
 
 
 def delivery_of(subscription: str, event: Event, now: datetime) -> Delivery:
@@ -96,14 +90,11 @@ def pending_of(delivery: Delivery) -> Pending:
         event_offset=delivery.event_offset,
         event_at=delivery.event_at.timestamp(),
         due_at=delivery.due_at.timestamp(),
+        attempts=delivery.attempts,
+        letter_offset=delivery.letter_offset,
     )
 
 
 def delivery_record(kafka: KafkaSettings, partition: int, delivery: Delivery) -> Record:
     """The delivery's state."""
     return Record(kafka.topic(DELIVERIES), partition, delivery.key, delivery.to_json())
-
-
-def position_record(kafka: KafkaSettings, partition: int, position: Position) -> Record:
-    """How far the subscription has come."""
-    return Record(kafka.topic(DELIVERIES), partition, position.key, position.to_json())

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, IPvAnyNetwork, field_validator
+from pydantic import BeforeValidator, Field, IPvAnyNetwork
 
 from bus.errors import BadConfig
 from bus.service import HttpSettings
 from bus.settings import Config, KafkaSettings, Settings, checked, secret
 from schemas.filters import Filter
-from schemas.message import Name, iso, parse_instant
+from schemas.message import Name
 from schemas.subscription import (
     LogChannel,
     SigningSecret,
@@ -26,12 +25,13 @@ from services.notifier.match import check_pattern
 from services.notifier.retries import JITTER
 from services.notifier.sealing import KEYS_MAX, Sealer, master_key
 from services.notifier.signing import signing_key
+from services.notifier.starting import checked_start
 
 # Standard Webhooks, "Deliverability and reliability": ten tries over about 75 h.
 RETRY_SCHEDULE_SECONDS = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
 RETENTION_MARGIN_DAYS = 7
-TopicName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
 SECRETS_MAX = 3
+TopicName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
 
 
 def _listed(value: object) -> object:
@@ -58,7 +58,12 @@ class NotifierSettings(HttpSettings):
         "of the API's subscriptions; or a list: the first seals, all open",
     )
     concurrency: int = Field(
-        48, ge=1, description="tries in flight to one endpoint, over all copies; at least 1 each"
+        48,
+        ge=1,
+        description="tries in flight to one endpoint, over all copies; each has at least 1",
+    )
+    probe_seconds_max: float = Field(
+        300, gt=0, description="longest wait between probes of an endpoint that is down"
     )
     connect_timeout_seconds: float = Field(3, gt=0, description="name, address and TCP")
     total_timeout_seconds: float = Field(15, gt=0, description="one try, all in all")
@@ -135,7 +140,9 @@ class SubscriptionEntry(Settings):
     filters: Annotated[tuple[Filter, ...], BeforeValidator(parsed_filters)] = Field(
         (), description='all of them have to hold, such as [{ prefix = { subject = "pkg_" } }]'
     )
-    start_from: str = Field("now", description='"now", "earliest" or an instant')
+    start_from: Annotated[str, BeforeValidator(checked_start)] = Field(
+        "now", description='"now", "earliest" or an instant'
+    )
     backfill: bool = Field(False, description="facts older than the connection to their account")
     order: Literal["ordered", "unordered"] = Field(
         "ordered", description="whether events of one fulfillment wait for each other"
@@ -163,16 +170,6 @@ class SubscriptionEntry(Settings):
             "concurrency": self.concurrency,
             "backfill": self.backfill,
         }
-
-    @field_validator("start_from", mode="before")
-    @classmethod
-    def _instant_or_word(cls, value: object) -> object:
-        if value in ("now", "earliest"):
-            return value
-        try:
-            return iso(value if isinstance(value, datetime) else parse_instant(str(value)))
-        except ValueError as error:
-            raise ValueError(f'write "now", "earliest" or an instant; {error}') from error
 
 
 def read_subscriptions(config: Config) -> list[SubscriptionEntry]:
