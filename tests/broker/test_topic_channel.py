@@ -207,6 +207,7 @@ async def test_a_topic_that_takes_too_little_holds_up_nobody_else(topics: KafkaS
     async with notifying(topics, *entries) as service:
         await until(lambda: arrived(topics, 20, "crm"))
         await until(lambda: "max.message.bytes" in str(service.health()["held"]))
+        await until(lambda: service.health()["held_events"] == {"erp": {"target": 20}})
 
     assert await records(topics, target()) == []
     name = topics.topic(target())
@@ -216,7 +217,9 @@ async def test_a_topic_that_takes_too_little_holds_up_nobody_else(topics: KafkaS
         await until(lambda: arrived(topics, 20))
 
     assert told(await records(topics, target())) == told(await records(topics, EVENTS))
-    assert (await layout_of(topics, name, partitions=1, config={})).partition_count == 6
+    assert (
+        await layout_of(topics, name, SystemClock(), partitions=1, config={})
+    ).partition_count == 6
 
 
 async def test_an_event_larger_than_the_topic_takes_is_set_aside(topics: KafkaSettings) -> None:
