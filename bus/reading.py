@@ -169,6 +169,17 @@ async def ends(kafka: KafkaSettings, topic: Topic) -> Offsets:
     return found
 
 
+async def offsets_since(kafka: KafkaSettings, topic: Topic, at_ms: int) -> dict[int, int]:
+    """By partition, the first offset whose record is not older than that; else its end."""
+    places = _places(kafka, topic)
+    async with _consumer(kafka) as consumer:
+        last = await consumer.end_offsets(places)
+        timed = await consumer.offsets_for_times(dict.fromkeys(places, at_ms))
+    return {
+        place.partition: timed[place].offset if timed[place] else last[place] for place in places
+    }
+
+
 def _standstill(place: TopicPartition) -> TimeoutError:
     return TimeoutError(
         f"reading {place.topic}/{place.partition} stands still for {READ_SECONDS_MAX:g} s: another "

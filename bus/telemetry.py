@@ -28,6 +28,7 @@ STALE = Counter("shipfeed_stale_observations_total", "Older than what is known",
 ATTEMPTS = Counter("shipfeed_attempts_total", "Delivery tries", ["subscription", "outcome"])
 READERS = Gauge("shipfeed_stream_readers", "Readers of streams and pages served now")
 PENDING = Gauge("shipfeed_deliveries_pending", "Unfinished deliveries", ["partition"])
+HELD = Gauge("shipfeed_events_held", "Events that cannot go on", ["subscription", "reason"])
 
 
 def set_up_logging(service: str, *, level: int = logging.INFO) -> None:

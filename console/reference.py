@@ -17,6 +17,7 @@ from services.notifier.settings import (
     NotifierSettings,
     StreamEntry,
     SubscriptionEntry,
+    TopicEntry,
     WebhookEntry,
 )
 from services.poller.settings import PollerSettings
@@ -33,7 +34,12 @@ A secret is written as `env:NAME` or `file:PATH`; a literal one is refused.
 
 This page is made from the settings by `python -m console.reference > docs/configuration.md`.
 """
-CHANNELS = {"webhook": WebhookEntry, "log": LogEntry, "stream": StreamEntry}
+CHANNELS = {
+    "webhook": WebhookEntry,
+    "topic": TopicEntry,
+    "stream": StreamEntry,
+    "log": LogEntry,
+}
 
 
 def page() -> str:

@@ -63,9 +63,11 @@ class Subscription(StateRecord):
     `order`: whether deliveries of one fulfillment wait for each other.  `lane_deadline_seconds`:
     how long a failing one may hold up those behind it; none: until its tries are used up.
     `rate_per_second`, `concurrency`: of tries, over all copies; none: as the notifier's settings.
+    `description` is for people.
     """
 
     id: Name
+    description: str = ""
     types: tuple[str, ...]
     filters: tuple[Filter, ...] = ()
     channel: Channel
@@ -103,10 +105,15 @@ class CursorKey(StateRecord):
 class EndpointHealth(StateRecord):
     """What every copy obeys about an endpoint; key `<subscription>/health`.
 
-    `disabled_reason` stops it (410 Gone), `paused_until` delays it (Retry-After).
+    `disabled_reason` stops it (410 Gone, or failing for days), `paused_until` delays it
+    (Retry-After).  `failing_since`: no try succeeded since then; of `failed_tries` made, the most
+    that one copy knows of.  `succeeded_at` ends what failed before.
     """
 
     subscription: str
     disabled_reason: str | None = None
     paused_until: Instant | None = None
+    failing_since: Instant | None = None
+    failed_tries: int = 0
+    succeeded_at: Instant | None = None
     updated_at: Instant

@@ -18,6 +18,8 @@ from services.notifier.api.app import application
 from services.notifier.api.context import Context
 from services.notifier.channel import Surroundings
 from services.notifier.endpoints import Endpoints
+from services.notifier.gates import Gates
+from services.notifier.held import Held
 from services.notifier.partition import Partition, group_of
 from services.notifier.settings import (
     NotifierSettings,
@@ -28,6 +30,7 @@ from services.notifier.settings import (
 )
 from services.notifier.subscriptions import SubscriptionStore
 
+CONNECTIONS_MAX = 1_000  # to one endpoint; fewer are used, since its gate limits tries
 ADVICE = (
     "no subscriptions: add a [[subscriptions]] table with name, types and "
     'channel = { type = "log" } or { type = "webhook", url = "https://…", secret = "env:NAME" }'
@@ -53,7 +56,6 @@ class Notifier:
         self._clock = clock
         self._store = SubscriptionStore(kafka, clock)
         self._endpoints = Endpoints(kafka, self._store, clock, end)
-        partitions = kafka.partition_count(EVENTS)
         self._surroundings = Surroundings(
             clock=clock,
             allow_networks=settings.allow_networks,
@@ -61,14 +63,24 @@ class Notifier:
             ca_file=settings.ca_file,
             connect_timeout_seconds=settings.connect_timeout_seconds,
             total_timeout_seconds=settings.total_timeout_seconds,
-            # An equal part for each partition, so that copies need not speak to each other.
-            connections_max=max(1, settings.concurrency // partitions),
+            connections_max=CONNECTIONS_MAX,
             prefix=kafka.prefix,
             sealer=open_sealer(settings),
         )
+        self._gates = Gates(
+            self._endpoints, self._surroundings, settings, kafka.partition_count(EVENTS)
+        )
+        _ = self._surroundings.ssl_context  # a ca_file that cannot be read stops the start
         self._consumer = PartitionConsumer(
             kafka, EVENTS, group_of(kafka), self._build, clock=clock, on_fatal=end
         )
+        self._held = Held(
+            self._endpoints,
+            self._gates,
+            clock,
+            lambda: [(one.holdings, one.backlog) for one in self._owned().values()],
+        )
+        self._showing: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         context = Context(
             kafka=kafka,
@@ -78,6 +90,7 @@ class Notifier:
             surroundings=self._surroundings,
             clock=clock,
             owned=self._owned,
+            held=self._held.counts,
             stopping=self._stopping,
         )
         self.routes: Sequence[BaseRoute] = [Mount("/v1", application(context))]
@@ -89,6 +102,7 @@ class Notifier:
         await ensure_topics(self._kafka, self._clock)
         await self._store.sync(self._entries)
         await self._endpoints.start()
+        self._showing = asyncio.create_task(self._held.run(), name="notifier held")
         self._joining = True
         await self._consumer.start()
         self._started = True
@@ -100,6 +114,10 @@ class Notifier:
         self._stopping.set()
         if self._joining:
             await self._consumer.stop()
+        if self._showing is not None:
+            self._showing.cancel()
+            await asyncio.gather(self._showing, return_exceptions=True)
+        await self._gates.close()
         await self._endpoints.stop()
 
     def health(self) -> dict[str, object]:
@@ -111,6 +129,7 @@ class Notifier:
             "pending": sum(len(one.holdings.lanes) for one in owned.values()),
             "subscriptions": len(self._endpoints.all()),
             "held": self._endpoints.held(),
+            "held_events": self._held.counts(),
             **advice,
         }
 
@@ -124,7 +143,7 @@ class Notifier:
             self._settings,
             number,
             endpoints=self._endpoints,
-            surroundings=self._surroundings,
+            gates=self._gates,
             broken=broken,
         )
 

@@ -99,7 +99,7 @@ class CatchUp:
             events,
             end,
             outlets=[outlet],
-            positions={subscription.id: holdings.standing(subscription)},
+            positions={subscription.id: start},
             is_pending=holdings.is_pending,
             now=self._clock.now(),
         )

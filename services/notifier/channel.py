@@ -129,6 +129,16 @@ def way_of(subscription: Subscription) -> Way:
     return cast("_Module", _module(subscription)).WAY
 
 
+def refuse_other_way(before: Subscription, after: Subscription) -> None:
+    """Raises BadConfig for a change of channel that the subscription's place would not survive."""
+    if way_of(before) != way_of(after):
+        raise BadConfig(
+            f"subscription {before.id}: its channel {before.channel.type} cannot become "
+            f"{after.channel.type}, since what it has seen is kept in another way; make a new "
+            "subscription, under another name"
+        )
+
+
 def open_channel(subscription: Subscription, surroundings: Surroundings) -> Channel:
     """Where events are delivered.  Raises BadConfig when its secret cannot be had, or when they
     are not delivered at all.

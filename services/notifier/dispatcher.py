@@ -1,35 +1,31 @@
 """Starts the deliveries of one partition whose time has come, and writes what came of them.
 
-Runs outside of any consumer loop.  Which may start is `lanes`' decision, what a result means is
-`settlement`'s; this file only awaits.
+Runs outside of any consumer loop.  Which may start is `lanes`' and `gates`' decision, what a
+result means is `settlement`'s; this file only awaits.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 import structlog
 
-from bus.clock import Clock
-from bus.errors import BadConfig, RetryLater
+from bus.errors import RetryLater
 from bus.telemetry import ATTEMPTS, SET_ASIDE
-from schemas.delivery import Delivery
 from schemas.keys import split
 from schemas.subscription import Subscription
-from services.notifier.channel import Channel, Result, Surroundings, open_channel
+from services.notifier.channel import Result
 from services.notifier.endpoints import Endpoints
 from services.notifier.events import Event
+from services.notifier.gates import Gates
 from services.notifier.holdings import Holdings
 from services.notifier.lanes import Pending
 from services.notifier.letters import Bodies
-from services.notifier.retries import paused_until
-from services.notifier.settlement import SERVICE, Settlement, expire, settle
+from services.notifier.settlement import SERVICE, Settlement, delivered, dropped, expire, failed
 
-IDLE_SECONDS_MAX = 0.5  # how late an end of a pause may be seen
-READ_AGAIN_SECONDS = 2.0
-CLOSE_SECONDS_MAX = 5.0
+IDLE_SECONDS_MAX = 0.5  # how late room that nobody told of may be seen
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +38,7 @@ class Dispatcher:
         holdings: Holdings,
         bodies: Bodies,
         endpoints: Endpoints,
-        surroundings: Surroundings,
+        gates: Gates,
         *,
         schedule_seconds: Sequence[float],
         broken: Callable[[RetryLater], None],
@@ -50,18 +46,19 @@ class Dispatcher:
         self._holdings = holdings
         self._bodies = bodies
         self._endpoints = endpoints
-        self._surroundings = surroundings
+        self._gates = gates
+        self._clock = gates.clock
         self._schedule = schedule_seconds
-        self._clock: Clock = surroundings.clock
         self._broken = broken
         self._woken = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
         self._tries: set[asyncio.Task[None]] = set()
-        self._channels: dict[str, tuple[int, Channel]] = {}
-        self._retired: list[Channel] = []
+        self._ends: list[Callable[[], None]] = []
 
     def start(self) -> None:
         """Begin to send."""
+        self._reorder()
+        self._ends = [self._endpoints.listen(self._reorder), self._gates.join(self.wake)]
         self._loop_task = asyncio.create_task(self._run(), name="notifier dispatch")
         self._loop_task.add_done_callback(self._ended)
 
@@ -72,7 +69,8 @@ class Dispatcher:
     async def close(self, drain_seconds: float) -> None:
         """Start nothing more, give tries in flight `drain_seconds`, then cancel them.
 
-        No connection is open when it returns; what was canceled is tried again by the next owner.
+        No request is on its way when it returns; what was canceled is tried again by the next
+        owner.
         """
         if self._loop_task is not None:
             self._loop_task.cancel()
@@ -83,29 +81,28 @@ class Dispatcher:
         for task in tries:
             task.cancel()
         await asyncio.gather(*tries, return_exceptions=True)
-        channels = [*(channel for _, channel in self._channels.values()), *self._retired]
-        self._channels, self._retired = {}, []
-        closing = asyncio.gather(*(one.close() for one in channels), return_exceptions=True)
-        await asyncio.wait({closing}, timeout=CLOSE_SECONDS_MAX)
+        for end in self._ends:
+            end()
+        self._ends = []
 
     def set_aside(self, pending: Pending) -> None:
         """Move a delivery in flight, whose event is about to expire, to dead-letters."""
         self._spawn(self._expire(pending))
 
+    def _reorder(self) -> None:
+        self._holdings.lanes.let_unordered(self._endpoints.unordered())
+        self.wake()
+
     async def _run(self) -> None:
-        lanes, connections_max = self._holdings.lanes, self._surroundings.connections_max
+        lanes, gates = self._holdings.lanes, self._gates
         while True:
             self._woken.clear()
-            now = self._clock.now()
-            may_start = self._endpoints.may_start(now)
-            for pending in lanes.due(now, may_start, connections_max):
+            moment = gates.moment()
+            started, wait_seconds = lanes.due(moment.now, gates.claims(moment, self.wake))
+            for pending in started:
                 self._spawn(self._try(pending))
-            next_at = lanes.next_due_at(may_start, connections_max)
-            wait_seconds = IDLE_SECONDS_MAX
-            if next_at is not None:
-                wait_seconds = min(max(0.0, next_at - now.timestamp()), IDLE_SECONDS_MAX)
             try:
-                async with asyncio.timeout(wait_seconds):
+                async with asyncio.timeout(min(wait_seconds, IDLE_SECONDS_MAX)):
                     await self._woken.wait()
             except TimeoutError:
                 pass  # time for another look
@@ -126,100 +123,101 @@ class Dispatcher:
         self._broken(error)
 
     async def _try(self, pending: Pending) -> None:
-        delivery = self._holdings.delivery(pending.key)
+        """From a claim to what came of it, and whatever happens both ends of the claim."""
         try:
-            event = await self._bodies.of(delivery)
-        except RetryLater as error:
-            log.warning("notifier.event_unread", delivery=pending.key, error=str(error))
-            again = self._clock.now().timestamp() + READ_AGAIN_SECONDS
-            self._holdings.lanes.retry(pending, datetime.fromtimestamp(again, UTC))
-            return
-        subscription = self._endpoints.get(delivery.subscription)
-        if event is None:
-            await self._finish(pending, delivery, self._expired(delivery, None))
-        elif subscription is None:  # gone while the event was read: held until it is known again
-            self._holdings.lanes.retry(pending, self._clock.now())
-        else:
-            await self._send(pending, delivery, subscription, event)
+            settlement = await self._ask(pending)
+            if settlement is None:
+                self._holdings.lanes.retry(pending, pending.due_at)
+            else:
+                await self._finish(pending, settlement)
+        finally:
+            self._gates.settled(pending.subscription)
+            self.wake()
 
-    async def _send(
-        self, pending: Pending, delivery: Delivery, subscription: Subscription, event: Event
-    ) -> None:
-        started_at = self._clock.now()
+    async def _ask(self, pending: Pending) -> Settlement | None:
+        """None: the subscription went away meanwhile; held until it is known again."""
+        result: Result | None = None
         try:
-            channel = self._channel(subscription)
-        except BadConfig as error:
-            result = Result("interrupted", detail=str(error))
-        else:
-            result = await channel.send(event.envelope, delivery.attempts + 1)
-        now = self._clock.now()
-        self._obey(subscription.id, result, now)
-        settlement = settle(
-            self._holdings.kafka,
-            self._holdings.partition,
-            delivery,
+            event = await self._bodies.read(pending.event_offset, pending.letter_offset)
+            if event is None:
+                return self._expired(pending, None)
+            subscription = self._endpoints.get(pending.subscription)
+            if subscription is None:
+                return None
+            started_at = self._clock.now()
+            result = await self._gates.send(subscription, event.envelope, pending.attempts + 1)
+        finally:
+            self._gates.landed(pending.subscription, result)
+        ATTEMPTS.labels(pending.subscription, result.outcome).inc()
+        kafka, partition = self._holdings.kafka, self._holdings.partition
+        if result.outcome == "delivered":
+            return delivered(kafka, partition, pending, event, result, started_at=started_at)
+        return self._failed(subscription, pending, event, result, started_at)
+
+    def _failed(
+        self,
+        subscription: Subscription,
+        pending: Pending,
+        event: Event,
+        result: Result,
+        started_at: datetime,
+    ) -> Settlement:
+        kafka, partition = self._holdings.kafka, self._holdings.partition
+        if not self._holdings.is_pending(pending.key):
+            return dropped(kafka, partition, pending, event, result, started_at=started_at)
+        settlement = failed(
+            kafka,
+            partition,
+            self._holdings.delivery(pending.key),
             event,
             result,
+            subscription=subscription,
             started_at=started_at,
-            now=now,
+            now=self._clock.now(),
             schedule_seconds=self._schedule,
             chance=self._clock.chance(),
         )
-        ATTEMPTS.labels(subscription.id, result.outcome).inc()
-        if result.outcome != "delivered":
-            log.info(
-                "notifier.attempt_failed",
-                subscription=subscription.id,
-                id=delivery.event_id,
-                number=delivery.attempts + 1,
-                outcome=result.outcome,
-                status_code=result.status_code,
-                detail=result.detail,
-                next_at=settlement.due_at.isoformat() if settlement.due_at else None,
-            )
-        await self._finish(pending, delivery, settlement)
-
-    def _obey(self, subscription: str, result: Result, now: datetime) -> None:
-        """What the answer says about the endpoint as a whole."""
-        if result.outcome == "gone":
-            self._endpoints.gone(subscription)
-        pause = paused_until(result.outcome, result.retry_after_seconds, now)
-        if pause is not None:
-            self._endpoints.pause(subscription, pause)
+        log.info(
+            "notifier.attempt_failed",
+            subscription=subscription.id,
+            id=event.envelope.id,
+            number=pending.attempts + 1,
+            outcome=result.outcome,
+            status_code=result.status_code,
+            detail=result.detail,
+            next_at=settlement.due_at.isoformat() if settlement.due_at else None,
+        )
+        return settlement
 
     async def _expire(self, pending: Pending) -> None:
-        delivery = self._holdings.delivery(pending.key)
-        event = await self._bodies.of(delivery)
-        await self._finish(pending, delivery, self._expired(delivery, event))
+        event = await self._bodies.read(pending.event_offset, pending.letter_offset)
+        await self._finish(pending, self._expired(pending, event))
 
-    def _expired(self, delivery: Delivery, event: Event | None) -> Settlement:
-        return expire(
-            self._holdings.kafka, self._holdings.partition, delivery, event, self._clock.now()
-        )
+    def _expired(self, pending: Pending, event: Event | None) -> Settlement:
+        holdings = self._holdings
+        if not holdings.is_pending(pending.key):
+            return Settlement([], None)
+        delivery = holdings.delivery(pending.key)
+        return expire(holdings.kafka, holdings.partition, delivery, event, self._clock.now())
 
-    async def _finish(self, pending: Pending, delivery: Delivery, settlement: Settlement) -> None:
-        await self._holdings.commit_records(settlement.records)
-        if settlement.due_at is not None:
-            self._holdings.lanes.retry(pending, settlement.due_at)
+    async def _finish(self, pending: Pending, settlement: Settlement) -> None:
+        holdings = self._holdings
+        await holdings.commit_records(settlement.records)
+        # The record decides: the delivery may have got all its tries again, or be no more.
+        if settlement.due_at is not None and holdings.is_pending(pending.key):
+            delivery = holdings.delivery(pending.key)
+            pending.attempts = delivery.attempts
+            holdings.lanes.retry(pending, delivery.due_at.timestamp())
         else:
-            self._holdings.lanes.finish(pending)
-            self._holdings.count()
-        if settlement.exhausted:
-            SET_ASIDE.labels(SERVICE, split(delivery.lane)[0]).inc()
+            holdings.lanes.finish(pending)
+            holdings.count()
+        if settlement.set_aside is not None:
+            SET_ASIDE.labels(SERVICE, split(pending.lane)[0]).inc()
             log.warning(
                 "notifier.delivery_set_aside",
-                subscription=delivery.subscription,
-                id=delivery.event_id,
-                tries=delivery.attempts,
+                subscription=pending.subscription,
+                id=split(pending.key)[1],
+                tries=pending.attempts,
+                reason=settlement.set_aside,
             )
         self.wake()
-
-    def _channel(self, subscription: Subscription) -> Channel:
-        revision, channel = self._channels.get(subscription.id, (0, None))
-        if channel is None or revision != subscription.revision:
-            opened = open_channel(subscription, self._surroundings)
-            if channel is not None:
-                self._retired.append(channel)  # tries of the older revision may still be on it
-            self._channels[subscription.id] = (subscription.revision, opened)
-            return opened
-        return channel

@@ -143,9 +143,9 @@ class Endpoints:
         """Those whose positions move: enabled, and their endpoint not gone."""
         return [found for found in self.all() if self._held_reason(found) is None]
 
-    def may_start(self, now: datetime) -> set[str]:
-        """Ids whose deliveries may be tried now: advancing, and not paused."""
-        return {found.id for found in self.advancing() if not self._paused(found.id, now)}
+    def unordered(self) -> set[str]:
+        """Ids of those whose deliveries do not wait for each other."""
+        return {found.id for found in self.all() if found.order == "unordered"}
 
     def held(self) -> dict[str, str]:
         """Why each standing subscription stands."""
@@ -177,6 +177,22 @@ class Endpoints:
             )
         )
 
+    def failing(self, subscription: str, since: datetime, tries: int) -> None:
+        """No try of this copy succeeded since then."""
+        self._find(
+            EndpointHealth(
+                subscription=subscription,
+                failing_since=since,
+                failed_tries=tries,
+                updated_at=self._clock.now(),
+            )
+        )
+
+    def well(self, subscription: str) -> None:
+        """A try succeeded: what failed before it counts no more, in no copy."""
+        now = self._clock.now()
+        self._find(EndpointHealth(subscription=subscription, succeeded_at=now, updated_at=now))
+
     def _ended(self, task: asyncio.Task[None]) -> None:
         """Without it this copy would go on with what it knew, and look healthy."""
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -185,10 +201,6 @@ class Endpoints:
     def _held_reason(self, subscription: Subscription) -> str | None:
         health = self.health(subscription.id)
         return subscription.disabled_reason or (health.disabled_reason if health else None)
-
-    def _paused(self, subscription: str, now: datetime) -> bool:
-        health = self.health(subscription)
-        return bool(health and health.paused_until and health.paused_until > now)
 
     def _find(self, found: EndpointHealth) -> None:
         self._unwritten[found.subscription] = merged(self._unwritten.get(found.subscription), found)

@@ -14,7 +14,7 @@ from schemas.subscription import Subscription
 from services.notifier.channel import way_of
 from services.notifier.endpoints import Endpoints
 from services.notifier.events import EventReader
-from services.notifier.fan_out import FanOut, delivery_of, move
+from services.notifier.fan_out import FanOut, delivery_of
 from services.notifier.holdings import Holdings
 from services.notifier.lanes import Pending
 from services.notifier.match import matcher_of
@@ -83,7 +83,7 @@ class Expiry:
         end = after if len(old) == len(events) else events[len(old)].offset
         if end <= position:
             return False
-        made, now = FanOut(), self._clock.now()
+        made, now = FanOut(positions={subscription.id: end}), self._clock.now()
         for event in matcher_of(subscription).wanted(old, start):
             delivery = delivery_of(subscription.id, event, now)
             letter = dead_letter(
@@ -91,8 +91,6 @@ class Expiry:
             )
             made.transaction.records.append(letter)
             SET_ASIDE.labels(SERVICE, event.key.partition("/")[0]).inc()
-        standing = holdings.standing(subscription)
-        move(made, holdings.kafka, holdings.partition, standing, end)
         await holdings.commit_fan_out(made)
         if old:
             log.warning(

@@ -8,20 +8,24 @@ from datetime import datetime
 
 from bus.settings import KafkaSettings
 from bus.transaction import Record, Transaction
-from schemas.delivery import Delivery, Position
+from schemas.delivery import Delivery
 from schemas.topics import DELIVERIES
 from services.notifier.events import Event
+from services.notifier.filters import Facts
 from services.notifier.lanes import Pending
 from services.notifier.outlets import Outlet
 
 
 @dataclass(slots=True)
 class FanOut:
-    """What is to be written, and what becomes of memory once it is."""
+    """What is to be written, and what becomes of memory once it is.
+
+    Records of `positions` are made by who knows them whole (`holdings`).
+    """
 
     transaction: Transaction = field(default_factory=Transaction)
     pending: list[Pending] = field(default_factory=list)
-    positions: dict[str, Position] = field(default_factory=dict)
+    positions: dict[str, int] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
 
 
@@ -32,7 +36,7 @@ def fan_out(
     end: int,
     *,
     outlets: Iterable[Outlet],
-    positions: Mapping[str, Position],
+    positions: Mapping[str, int],
     is_pending: Callable[[str], bool],
     now: datetime,
 ) -> FanOut:
@@ -41,34 +45,27 @@ def fan_out(
     The position decides alone what a subscription has seen: events before it are passed over, so
     a batch that comes twice gives nothing twice.  A delivery still pending is not begun again.
     """
-    made, begun, kept = FanOut(), set[str](), set[int]()
-    for outlet in outlets:
-        position = positions[outlet.subscription.id]
-        wanted = outlet.matcher.wanted(events, position.offset)
-        if outlet.target is None:
-            name = outlet.subscription.id
-            for event in wanted:
-                delivery = delivery_of(name, event, now)
-                if (key := delivery.key) in begun or is_pending(key):
-                    continue
-                begun.add(key)
-                made.transaction.records.append(delivery_record(kafka, partition, delivery))
-                made.pending.append(pending_of(delivery))
-                if event.offset not in kept:
-                    kept.add(event.offset)
-                    made.events.append(event)
-        else:
-            made.transaction.records.extend(outlet.target.record(one, now) for one in wanted)
-        if end > position.offset:
-            move(made, kafka, partition, position, end)
+    made, begun = FanOut(), set[str]()
+    asking = [(one, positions[one.subscription.id]) for one in outlets]
+    for event in events:
+        facts, delivers = Facts(event.envelope), False
+        for outlet, position in asking:
+            if event.offset < position or not outlet.matcher.takes(event, facts):
+                continue
+            if outlet.target is not None:
+                made.transaction.records.append(outlet.target.record(event, now))
+                continue
+            delivery = delivery_of(outlet.subscription.id, event, now)
+            if (key := delivery.key) in begun or is_pending(key):
+                continue
+            begun.add(key)
+            made.transaction.records.append(delivery_record(kafka, partition, delivery))
+            made.pending.append(pending_of(delivery))
+            delivers = True
+        if delivers:
+            made.events.append(event)
+    made.positions = {one.subscription.id: end for one, position in asking if end > position}
     return made
-
-
-def move(made: FanOut, kafka: KafkaSettings, partition: int, position: Position, end: int) -> None:
-    """The subscription has seen everything before `end`."""
-    moved = position.model_copy(update={"offset": end})
-    made.positions[moved.subscription] = moved
-    made.transaction.records.append(position_record(kafka, partition, moved))
 
 
 def delivery_of(subscription: str, event: Event, now: datetime) -> Delivery:
@@ -93,14 +90,11 @@ def pending_of(delivery: Delivery) -> Pending:
         event_offset=delivery.event_offset,
         event_at=delivery.event_at.timestamp(),
         due_at=delivery.due_at.timestamp(),
+        attempts=delivery.attempts,
+        letter_offset=delivery.letter_offset,
     )
 
 
 def delivery_record(kafka: KafkaSettings, partition: int, delivery: Delivery) -> Record:
     """The delivery's state."""
     return Record(kafka.topic(DELIVERIES), partition, delivery.key, delivery.to_json())
-
-
-def position_record(kafka: KafkaSettings, partition: int, position: Position) -> Record:
-    """How far the subscription has come."""
-    return Record(kafka.topic(DELIVERIES), partition, position.key, position.to_json())

@@ -1,45 +1,78 @@
-"""What the topics say of one subscription, whoever owns their partitions.  Reads, and no more."""
+"""Where a subscription stands in each partition, whoever owns it.  Reads, and no more."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from bus.settings import KafkaSettings
 from bus.table import read_to_end
 from schemas.delivery import Delivery, Position, position_key
 from schemas.keys import quoted
+from schemas.subscription import Subscription
 from schemas.topics import DELIVERIES
+from services.notifier.holdings import Holdings
+
+DECODED_AT_ONCE = 500  # before others have a turn
 
 
-async def positions(kafka: KafkaSettings, subscription: str) -> dict[int, Position | None]:
-    """By partition; None where nothing was looked at yet.  Raises RetryLater."""
-    wanted, topic = position_key(subscription), kafka.topic(DELIVERIES)
-    found: dict[int, Position | None] = dict.fromkeys(range(kafka.partition_count(DELIVERIES)))
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """`unfinished` deliveries by event id, in the order of their events."""
 
-    async def look(partition: int) -> None:
-        def take(key: str, value: bytes | None) -> None:
-            if key == wanted:
-                found[partition] = Position.model_validate_json(value) if value else None
-
-        await read_to_end(kafka, topic, partition, take)
-
-    await asyncio.gather(*map(look, found))
-    return found
+    position: Position
+    unfinished: dict[str, Delivery] = field(default_factory=dict)
 
 
-async def unfinished(kafka: KafkaSettings, subscription: str, partition: int) -> list[Delivery]:
-    """Its unfinished deliveries there, in the order of their events.  Raises RetryLater."""
-    folder, position = f"{quoted(subscription)}/", position_key(subscription)
-    values: dict[str, bytes] = {}
+async def standing(
+    kafka: KafkaSettings,
+    subscription: Subscription,
+    partition: int,
+    owned: Mapping[int, Holdings],
+) -> Standing:
+    """From memory where this copy owns the partition, else from the topic.  Raises RetryLater."""
+    if (holdings := owned.get(partition)) is not None:
+        keys = [one.key for one in holdings.unfinished(subscription.id)]
+        values = [value for key in keys if (value := holdings.value(key)) is not None]
+        offset, command = holdings.position(subscription), holdings.command(subscription.id)
+        position = Position(subscription=subscription.id, offset=offset, command=command)
+        return Standing(position, await _decoded(values))
+    folder = f"{quoted(subscription.id)}/"
+    found: dict[str, bytes] = {}
 
     def take(key: str, value: bytes | None) -> None:
-        if not key.startswith(folder) or key == position:
-            return
         if value is None:
-            values.pop(key, None)
-        else:
-            values[key] = value
+            found.pop(key, None)
+        elif key.startswith(folder):
+            found[key] = value
 
     await read_to_end(kafka, kafka.topic(DELIVERIES), partition, take)
-    found = [Delivery.model_validate_json(value) for value in values.values()]
-    return sorted(found, key=lambda one: one.event_offset)
+    known = found.pop(position_key(subscription.id), None)
+    first = subscription.start_offsets.get(partition, 0)
+    return Standing(
+        Position.model_validate_json(known)
+        if known
+        else Position(subscription=subscription.id, offset=first),
+        await _decoded(found.values()),
+    )
+
+
+async def standings(
+    kafka: KafkaSettings, subscription: Subscription, owned: Mapping[int, Holdings]
+) -> dict[int, Standing]:
+    """Of every partition.  Raises RetryLater."""
+    numbers = range(kafka.partition_count(DELIVERIES))
+    found = await asyncio.gather(
+        *(standing(kafka, subscription, number, owned) for number in numbers)
+    )
+    return dict(zip(numbers, found, strict=True))
+
+
+async def _decoded(values: Iterable[bytes]) -> dict[str, Delivery]:
+    found: list[Delivery] = []
+    for count, value in enumerate(values, start=1):
+        found.append(Delivery.model_validate_json(value))
+        if not count % DECODED_AT_ONCE:
+            await asyncio.sleep(0)
+    return {one.event_id: one for one in sorted(found, key=lambda one: one.event_offset)}

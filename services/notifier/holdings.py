@@ -15,13 +15,13 @@ from bus.errors import RetryLater
 from bus.settings import KafkaSettings
 from bus.table import Table
 from bus.telemetry import PENDING
-from bus.transaction import Record
+from bus.transaction import Record, Transaction
 from schemas.delivery import Delivery, Position, position_key
-from schemas.keys import split
+from schemas.keys import joined, split
 from schemas.subscription import Subscription
 from schemas.topics import DELIVERIES, EVENTS
 from services.notifier.commands import CarriedOut
-from services.notifier.fan_out import FanOut, delivery_record, pending_of, position_record
+from services.notifier.fan_out import FanOut, delivery_record, pending_of
 from services.notifier.lanes import Lanes, Pending
 
 
@@ -61,15 +61,8 @@ class Holdings:
 
     def position(self, subscription: Subscription) -> int:
         """The next events offset the subscription has to look at."""
-        return self.standing(subscription).offset
-
-    def standing(self, subscription: Subscription) -> Position:
-        """Its position as it is, or would be, on Kafka."""
         known = self._positions.get(subscription.id)
-        if known is not None:
-            return known
-        first = subscription.start_offsets.get(self.partition, 0)
-        return Position(subscription=subscription.id, offset=first)
+        return known.offset if known else subscription.start_offsets.get(self.partition, 0)
 
     def command(self, subscription: str) -> int:
         """The newest command about it that was carried out here; 0: none."""
@@ -85,6 +78,14 @@ class Holdings:
         share = max(1, self._pending_max // max(1, sharers))
         return share - self.lanes.count_of(subscription)
 
+    def subscriptions(self) -> set[str]:
+        """All that have a position or an unfinished delivery here."""
+        return self._positions.keys() | self.lanes.subscriptions()
+
+    def value(self, key: str) -> bytes | None:
+        """The record of an unfinished delivery."""
+        return self._table.get(key)
+
     def is_pending(self, key: str) -> bool:
         """Whether there is an unfinished delivery of this key."""
         return self._table.get(key) is not None
@@ -92,13 +93,18 @@ class Holdings:
     def delivery(self, key: str) -> Delivery:
         """The unfinished delivery of this key, from its record."""
         value = self._table.get(key)
-        assert value is not None, "what is in a lane is in the table"
+        assert value is not None, "only what is pending has a record"
         return Delivery.model_validate_json(value)
 
     async def commit_fan_out(self, made: FanOut) -> None:
         """Write it, then take it in; call it under `lock`.  Raises RetryLater."""
-        await self._commit(made)
-        self._positions.update(made.positions)
+        moved = [
+            Position(subscription=name, offset=offset, command=self.command(name))
+            for name, offset in made.positions.items()
+        ]
+        made.transaction.records.extend(map(self._position_record, moved))
+        await self._commit(made.transaction)
+        self._positions.update((position.subscription, position) for position in moved)
         for pending in made.pending:
             self.lanes.add(pending)
         self.count()
@@ -113,10 +119,12 @@ class Holdings:
             delivery_record(self.kafka, self.partition, delivery)
             for delivery in (*done.due, *done.begun)
         )
-        made.transaction.records.append(position_record(self.kafka, self.partition, done.position))
-        await self._commit(made)
-        position = self._positions[done.position.subscription] = done.position
-        self.lanes.renew(position.subscription, {one.key: one.due_at for one in done.due})
+        made.transaction.records.append(self._position_record(done.position))
+        await self._commit(made.transaction)
+        self._positions[done.position.subscription] = done.position
+        for delivery in done.due:
+            if (waiting := self.lanes.get(delivery.subscription, delivery.key)) is not None:
+                self.lanes.renew(waiting, delivery.due_at.timestamp())
         for pending in made.pending:
             self.lanes.add(pending)
         self.count()
@@ -128,15 +136,28 @@ class Holdings:
 
     async def commit_records(self, records: list[Record]) -> None:
         """Write what became of a delivery; its lane is the caller's.  Raises RetryLater."""
-        made = FanOut()
-        made.transaction.records.extend(records)
-        await self._commit(made)
+        await self._commit(Transaction(records), hurried=False)
 
-    async def _commit(self, made: FanOut) -> None:
+    async def drop(self, subscription: str) -> int:
+        """Forget all there is of a subscription; call it under `lock`.  Returns how many
+        deliveries that were.  What is in flight ends as it ends.  Raises RetryLater.
+        """
+        folder = joined(subscription, "")
+        keys = [key for key, _ in self._table.below(folder)]
+        await self._commit(Transaction([self._table.put(key, None) for key in keys]))
+        self.lanes.drop(subscription)
+        self._positions.pop(subscription, None)
+        self.count()
+        return len(keys) - (position_key(subscription) in keys)
+
+    async def _commit(self, transaction: Transaction, *, hurried: bool = True) -> None:
         assert self._committer is not None, "restored before anything is written"
-        if made.transaction.records or made.transaction.offsets:
-            await self._committer.commit(made.transaction)
-        self._table.apply(made.transaction.records)
+        if transaction.records or transaction.offsets:
+            await self._committer.commit(transaction, hurried=hurried)
+        self._table.apply(transaction.records)
+
+    def _position_record(self, position: Position) -> Record:
+        return self._table.put(position.key, position.to_json())
 
     def count(self) -> None:
         """Show how many are unfinished."""

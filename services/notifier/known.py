@@ -65,13 +65,27 @@ def health_key(subscription: str) -> str:
 
 
 def merged(before: EndpointHealth | None, found: EndpointHealth) -> EndpointHealth:
-    """Two findings about one endpoint: disabled stays disabled, the longer pause holds.  Pure."""
+    """Two findings about one endpoint: disabled stays disabled, the longer pause holds, and a
+    success ends what failed before it.  Pure.
+    """
     if before is None:
         return found
-    pauses = [pause for pause in (before.paused_until, found.paused_until) if pause is not None]
+    both = (before, found)
+    pauses = [one.paused_until for one in both if one.paused_until is not None]
+    successes = [one.succeeded_at for one in both if one.succeeded_at is not None]
+    succeeded_at = max(successes, default=None)
+    failing = [
+        (one.failing_since, one.failed_tries)
+        for one in both
+        if one.failing_since is not None
+        and (succeeded_at is None or one.failing_since > succeeded_at)
+    ]
     return found.model_copy(
         update={
             "disabled_reason": before.disabled_reason or found.disabled_reason,
             "paused_until": max(pauses, default=None),
+            "failing_since": min((since for since, _ in failing), default=None),
+            "failed_tries": max((tries for _, tries in failing), default=0),
+            "succeeded_at": succeeded_at,
         }
     )

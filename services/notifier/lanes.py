@@ -2,24 +2,30 @@
 
 A lane is one subscription's deliveries of one fulfillment, in the order of their events; one of
 them at a time is tried, and the lane waits while its head does.  Lanes never wait for each other.
+Where a subscription is unordered, the deliveries of a lane do not wait for each other either.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections import Counter, deque
-from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass
+import math
+from bisect import bisect_left, insort
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
 
-Lane = tuple[str, str]
+Entry = tuple[float, int, str]
+STALE_ENTRIES_MAX = 64  # beside one for each delivery, before a heap is built anew
+
+Claim = Callable[[str], float]
+"""subscription -> 0: one more may start now, and is counted; else ask again in so many seconds."""
 
 
 @dataclass(slots=True)
 class Pending:
     """An unfinished delivery in memory: no body; all else stands in its record under `key`.
 
-    `due_at` and `event_at` are seconds since 1970.
+    `event_at` and `due_at` are seconds since 1970; `attempts` were made already.
     """
 
     key: str
@@ -28,136 +34,260 @@ class Pending:
     event_offset: int
     event_at: float
     due_at: float
+    attempts: int = 0
+    letter_offset: int | None = None
     in_flight: bool = False
+
+
+@dataclass(slots=True)
+class _Lane:
+    """`waiting` by event offset, without those in flight."""
+
+    waiting: list[Pending] = field(default_factory=list)
+    in_flight: int = 0
 
 
 class Lanes:
     """Which deliveries may start.  Its size is bounded by whoever adds (`count_of`)."""
 
     def __init__(self) -> None:
-        self._lanes: dict[Lane, deque[Pending]] = {}
-        self._waiting: dict[str, list[tuple[float, int, Lane]]] = {}  # heads, heap by due time
-        self._counts: Counter[str] = Counter()
-        self._in_flight: Counter[str] = Counter()
+        self._queues: dict[str, _Queue] = {}
+        self._unordered: Collection[str] = frozenset()
         self._halted: set[str] = set()
+        self._count = 0
 
     def __len__(self) -> int:
-        return self._counts.total()
+        return self._count
+
+    def __iter__(self) -> Iterator[Pending]:
+        return (pending for queue in self._queues.values() for pending in queue.pending.values())
 
     def count_of(self, subscription: str) -> int:
         """Unfinished deliveries of a subscription."""
-        return self._counts[subscription]
+        queue = self._queues.get(subscription)
+        return len(queue.pending) if queue else 0
+
+    def waiting_of(self, subscription: str) -> int:
+        """Those of them that are not in flight."""
+        queue = self._queues.get(subscription)
+        return len(queue.pending) - queue.in_flight if queue else 0
+
+    def subscriptions(self) -> list[str]:
+        """Those with unfinished deliveries."""
+        return [name for name, queue in self._queues.items() if queue.pending]
+
+    def get(self, subscription: str, key: str) -> Pending | None:
+        """The unfinished delivery of this key."""
+        queue = self._queues.get(subscription)
+        return queue.pending.get(key) if queue else None
+
+    def let_unordered(self, subscriptions: Collection[str]) -> None:
+        """Whose deliveries do not wait for each other from now on; all others' do.
+
+        What is in flight stays so: an ordered lane goes on when the last of it has landed.
+        """
+        self._unordered = subscriptions
+        for name, queue in self._queues.items():
+            queue.let(ordered=name not in subscriptions)
 
     def add(self, pending: Pending) -> None:
-        """Put it at the end of its lane; events come in the order of their offsets."""
-        lane = (pending.subscription, pending.lane)
-        queue = self._lanes.setdefault(lane, deque())
-        assert not queue or queue[-1].event_offset < pending.event_offset, "order within a lane"
-        queue.append(pending)
-        self._counts[pending.subscription] += 1
-        if len(queue) == 1:
-            self._wait(lane)
+        """Put it into its lane by the offset of its event, before what waits there and is newer."""
+        queue = self._queues.get(pending.subscription)
+        if queue is None:
+            queue = _Queue(ordered=pending.subscription not in self._unordered)
+            self._queues[pending.subscription] = queue
+        assert pending.key not in queue.pending, "an unfinished delivery is not begun again"
+        queue.add(pending)
+        self._count += 1
 
-    def due(self, now: datetime, may_start: Container[str], in_flight_max: int) -> list[Pending]:
-        """Heads whose time has come, now in flight: `finish` or `retry` each of them.
+    def due(self, now: float, claim: Claim) -> tuple[list[Pending], float]:
+        """Deliveries that start now, in flight from here on: `finish` or `retry` each of them.
 
-        Only subscriptions in `may_start`, at most `in_flight_max` at once for each.
+        With them the seconds until there may be more, as far as time decides; `now` is seconds
+        since 1970.
         """
         started: list[Pending] = []
-        for subscription, heap in self._waiting.items():
-            if subscription not in may_start or subscription in self._halted:
-                continue
-            while (
-                heap
-                and heap[0][0] <= now.timestamp()
-                and self._in_flight[subscription] < in_flight_max
-            ):
-                _, _, lane = heapq.heappop(heap)
-                started.append(self._start(lane))
-        return started
-
-    def aged(self, event_at: datetime, count_max: int) -> list[Pending]:
-        """Waiting heads whose event is from before `event_at`, now in flight, held ones too."""
-        started: list[Pending] = []
-        for subscription, heap in self._waiting.items():
+        wait_seconds = math.inf
+        for subscription, queue in self._queues.items():
             if subscription in self._halted:
                 continue
-            old = [
-                entry for entry in heap if self._lanes[entry[2]][0].event_at <= event_at.timestamp()
-            ][: count_max - len(started)]
-            for entry in old:
-                heap.remove(entry)
-                started.append(self._start(entry[2]))
-            heapq.heapify(heap)
+            while (first := queue.first()) is not None:
+                seconds = first.due_at - now
+                if seconds <= 0 and not (seconds := claim(subscription)):
+                    started.append(queue.start(first))
+                    continue
+                wait_seconds = min(wait_seconds, seconds)
+                break
+        return started, wait_seconds
+
+    def aged(self, event_at: datetime, count_max: int) -> list[Pending]:
+        """Waiting deliveries whose turn it is and whose event is from before `event_at`, now in
+        flight, held ones too.
+        """
+        limit = event_at.timestamp()
+        started: list[Pending] = []
+        for subscription, queue in self._queues.items():
+            if subscription in self._halted:
+                continue
+            old = [one for one in queue.eligible() if one.event_at <= limit]
+            started += [queue.start(one) for one in old[: count_max - len(started)]]
         return started
 
     def finish(self, pending: Pending) -> None:
         """It is done, one way or the other: the next of its lane comes up."""
-        lane, queue = self._landed(pending)
-        queue.popleft()
-        self._counts[pending.subscription] -= 1
-        if queue:
-            self._wait(lane)
-        else:
-            del self._lanes[lane]
+        self._queues[pending.subscription].finish(pending)
+        self._count -= 1
 
-    def retry(self, pending: Pending, due_at: datetime) -> None:
-        """It keeps its place and the lane waits with it."""
-        lane, _ = self._landed(pending)
-        pending.due_at = due_at.timestamp()
-        self._wait(lane)
+    def retry(self, pending: Pending, due_at: float) -> None:
+        """It goes back to its place and the lane waits with it."""
+        self._queues[pending.subscription].retry(pending, due_at)
 
     def halt(self, subscription: str) -> bool:
         """Start nothing of it until `go_on`.  Returns whether nothing of it is in flight."""
         self._halted.add(subscription)
-        return not self._in_flight[subscription]
+        queue = self._queues.get(subscription)
+        return not (queue and queue.in_flight)
 
     def go_on(self, subscription: str) -> None:
         """The end of `halt`."""
         self._halted.discard(subscription)
 
-    def renew(self, subscription: str, due_at: Mapping[str, datetime]) -> None:
-        """Other due times, by key, for deliveries of a halted subscription."""
-        heap = self._waiting.get(subscription, [])
-        for (owner, _), queue in self._lanes.items():
-            for pending in queue if owner == subscription else ():
-                if pending.key in due_at:
-                    pending.due_at = due_at[pending.key].timestamp()
-        heap[:] = [(self._lanes[lane][0].due_at, offset, lane) for _, offset, lane in heap]
-        heapq.heapify(heap)
+    def renew(self, pending: Pending, due_at: float) -> None:
+        """All its tries again and the next one at `due_at`; in flight: from its landing on."""
+        pending.attempts = 0
+        if not pending.in_flight:
+            self._queues[pending.subscription].put_off(pending, due_at)
 
-    def next_due_at(self, may_start: Container[str], in_flight_max: int) -> float | None:
-        """When `due` next has something to give, in seconds since 1970, as far as time decides."""
-        heads = (
-            heap[0][0]
-            for subscription, heap in self._waiting.items()
-            if heap
-            and subscription in may_start
-            and subscription not in self._halted
-            and self._in_flight[subscription] < in_flight_max
-        )
-        return min(heads, default=None)
+    def drop(self, subscription: str) -> None:
+        """Forget what waits; what is in flight ends as it ends."""
+        if (queue := self._queues.get(subscription)) is not None:
+            self._count -= queue.drop()
 
-    def __iter__(self) -> Iterator[Pending]:
-        return (pending for queue in self._lanes.values() for pending in queue)
 
-    def _wait(self, lane: Lane) -> None:
-        head = self._lanes[lane][0]
-        heap = self._waiting.setdefault(lane[0], [])
-        heapq.heappush(heap, (head.due_at, head.event_offset, lane))
+class _Queue:
+    """One subscription's lanes, and by time what may start of them.
 
-    def _start(self, lane: Lane) -> Pending:
-        head = self._lanes[lane][0]
-        assert not head.in_flight, "one in flight per lane"
-        head.in_flight = True
-        self._in_flight[head.subscription] += 1
-        return head
+    An entry of the heap counts while it is its delivery's turn at that very time; others are
+    passed over, which costs less than to look for them.
+    """
 
-    def _landed(self, pending: Pending) -> tuple[Lane, deque[Pending]]:
-        lane = (pending.subscription, pending.lane)
-        queue = self._lanes[lane]
-        assert queue[0] is pending, "only a head is tried"
+    def __init__(self, *, ordered: bool) -> None:
+        self.pending: dict[str, Pending] = {}
+        self.in_flight = 0
+        self._ordered = ordered
+        self._lanes: dict[str, _Lane] = {}
+        self._heap: list[Entry] = []
+
+    def let(self, *, ordered: bool) -> None:
+        if ordered != self._ordered:
+            self._ordered = ordered
+            self._build_heap()
+
+    def add(self, pending: Pending) -> None:
+        self.pending[pending.key] = pending
+        lane = self._lanes.setdefault(pending.lane, _Lane())
+        insort(lane.waiting, pending, key=_offset)
+        if self._may_start(pending):
+            self._push(pending)
+
+    def first(self) -> Pending | None:
+        """Of those whose turn it is the one that is due first."""
+        heap = self._heap
+        while heap:
+            due_at, _, key = heap[0]
+            found = self.pending.get(key)
+            if found is not None and found.due_at == due_at and self._may_start(found):
+                return found
+            heapq.heappop(heap)
+        return None
+
+    def eligible(self) -> list[Pending]:
+        """All whose turn it is, whenever they are due."""
+        found: list[Pending] = []
+        for lane in self._lanes.values():
+            if not self._ordered:
+                found += lane.waiting
+            elif lane.waiting and not lane.in_flight:
+                found.append(lane.waiting[0])
+        return found
+
+    def start(self, pending: Pending) -> Pending:
+        assert self._may_start(pending), "one in flight per ordered lane"
+        lane = self._lanes[pending.lane]
+        del lane.waiting[_place(lane, pending)]
+        lane.in_flight += 1
+        self.in_flight += 1
+        pending.in_flight = True
+        return pending
+
+    def finish(self, pending: Pending) -> None:
+        lane = self._landed(pending)
+        del self.pending[pending.key]
+        if lane.waiting:
+            self._come_up(lane)
+        elif not lane.in_flight:
+            del self._lanes[pending.lane]
+
+    def retry(self, pending: Pending, due_at: float) -> None:
+        lane = self._landed(pending)
+        pending.due_at = due_at
+        insort(lane.waiting, pending, key=_offset)
+        if self._ordered:
+            self._come_up(lane)
+        else:
+            self._push(pending)
+
+    def put_off(self, pending: Pending, due_at: float) -> None:
+        pending.due_at = due_at
+        if self._may_start(pending):
+            self._push(pending)
+
+    def drop(self) -> int:
+        """Returns how many it forgot."""
+        before = len(self.pending)
+        self.pending = {key: one for key, one in self.pending.items() if one.in_flight}
+        for name, lane in list(self._lanes.items()):
+            lane.waiting.clear()
+            if not lane.in_flight:
+                del self._lanes[name]
+        self._heap.clear()
+        return before - len(self.pending)
+
+    def _may_start(self, pending: Pending) -> bool:
+        if pending.in_flight:
+            return False
+        lane = self._lanes[pending.lane]
+        return not self._ordered or (not lane.in_flight and lane.waiting[0] is pending)
+
+    def _come_up(self, lane: _Lane) -> None:
+        if self._ordered and not lane.in_flight:
+            self._push(lane.waiting[0])
+
+    def _landed(self, pending: Pending) -> _Lane:
         assert pending.in_flight, "only what is in flight can end"
         pending.in_flight = False
-        self._in_flight[pending.subscription] -= 1
-        return lane, queue
+        self.in_flight -= 1
+        lane = self._lanes[pending.lane]
+        lane.in_flight -= 1
+        return lane
+
+    def _push(self, pending: Pending) -> None:
+        heapq.heappush(self._heap, _entry(pending))
+        if len(self._heap) > 2 * len(self.pending) + STALE_ENTRIES_MAX:
+            self._build_heap()
+
+    def _build_heap(self) -> None:
+        self._heap = [_entry(one) for one in self.eligible()]
+        heapq.heapify(self._heap)
+
+
+def _entry(pending: Pending) -> Entry:
+    return (pending.due_at, pending.event_offset, pending.key)
+
+
+def _offset(pending: Pending) -> tuple[int, str]:
+    return (pending.event_offset, pending.key)
+
+
+def _place(lane: _Lane, pending: Pending) -> int:
+    return bisect_left(lane.waiting, _offset(pending), key=_offset)

@@ -11,7 +11,6 @@ from bus.clock import Clock
 from bus.settings import KafkaSettings
 from schemas.command import Target
 from schemas.dead_letter import DeadLetter, originals
-from schemas.delivery import Delivery
 from schemas.topics import DEAD_LETTERS, EVENTS
 from services.notifier.events import Event, EventReader
 from services.notifier.fetching import Fetcher
@@ -64,6 +63,16 @@ class Letter:
         )
 
 
+def letter_of(record: ConsumerRecord, subscription: str) -> Letter | None:
+    """None when it is another's, or no letter that a delivery can be made of."""
+    if dict(record.headers).get(SUBSCRIPTION_HEADER) != subscription.encode():
+        return None
+    try:
+        return Letter.of(record)
+    except ValueError:
+        return None
+
+
 class Bodies:
     """The event of a delivery: from its topic, or from the dead letter that has it."""
 
@@ -77,12 +86,11 @@ class Bodies:
         ]
         self._sooner = timedelta(milliseconds=max(0, kept_ms[0] - kept_ms[1]))
 
-    async def of(self, delivery: Delivery) -> Event | None:
-        """None when it is not there any more.  Raises RetryLater."""
-        return await self.read(delivery.event_offset, delivery.letter_offset)
-
     async def read(self, event_offset: int, letter_offset: int | None) -> Event | None:
-        """The event at `event_offset`, from the letter if there is one.  Raises RetryLater."""
+        """The event at `event_offset`, from the letter if there is one.
+
+        None when it is not there any more.  Raises RetryLater.
+        """
         if letter_offset is None:
             return await self._events.one(event_offset)
         for record in await self._letters.at(letter_offset, 1):

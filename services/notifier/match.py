@@ -8,7 +8,9 @@ from functools import lru_cache
 from typing import Protocol, TypeVar
 
 from schemas.events import EVENT_TYPES, Envelope
+from schemas.filters import Filter
 from schemas.subscription import Subscription
+from services.notifier.filters import Compiled, Facts, compiled, why_not
 
 EVERYTHING = "*"
 FAMILY_SUFFIX = ".*"
@@ -38,22 +40,50 @@ class Matcher:
     """One revision of a subscription's wish, made once (`matcher_of`) and asked for each event."""
 
     types: tuple[str, ...]
+    filters: tuple[Filter, ...]
     backfill: bool
+    holds: Compiled | None
 
-    def takes(self, event: Matched) -> bool:
-        """Whether the subscription wants it; old facts only when it asked for them."""
+    def takes(self, event: Matched, facts: Facts) -> bool:
+        """Whether the subscription wants it; `facts` are the event's, for all who ask."""
         if event.backfill and not self.backfill:
             return False
-        return covered(self.types, event.envelope.type)
+        if not covered(self.types, event.envelope.type):
+            return False
+        return self.holds is None or self.holds(facts)
 
     def wanted(self, events: Iterable[E], position: int) -> list[E]:
         """Those from the offset `position` on that it takes."""
-        return [event for event in events if event.offset >= position and self.takes(event)]
+        return [
+            event
+            for event in events
+            if event.offset >= position and self.takes(event, Facts(event.envelope))
+        ]
+
+    def why_not(self, event: Matched) -> list[str]:
+        """A line for each thing that speaks against it; empty: it is taken."""
+        lines = []
+        if event.backfill and not self.backfill:
+            lines.append(
+                "the fact is older than the connection to its account, and the subscription "
+                "does not ask for those (backfill)"
+            )
+        if not covered(self.types, event.envelope.type):
+            lines.append(f"the type {event.envelope.type} is none of {', '.join(self.types)}")
+        return [*lines, *why_not(self.filters, Facts(event.envelope))]
+
+
+def matcher(
+    types: Iterable[str], filters: Iterable[Filter] = (), *, backfill: bool = False
+) -> Matcher:
+    """A wish, ready to be asked."""
+    asked = tuple(filters)
+    return Matcher(tuple(types), asked, backfill, compiled(asked))
 
 
 def matcher_of(subscription: Subscription) -> Matcher:
-    """Its wish, ready to be asked."""
-    return Matcher(subscription.types, subscription.backfill)
+    """A subscription's wish, ready to be asked."""
+    return matcher(subscription.types, subscription.filters, backfill=subscription.backfill)
 
 
 def check_pattern(pattern: object) -> object:

@@ -19,13 +19,15 @@ from bus.telemetry import BATCH_SECONDS, RECORDS, SET_ASIDE
 from bus.transaction import Record, Writer
 from schemas.dead_letter import DeadLetter
 from schemas.topics import ATTEMPTS, DEAD_LETTERS, DELIVERIES, EVENTS
+from services.notifier.backlog import Backlog
 from services.notifier.catch_up import CatchUp, sharers
-from services.notifier.channel import Surroundings
 from services.notifier.dispatcher import Dispatcher
+from services.notifier.dropping import Dropping
 from services.notifier.endpoints import Endpoints
 from services.notifier.events import EventReader, events_of
 from services.notifier.expiry import Expiry
 from services.notifier.fan_out import fan_out
+from services.notifier.gates import Gates
 from services.notifier.holdings import Holdings
 from services.notifier.letters import Bodies
 from services.notifier.obeying import Obeying
@@ -56,13 +58,13 @@ class Partition:
         number: int,
         *,
         endpoints: Endpoints,
-        surroundings: Surroundings,
+        gates: Gates,
         broken: Callable[[RetryLater], None],
     ) -> None:
         self._kafka = kafka
         self._number = number
         self._endpoints = endpoints
-        self._clock = surroundings.clock
+        self._clock = gates.clock
         self._broken = broken
         self._place = TopicPartition(kafka.topic(EVENTS), number)
         self._group = group_of(kafka)
@@ -76,7 +78,7 @@ class Partition:
             self.holdings,
             self._bodies,
             endpoints,
-            surroundings,
+            gates,
             schedule_seconds=settings.retry_schedule_seconds,
             broken=broken,
         )
@@ -96,6 +98,8 @@ class Partition:
             self._clock,
             retention_seconds=events_retention_seconds(kafka),
         )
+        self.backlog = Backlog(self.holdings, self._reader, endpoints, self._clock)
+        self._dropping = Dropping(self.holdings, endpoints, self._clock)
         self._tasks: list[asyncio.Task[None]] = []
         self._stop_listening: Callable[[], None] = endpoints.listen(self._wake)
 
@@ -114,6 +118,8 @@ class Partition:
             self._obeying.run(),
             self._catch_up.run(),
             self._expiry.run(self._dispatcher.set_aside),
+            self.backlog.run(),
+            self._dropping.run(),
         ]
         for coroutine in work:
             task = asyncio.create_task(coroutine, name=f"notifier {self._number}")
@@ -134,7 +140,7 @@ class Partition:
                     end,
                     outlets=live,
                     positions={
-                        found.subscription.id: holdings.standing(found.subscription)
+                        found.subscription.id: holdings.position(found.subscription)
                         for found in live
                     },
                     is_pending=holdings.is_pending,

@@ -8,6 +8,7 @@ from email.utils import parsedate_to_datetime
 
 from schemas.delivery import Outcome
 from schemas.message import parse_instant
+from schemas.subscription import Subscription
 
 JITTER = 0.2  # of the schedule's wait, both ways
 RETRY_AFTER_SECONDS_MAX = 24 * 3600.0
@@ -25,21 +26,33 @@ def next_due_at(
     schedule_seconds: Sequence[float],
     now: datetime,
     chance: float,
+    deadline_at: datetime | None = None,
 ) -> datetime | None:
     """When try `attempts + 1` may start, None when `attempts` were the last; chance in [0, 1).
 
-    A gone endpoint is held elsewhere, so its delivery never runs out of tries.
+    At `deadline_at` there is one try more, and none after it.  A gone endpoint is held elsewhere,
+    so its delivery never runs out of tries.
     """
     if outcome == "gone":
         return now
     if outcome in FREE:
         return now + timedelta(seconds=OWN_FAULT_WAIT_SECONDS)
-    if attempts > len(schedule_seconds):
+    if attempts > len(schedule_seconds) or (deadline_at is not None and deadline_at <= now):
         return None
     wait_seconds = schedule_seconds[attempts - 1] * (1 - JITTER + 2 * JITTER * chance)
+    if deadline_at is not None:
+        wait_seconds = min(wait_seconds, (deadline_at - now).total_seconds())
     if retry_after_seconds is not None:
         wait_seconds = max(wait_seconds, min(retry_after_seconds, RETRY_AFTER_SECONDS_MAX))
     return now + timedelta(seconds=wait_seconds)
+
+
+def lane_deadline_at(subscription: Subscription, failing_since: datetime) -> datetime | None:
+    """Until when a delivery that fails may hold up its lane; unordered ones hold up nobody."""
+    seconds = subscription.lane_deadline_seconds
+    if seconds is None or subscription.order == "unordered":
+        return None
+    return failing_since + timedelta(seconds=seconds)
 
 
 def paused_until(

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, IPvAnyNetwork, field_validator
+from pydantic import BeforeValidator, Field, IPvAnyNetwork
 
 from bus.errors import BadConfig
 from bus.service import HttpSettings
 from bus.settings import Config, KafkaSettings, Settings, checked, secret
-from schemas.message import Name, iso, parse_instant
-from schemas.subscription import LogChannel, SigningSecret, StreamChannel, WebhookChannel
-from schemas.topics import DAY_MS, EVENTS
+from schemas.filters import Filter
+from schemas.message import Name
+from schemas.subscription import (
+    LogChannel,
+    SigningSecret,
+    StreamChannel,
+    TopicChannel,
+    WebhookChannel,
+)
+from schemas.topics import DAY_MS, EVENTS, TOPICS
+from services.notifier.filters import parsed_filters
 from services.notifier.guard import TLS_PORT, AddressRefused, Egress, checked_url
 from services.notifier.match import check_pattern
 from services.notifier.retries import JITTER
 from services.notifier.sealing import KEYS_MAX, Sealer, master_key
 from services.notifier.signing import signing_key
+from services.notifier.starting import checked_start
 
 # Standard Webhooks, "Deliverability and reliability": ten tries over about 75 h.
 RETRY_SCHEDULE_SECONDS = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
 RETENTION_MARGIN_DAYS = 7
 SECRETS_MAX = 3
+TopicName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
 
 
 def _listed(value: object) -> object:
@@ -57,7 +66,12 @@ class NotifierSettings(HttpSettings):
         "of the API's subscriptions; or a list: the first seals, all open",
     )
     concurrency: int = Field(
-        48, ge=1, description="tries in flight to one endpoint, over all copies; at least 1 each"
+        48,
+        ge=1,
+        description="tries in flight to one endpoint, over all copies; each has at least 1",
+    )
+    probe_seconds_max: float = Field(
+        300, gt=0, description="longest wait between probes of an endpoint that is down"
     )
     connect_timeout_seconds: float = Field(3, gt=0, description="name, address and TCP")
     total_timeout_seconds: float = Field(15, gt=0, description="one try, all in all")
@@ -103,6 +117,17 @@ class LogEntry(Settings):
         return LogChannel()
 
 
+class TopicEntry(Settings):
+    """`channel = { type = "topic", … }`."""
+
+    type: Literal["topic"]
+    topic: TopicName = Field(description="of the same cluster; made like the events topic if new")
+
+    def record(self) -> TopicChannel:
+        """As it stands on Kafka."""
+        return TopicChannel(topic=self.topic)
+
+
 class StreamEntry(Settings):
     """`channel = { type = "stream" }`."""
 
@@ -117,24 +142,47 @@ class SubscriptionEntry(Settings):
     """One `[[subscriptions]]` table."""
 
     name: Name
-    types: tuple[Annotated[str, BeforeValidator(check_pattern)], ...] = Field(min_length=1)
-    start_from: str = "now"
-    backfill: bool = False
-    channel: Annotated[WebhookEntry | LogEntry | StreamEntry, Field(discriminator="type")]
+    types: tuple[Annotated[str, BeforeValidator(check_pattern)], ...] = Field(
+        min_length=1, max_length=64, description='such as ["package.shipped"]; "package.*"; "*"'
+    )
+    filters: Annotated[tuple[Filter, ...], BeforeValidator(parsed_filters)] = Field(
+        (), description='all of them have to hold, such as [{ prefix = { subject = "pkg_" } }]'
+    )
+    start_from: Annotated[str, BeforeValidator(checked_start)] = Field(
+        "now", description='"now", "earliest" or an instant'
+    )
+    backfill: bool = Field(False, description="facts older than the connection to their account")
+    order: Literal["ordered", "unordered"] = Field(
+        "ordered", description="whether events of one fulfillment wait for each other"
+    )
+    lane_deadline_seconds: float | None = Field(
+        None, gt=0, description="how long one that fails holds up those behind it"
+    )
+    rate_per_second: float | None = Field(None, gt=0, description="tries, over all copies")
+    concurrency: int | None = Field(
+        None, ge=1, description="tries in flight over all copies; none: as in [notifier]"
+    )
+    channel: Annotated[
+        WebhookEntry | LogEntry | TopicEntry | StreamEntry, Field(discriminator="type")
+    ]
 
-    @field_validator("start_from", mode="before")
-    @classmethod
-    def _instant_or_word(cls, value: object) -> object:
-        if value in ("now", "earliest"):
-            return value
-        try:
-            return iso(value if isinstance(value, datetime) else parse_instant(str(value)))
-        except ValueError as error:
-            raise ValueError(f'write "now", "earliest" or an instant; {error}') from error
+    def wish(self) -> dict[str, object]:
+        """What may change in its record while it stays the same subscription."""
+        return {
+            "types": self.types,
+            "filters": self.filters,
+            "channel": self.channel.record(),
+            "order": self.order,
+            "lane_deadline_seconds": self.lane_deadline_seconds,
+            "rate_per_second": self.rate_per_second,
+            "concurrency": self.concurrency,
+            "backfill": self.backfill,
+        }
 
 
 def read_subscriptions(config: Config) -> list[SubscriptionEntry]:
     """Every `[[subscriptions]]` table, its secret looked up.  Raises BadConfig naming the key."""
+    kafka = config.section("kafka", KafkaSettings)
     entries: list[SubscriptionEntry] = []
     settings = config.section("notifier", NotifierSettings)
     egress = Egress(settings.allow_networks, settings.allow_ports)
@@ -144,14 +192,21 @@ def read_subscriptions(config: Config) -> list[SubscriptionEntry]:
         if any(entry.name == other.name for other in entries):
             raise BadConfig(f"{where}: the name is used twice")
         if isinstance(entry.channel, WebhookEntry):
-            try:
-                egress.check(entry.channel.url)
-            except AddressRefused as refused:
-                raise BadConfig(f"{where} channel.url: {refused}") from refused
+            check_reach(egress, entry.channel.url, f"{where} channel.url")
             for reference in entry.channel.secret:
                 check_secret(reference, f"{where} channel.secret")
+        elif isinstance(entry.channel, TopicEntry):
+            refuse_own(kafka, entry.channel.topic, f"{where} channel.topic")
         entries.append(entry)
     return entries
+
+
+def check_reach(egress: Egress, url: str, where: str) -> None:
+    """Raises BadConfig when no name server could lead the URL where webhooks may go."""
+    try:
+        egress.check(url)
+    except AddressRefused as refused:
+        raise BadConfig(f"{where}: {refused}") from refused
 
 
 def check_secret(reference: str, where: str) -> bytes:
@@ -179,6 +234,15 @@ def master_keys(settings: NotifierSettings) -> list[bytes]:
         return [master_key(secret(one, where)) for one in settings.master_key]
     except ValueError as error:
         raise BadConfig(f"{where}: {error}") from error
+
+
+def refuse_own(kafka: KafkaSettings, topic: str, where: str) -> None:
+    """Raises BadConfig for a topic that we or Kafka itself keep books on."""
+    if topic in {kafka.topic(one) for one in TOPICS} or topic.startswith("__"):
+        raise BadConfig(
+            f"{where}: {topic} is one of our own topics or of Kafka's, and what subscribers are "
+            f"told may not stand there; name another one, such as {kafka.prefix}.for-NAME"
+        )
 
 
 def check_retention(kafka: KafkaSettings, settings: NotifierSettings) -> None:

@@ -16,11 +16,14 @@ from bus.transaction import Record
 from schemas.dead_letter import DeadLetter
 from schemas.delivery import Attempt, Delivery
 from schemas.keys import split
+from schemas.message import iso
+from schemas.subscription import Subscription
 from schemas.topics import ATTEMPTS, DELIVERIES, EVENTS
 from services.notifier.channel import Result
 from services.notifier.events import Event
 from services.notifier.fan_out import delivery_record
-from services.notifier.retries import FREE, next_due_at
+from services.notifier.lanes import Pending
+from services.notifier.retries import FREE, lane_deadline_at, next_due_at
 
 SERVICE = "notifier"
 SUBSCRIPTION_HEADER = "shipfeed-subscription"
@@ -32,49 +35,88 @@ class Settlement:
 
     records: list[Record]
     due_at: datetime | None
-    exhausted: bool = False
+    set_aside: str | None = None  # why
 
 
-def settle(
+def delivered(
+    kafka: KafkaSettings,
+    partition: int,
+    pending: Pending,
+    event: Event,
+    result: Result,
+    *,
+    started_at: datetime,
+) -> Settlement:
+    """After the try that succeeded; all it takes is in memory, since most tries end so."""
+    number = pending.attempts + 1
+    attempt = _attempt(pending, event, result, number=number, started_at=started_at)
+    return Settlement(
+        [_logged(kafka, partition, pending.key, attempt), _done(kafka, partition, pending.key)],
+        None,
+    )
+
+
+def dropped(
+    kafka: KafkaSettings,
+    partition: int,
+    pending: Pending,
+    event: Event,
+    result: Result,
+    *,
+    started_at: datetime,
+) -> Settlement:
+    """After a try whose delivery is no more, since its subscription was deleted meanwhile."""
+    number = pending.attempts + 1
+    attempt = _attempt(pending, event, result, number=number, started_at=started_at)
+    return Settlement([_logged(kafka, partition, pending.key, attempt)], None)
+
+
+def failed(
     kafka: KafkaSettings,
     partition: int,
     delivery: Delivery,
     event: Event,
     result: Result,
     *,
+    subscription: Subscription,
     started_at: datetime,
     now: datetime,
     schedule_seconds: Sequence[float],
     chance: float,
 ) -> Settlement:
-    """After a try: done, once more later, or exhausted and set aside."""
+    """After any other try: once more later, or the event is set aside.
+
+    `delivery` is the record as it stands now: it may have got all its tries again meanwhile.
+    """
     number = delivery.attempts + 1
-    due_at = None
-    if result.outcome != "delivered":
-        due_at = next_due_at(
-            number,
-            result.outcome,
-            result.retry_after_seconds,
-            schedule_seconds=schedule_seconds,
-            now=now,
-            chance=chance,
-        )
-    records = [
-        _attempt_record(kafka, partition, delivery, result, started_at=started_at, next_at=due_at)
-    ]
+    failing_since = delivery.failing_since or started_at
+    due_at = next_due_at(
+        number,
+        result.outcome,
+        result.retry_after_seconds,
+        schedule_seconds=schedule_seconds,
+        now=now,
+        chance=chance,
+        deadline_at=lane_deadline_at(subscription, failing_since),
+    )
+    attempt = _attempt(
+        delivery, event, result, number=number, started_at=started_at, next_at=due_at
+    )
+    records = [_logged(kafka, partition, delivery.key, attempt)]
     if due_at is not None:
-        attempts = delivery.attempts if result.outcome in FREE else number
-        failing_since = delivery.failing_since or started_at
-        update = {"attempts": attempts, "due_at": due_at, "failing_since": failing_since}
+        update: dict[str, object] = {"due_at": due_at}
+        if result.outcome not in FREE:
+            update["attempts"] = number
+            if result.outcome != "gone":
+                update["failing_since"] = failing_since
         later = delivery.model_copy(update=update)
         return Settlement([*records, delivery_record(kafka, partition, later)], due_at)
-    records.append(tombstone(kafka, partition, delivery))
-    exhausted = result.outcome != "delivered"
-    if exhausted:
-        status = f" {result.status_code}" if result.status_code else ""
-        reason = f"exhausted: {number} tries, the last one {result.outcome}{status}"
-        records.append(dead_letter(kafka, partition, delivery, event, reason=reason, now=now))
-    return Settlement(records, None, exhausted)
+    used_up = number > len(schedule_seconds)
+    cause = "exhausted" if used_up else f"lane deadline: failing since {iso(failing_since)}"
+    status = f" {result.status_code}" if result.status_code else ""
+    reason = f"{cause}: {number} tries, the last one {result.outcome}{status}"
+    letter = dead_letter(kafka, partition, delivery, event, reason=reason, now=now)
+    return Settlement([*records, _done(kafka, partition, delivery.key), letter], None, reason)
 
 
 def expire(
@@ -82,12 +124,7 @@ def expire(
 ) -> Settlement:
     """The topic is about to forget the event: move the delivery aside, body and all."""
     letter = dead_letter(kafka, partition, delivery, event, reason="expired", now=now)
-    return Settlement([tombstone(kafka, partition, delivery), letter], None, exhausted=True)
-
-
-def tombstone(kafka: KafkaSettings, partition: int, delivery: Delivery) -> Record:
-    """A finished delivery leaves the table."""
-    return Record(kafka.topic(DELIVERIES), partition, delivery.key, None)
+    return Settlement([_done(kafka, partition, delivery.key), letter], None, "expired")
 
 
 def dead_letter(
@@ -115,21 +152,21 @@ def dead_letter(
     return set_aside(kafka, letter, key, value, partition=partition, headers=[own, *headers])
 
 
-def _attempt_record(
-    kafka: KafkaSettings,
-    partition: int,
-    delivery: Delivery,
+def _attempt(
+    tried: Pending | Delivery,
+    event: Event,
     result: Result,
     *,
+    number: int,
     started_at: datetime,
-    next_at: datetime | None,
-) -> Record:
-    attempt = Attempt(
-        subscription=delivery.subscription,
-        event_id=delivery.event_id,
-        event_type=delivery.event_type,
-        event_offset=delivery.event_offset,
-        number=delivery.attempts + 1,
+    next_at: datetime | None = None,
+) -> Attempt:
+    return Attempt(
+        subscription=tried.subscription,
+        event_id=event.envelope.id,
+        event_type=event.envelope.type,
+        event_offset=tried.event_offset,
+        number=number,
         started_at=started_at,
         duration_ms=result.duration_ms,
         outcome=result.outcome,
@@ -138,4 +175,12 @@ def _attempt_record(
         response_body=result.response_body,
         next_at=next_at,
     )
-    return Record(kafka.topic(ATTEMPTS), partition, delivery.key, attempt.to_json())
+
+
+def _logged(kafka: KafkaSettings, partition: int, key: str, attempt: Attempt) -> Record:
+    return Record(kafka.topic(ATTEMPTS), partition, key, attempt.to_json())
+
+
+def _done(kafka: KafkaSettings, partition: int, key: str) -> Record:
+    """A finished delivery leaves the table."""
+    return Record(kafka.topic(DELIVERIES), partition, key, None)

@@ -20,14 +20,13 @@ from schemas.command import Command, command_key
 from schemas.subscription import CursorKey, EndpointHealth, Subscription
 from schemas.topics import SUBSCRIPTIONS
 from services.notifier.api_keys import KEYS_MAX
+from services.notifier.channel import refuse_other_way
 from services.notifier.known import Known, health_key, merged
 from services.notifier.settings import SubscriptionEntry
 from services.notifier.starting import start_offsets
 from services.notifier.writing import Writing
 
 GONE_FROM_FILE = "gone from the configuration"
-WRITES_MAX = 5
-RETRY_WAIT_SECONDS_MAX = 0.5
 CURSOR_KEY_BYTES = 32
 
 SUBSCRIPTIONS_MAX = 2_000  # each copy looks at all of them for each batch of events
@@ -49,11 +48,7 @@ def reconciled(
     """
     changed: list[Subscription] = []
     for entry in entries:
-        wish: dict[str, object] = {
-            "types": entry.types,
-            "channel": entry.channel.record(),
-            "backfill": entry.backfill,
-        }
+        wish = entry.wish()
         before = known.get(entry.name)
         if before is not None and before.disabled_reason == GONE_FROM_FILE:
             wish["disabled_reason"] = None  # what an operator disabled stays so
@@ -70,8 +65,9 @@ def reconciled(
                 )
             )
         elif any(getattr(before, name) != value for name, value in wish.items()):
-            update = {**wish, "revision": before.revision + 1}
-            changed.append(before.model_copy(update=update))
+            after = before.model_copy(update={**wish, "revision": before.revision + 1})
+            refuse_other_way(before, after)
+            changed.append(after)
     named = {entry.name for entry in entries}
     for before in known.values():
         if before.id not in named and before.origin == "config" and before.enabled:
@@ -152,8 +148,8 @@ class SubscriptionStore:
         """Make `revise` of it, one revision on; unchanged, nothing is written.
 
         `revision`: raise Stale if it is not the present one.  `well_again`: forget what was found
-        about its endpoint; a changed channel does that, too.  Raises Missing, Stale and what
-        `revise` raises.
+        about its endpoint; a channel that leads elsewhere does that, too.  Raises Missing, Stale
+        and what `revise` raises.
         """
         written: list[Subscription] = []
 
@@ -165,7 +161,7 @@ class SubscriptionStore:
                 after = after.model_copy(update={"revision": before.revision + 1})
             written[:] = [after]
             records = [self._subscription(after)] if changed else []
-            if name in known.health and (well_again or after.channel != before.channel):
+            if name in known.health and (well_again or _leads_to(after) != _leads_to(before)):
                 records.append(self._record(health_key(name), None))
             return records
 
@@ -265,3 +261,7 @@ def _present(known: Known, name: str, revision: int | None) -> Subscription:
             "and make the change to that"
         )
     return found
+
+
+def _leads_to(subscription: Subscription) -> dict[str, object]:
+    return subscription.channel.model_dump(exclude={"secrets"})

@@ -7,9 +7,9 @@ from collections import Counter
 from bus.clock import SystemClock
 from bus.settings import KafkaSettings
 from schemas.command import Command, Recover, Retry, Target
-from schemas.topics import DEAD_LETTERS, EVENTS
+from schemas.delivery import Position, position_key
+from schemas.topics import DEAD_LETTERS, DELIVERIES, EVENTS
 from services.notifier.app import Notifier
-from services.notifier.history import positions
 from services.notifier.subscriptions import SubscriptionStore
 from testbed.receiver import Receiver
 from tests.broker.reading import records, until
@@ -39,8 +39,11 @@ async def retry(kafka: KafkaSettings, *targets: Target) -> Command:
 
 async def noted(kafka: KafkaSettings, command: Command) -> bool:
     """Whether every partition has carried it out."""
-    found = (await positions(kafka, "erp")).values()
-    return all(position and position.command >= command.number for position in found)
+    newest: dict[int, int] = {}
+    for record in await records(kafka, DELIVERIES):
+        if record.key.decode() == position_key("erp"):
+            newest[record.partition] = Position.model_validate_json(record.value).command
+    return [found >= command.number for found in newest.values()].count(True) == 6
 
 
 async def targets(kafka: KafkaSettings, *subjects: str) -> list[Target]:

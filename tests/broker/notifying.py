@@ -23,6 +23,7 @@ from schemas.topics import ATTEMPTS, DELIVERIES, EVENTS
 from services.notifier.app import Notifier
 from services.notifier.channel import Surroundings
 from services.notifier.endpoints import Endpoints
+from services.notifier.gates import Gates
 from services.notifier.partition import Partition
 from services.notifier.settings import NotifierSettings, SubscriptionEntry
 from services.notifier.subscriptions import SubscriptionStore
@@ -62,17 +63,19 @@ def shipped(order: int, revision: int) -> FulfillmentEvent:
     )
 
 
+def event_record(kafka: KafkaSettings, order: int, revision: int, *, padding: int = 0) -> Record:
+    """That event as it stands on its topic, with `padding` bytes more."""
+    event = shipped(order, revision)
+    partition = partition_of(event.key, kafka.partition_count(EVENTS))
+    value = event.data.to_json() + b" " * padding
+    return Record(kafka.topic(EVENTS), partition, event.key, value, event.headers())
+
+
 async def emit(
     kafka: KafkaSettings, orders: Iterable[int], revision: int, *, padding: int = 0
 ) -> None:
-    """One event for each order, in one transaction, as the normalizer does; `padding` bytes more
-    each.
-    """
-    records = []
-    for event in (shipped(order, revision) for order in orders):
-        partition = partition_of(event.key, kafka.partition_count(EVENTS))
-        value, headers = event.data.to_json() + b" " * padding, event.headers()
-        records.append(Record(kafka.topic(EVENTS), partition, event.key, value, headers))
+    """One event for each order, in one transaction, as the normalizer does."""
+    records = [event_record(kafka, order, revision, padding=padding) for order in orders]
     writer = Writer(kafka, f"{kafka.prefix}.test")
     await writer.start()
     await writer.commit(Transaction(records))
@@ -90,7 +93,11 @@ def webhook(name: str, url: str, folder: Path, **wish: Any) -> SubscriptionEntry
 
 def quick(**settings: Any) -> NotifierSettings:
     """Settings for a local endpoint, with retries within seconds."""
-    values = {"allow_networks": ["127.0.0.0/8"], "retry_schedule_seconds": QUICK_SECONDS}
+    values = {
+        "allow_networks": ["127.0.0.0/8"],
+        "retry_schedule_seconds": QUICK_SECONDS,
+        "probe_seconds_max": 0.5,
+    }
     return NotifierSettings.model_validate({**values, **settings})
 
 
@@ -120,24 +127,29 @@ async def owning(
     fatal: list[BaseException] = []
     clock = SystemClock()
     endpoints = Endpoints(kafka, SubscriptionStore(kafka, clock), clock, fatal.append)
-    surroundings = Surroundings(
-        clock=clock,
-        allow_networks=settings.allow_networks,
-        connect_timeout_seconds=30,
-        total_timeout_seconds=60,
-        connections_max=1,
-    )
-    owner = Partition(
-        kafka, settings, number, endpoints=endpoints, surroundings=surroundings, broken=broken
-    )
+    gates = gates_of(kafka, settings, endpoints)
+    owner = Partition(kafka, settings, number, endpoints=endpoints, gates=gates, broken=broken)
     try:
         await endpoints.start()
         await owner.open()
         yield owner
     finally:
         await owner.close()
+        await gates.close()
         await endpoints.stop()
     assert fatal == []
+
+
+def gates_of(kafka: KafkaSettings, settings: NotifierSettings, endpoints: Endpoints) -> Gates:
+    """Gates to endpoints that may take their time."""
+    surroundings = Surroundings(
+        clock=SystemClock(),
+        allow_networks=settings.allow_networks,
+        connect_timeout_seconds=30,
+        total_timeout_seconds=60,
+        connections_max=100,
+    )
+    return Gates(endpoints, surroundings, settings, kafka.partition_count(EVENTS))
 
 
 def accepted(receiver: Receiver) -> list[str]:

@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from bus.server import Server
 from bus.service import application
 from bus.settings import KafkaSettings
+from schemas.topics import EVENTS
 from services.notifier.app import Notifier
 from services.notifier.settings import SubscriptionEntry
 from tests.broker.reading import until
@@ -157,3 +160,14 @@ async def pulled(
         found = answer.json()
         assert isinstance(found, dict)
         return answer.status_code, found
+
+
+async def expire(kafka: KafkaSettings) -> None:
+    """Everything on the events topic is gone, as after its retention."""
+    places = [TopicPartition(kafka.topic(EVENTS), n) for n in range(kafka.partitions)]
+    admin = AIOKafkaAdminClient(**kafka.client_args())
+    await admin.start()
+    try:
+        await admin.delete_records({place: RecordsToDelete(-1) for place in places})
+    finally:
+        await admin.close()

@@ -260,12 +260,13 @@ async def test_done_commands_go_when_there_are_many_and_waiting_ones_never(
     await endpoints.start()
 
     async def asked() -> Command:
-        known = endpoints.commands("erp")
+        subscription = endpoints.get("erp")
+        assert subscription is not None
         return await ask(
             topics,
             store,
-            "erp",
-            known,
+            subscription,
+            endpoints.commands("erp"),
             lambda number: Retry(subscription="erp", number=number, created_at=clock.now()),
             waiting_max=3,
         )

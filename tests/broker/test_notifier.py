@@ -6,7 +6,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
@@ -17,9 +16,9 @@ from bus.settings import KafkaSettings
 from bus.transaction import Writer
 from schemas.dead_letter import DeadLetter
 from schemas.topics import DEAD_LETTERS, EVENTS
-from services.notifier.channel import Surroundings
 from services.notifier.endpoints import Endpoints
 from services.notifier.partition import OUTPUTS, Partition, group_of
+from services.notifier.settings import NotifierSettings
 from services.notifier.subscriptions import SubscriptionStore
 from testbed.receiver import Receiver
 from tests.broker.notifying import (
@@ -29,6 +28,7 @@ from tests.broker.notifying import (
     attempts,
     by_order,
     emit,
+    gates_of,
     notifying,
     quick,
     unfinished,
@@ -268,22 +268,9 @@ async def test_a_subscription_behind_is_no_part_of_a_live_batch(
 
 def _owner(
     kafka: KafkaSettings,
-    settings: Any,
+    settings: NotifierSettings,
     endpoints: Endpoints,
     broken: Callable[[RetryLater], None] = lambda _: None,
 ) -> Partition:
-    surroundings = Surroundings(
-        clock=SystemClock(),
-        allow_networks=settings.allow_networks,
-        connect_timeout_seconds=30,
-        total_timeout_seconds=60,
-        connections_max=1,
-    )
-    return Partition(
-        kafka,
-        settings,
-        0,
-        endpoints=endpoints,
-        surroundings=surroundings,
-        broken=broken,
-    )
+    gates = gates_of(kafka, settings, endpoints)
+    return Partition(kafka, settings, 0, endpoints=endpoints, gates=gates, broken=broken)

@@ -9,12 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import httpx2
-from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from bus.clock import SystemClock
 from bus.settings import KafkaSettings
-from schemas.topics import EVENTS
 from services.notifier.subscriptions import SubscriptionStore
 from tests.broker.notifying import by_order, emit, notifying
 from tests.broker.reading import until
@@ -22,6 +19,7 @@ from tests.broker.streaming import (
     READ_SECONDS_MAX,
     Shown,
     events,
+    expire,
     following,
     last,
     process,
@@ -213,17 +211,6 @@ async def test_a_cursor_of_what_is_gone_is_told_the_oldest(topics: KafkaSettings
     for page in (on, anew):
         found = by_order(event["subject"] for event in page["events"])
         assert found == {n: [2] for n in range(ORDERS)}
-
-
-async def expire(kafka: KafkaSettings) -> None:
-    """Everything on the events topic is gone, as after its retention."""
-    places = [TopicPartition(kafka.topic(EVENTS), n) for n in range(kafka.partitions)]
-    admin = AIOKafkaAdminClient(**kafka.client_args())
-    await admin.start()
-    try:
-        await admin.delete_records({place: RecordsToDelete(-1) for place in places})
-    finally:
-        await admin.close()
 
 
 async def test_a_changed_subscription_ends_its_streams(topics: KafkaSettings) -> None:

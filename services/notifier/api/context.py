@@ -10,6 +10,7 @@ from bus.clock import Clock
 from bus.settings import KafkaSettings
 from services.notifier.channel import Surroundings
 from services.notifier.endpoints import Endpoints
+from services.notifier.held import Counts
 from services.notifier.partition import Partition
 from services.notifier.settings import NotifierSettings
 from services.notifier.subscriptions import SubscriptionStore
@@ -17,7 +18,8 @@ from services.notifier.subscriptions import SubscriptionStore
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """`owned()`: the partitions of events that this copy owns at the moment.
+    """`owned()`: the partitions of events that this copy owns at the moment; `held()`: how many
+    events cannot go on there, for each subscription, by why.
 
     `stopping` is set when this copy is about to end: what would go on without end, ends.
     """
@@ -29,4 +31,5 @@ class Context:
     surroundings: Surroundings
     clock: Clock
     owned: Callable[[], Mapping[int, Partition]]
+    held: Callable[[], Counts]
     stopping: asyncio.Event

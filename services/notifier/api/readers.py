@@ -11,6 +11,7 @@ from schemas.subscription import Subscription
 from services.notifier.api.context import Context
 from services.notifier.api.problems import Problem
 from services.notifier.cursors import BadCursor, Cursors, Offsets
+from services.notifier.filters import Facts
 from services.notifier.following import Following
 from services.notifier.match import matcher_of
 from services.notifier.serving import Reading, frames, page
@@ -67,7 +68,10 @@ class Readers:
             await following.start()
             offsets = beginning(subscription, given, await following.oldest(), cursors)
             following.seek(offsets)
-            yield Reading(following, matcher_of(subscription).takes, offsets)
+            matcher = matcher_of(subscription)
+            yield Reading(
+                following, lambda event: matcher.takes(event, Facts(event.envelope)), offsets
+            )
         except BadCursor as error:
             raise Problem(400, "Bad cursor", str(error)) from error
         except RetryLater as error:

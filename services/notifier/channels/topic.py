@@ -13,10 +13,11 @@ from bus.errors import BadConfig
 from bus.settings import KafkaSettings
 from bus.transaction import BATCH_BYTES, OVERHEAD_BYTES, Reach, Record, Writer
 from schemas.subscription import Subscription, TopicChannel
-from schemas.topics import EVENTS, TOPICS
+from schemas.topics import EVENTS
 from services.notifier.channel import Target, Way
 from services.notifier.events import Event
 from services.notifier.fan_out import delivery_of
+from services.notifier.settings import refuse_own
 from services.notifier.settlement import dead_letter
 
 WAY: Way = "written"
@@ -80,13 +81,3 @@ async def open_target(subscription: Subscription, kafka: KafkaSettings, partitio
     await probe.start()
     await probe.close()
     return target
-
-
-def refuse_own(kafka: KafkaSettings, topic: str, where: str) -> None:
-    """Raises BadConfig for a topic that we or Kafka itself keep books on."""
-    ours = [kafka.topic(one) for one in TOPICS]
-    if topic in ours or topic.startswith("__"):
-        raise BadConfig(
-            f"{where}: {topic} is one of our own topics or of Kafka's, and what subscribers are "
-            f"told may not stand there; name another one, such as {kafka.prefix}.for-NAME"
-        )

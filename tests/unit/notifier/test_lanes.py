@@ -2,129 +2,204 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import math
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given
-from hypothesis import strategies as st
+from services.notifier.lanes import STALE_ENTRIES_MAX, Claim, Lanes, Pending
 
-from services.notifier.lanes import Lanes, Pending
-
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-EVERYBODY = {"erp", "crm"}
+NOW = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
+HELD_SECONDS = 7.0
 
 
 def pending(offset: int, lane: str = "a", subscription: str = "erp") -> Pending:
     """A delivery that is due now, of an event as old as its offset in hours."""
-    at = (NOW - timedelta(hours=100 - offset)).timestamp()
-    return Pending(f"{subscription}/{offset}", subscription, lane, offset, at, NOW.timestamp())
+    event_at = NOW - 3600 * (100 - offset)
+    return Pending(f"{subscription}/{offset}", subscription, lane, offset, event_at, NOW)
 
 
-def offsets(started: list[Pending]) -> list[int]:
-    return sorted(one.event_offset for one in started)
+def lanes_of(*found: Pending, unordered: bool = False) -> Lanes:
+    lanes = Lanes()
+    lanes.let_unordered({"erp"} if unordered else set())
+    for one in found:
+        lanes.add(one)
+    return lanes
+
+
+def at_most(count: int) -> Claim:
+    """Lets so many go for each subscription, then none for a while."""
+    left: dict[str, int] = {}
+
+    def claim(subscription: str) -> float:
+        left[subscription] = left.get(subscription, count) - 1
+        return 0.0 if left[subscription] >= 0 else HELD_SECONDS
+
+    return claim
+
+
+def started(lanes: Lanes, now: float = NOW, claim: Claim = lambda _: 0.0) -> list[int]:
+    return sorted(one.event_offset for one in lanes.due(now, claim)[0])
 
 
 def test_the_head_of_each_lane_starts_and_the_rest_waits() -> None:
     """One at a time in a lane, all lanes at once."""
-    lanes = Lanes()
-    for one in (pending(1), pending(2), pending(3, "b")):
-        lanes.add(one)
+    lanes = lanes_of(pending(1), pending(2), pending(3, "b"))
 
-    assert offsets(lanes.due(NOW, EVERYBODY, 10)) == [1, 3]
-    assert lanes.due(NOW, EVERYBODY, 10) == []
+    assert started(lanes) == [1, 3]
+    assert started(lanes) == []
 
 
 def test_a_lane_waits_with_its_head_and_other_lanes_go_on() -> None:
     """A head that is to be tried later keeps its place."""
-    lanes = Lanes()
-    for one in (pending(1), pending(2), pending(3, "b"), pending(4, "b")):
-        lanes.add(one)
-    head, other = sorted(lanes.due(NOW, EVERYBODY, 10), key=lambda one: one.event_offset)
-    lanes.retry(head, NOW + timedelta(seconds=5))
-    lanes.finish(other)
+    first, third = pending(1), pending(3, "b")
+    lanes = lanes_of(first, pending(2), third, pending(4, "b"))
+    assert started(lanes) == [1, 3]
+    lanes.retry(first, NOW + 5)
+    lanes.finish(third)
 
-    assert offsets(lanes.due(NOW, EVERYBODY, 10)) == [4]
-    assert lanes.next_due_at(EVERYBODY, 10) == (NOW + timedelta(seconds=5)).timestamp()
-    assert offsets(lanes.due(NOW + timedelta(seconds=5), EVERYBODY, 10)) == [1]
+    assert started(lanes) == [4]
+    assert lanes.due(NOW + 2, lambda _: 0.0) == ([], 3.0)
+    assert started(lanes, NOW + 5) == [1]
 
 
 def test_a_finished_head_lets_the_next_one_of_its_lane_start() -> None:
     """Delivered or set aside: the lane goes on in the order of events."""
-    lanes = Lanes()
-    for one in (pending(1), pending(2)):
-        lanes.add(one)
-    (head,) = lanes.due(NOW, EVERYBODY, 10)
-    lanes.finish(head)
+    first = pending(1)
+    lanes = lanes_of(first, pending(2))
+    assert started(lanes) == [1]
+    lanes.finish(first)
 
-    assert offsets(lanes.due(NOW, EVERYBODY, 10)) == [2]
+    assert started(lanes) == [2]
     assert len(lanes) == 1
 
 
-def test_one_endpoint_never_has_more_in_flight_than_its_share() -> None:
-    """A slow endpoint takes its own connections, none of another's."""
-    lanes = Lanes()
-    for number in range(5):
-        lanes.add(pending(number, f"lane {number}"))
-        lanes.add(pending(number, f"lane {number}", "crm"))
+def test_an_older_event_comes_before_what_waits() -> None:
+    """Recovered or set aside before: its lane is in the order of events all the same."""
+    lanes = lanes_of(pending(5), pending(7), pending(3), pending(6))
+    order: list[int] = []
+    while lanes:
+        [one], _ = lanes.due(NOW, lambda _: 0.0)
+        order.append(one.event_offset)
+        lanes.finish(one)
 
-    started = lanes.due(NOW, EVERYBODY, 2)
-
-    assert sorted(one.subscription for one in started) == ["crm", "crm", "erp", "erp"]
-
-
-def test_a_held_subscription_starts_nothing_and_keeps_everything() -> None:
-    """Disabled or paused: its deliveries stay where they are."""
-    lanes = Lanes()
-    lanes.add(pending(1))
-
-    assert lanes.due(NOW, {"crm"}, 10) == []
-    assert lanes.next_due_at({"crm"}, 10) is None
-    assert lanes.count_of("erp") == 1
+    assert order == [3, 5, 6, 7]
 
 
-def test_aged_heads_come_up_even_when_held() -> None:
+def test_an_older_event_waits_for_what_is_in_flight_and_comes_before_its_next_try() -> None:
+    """What was begun cannot be taken back; at most one of a lane is on its way."""
+    fifth = pending(5)
+    lanes = lanes_of(fifth)
+    assert started(lanes) == [5]
+    lanes.add(pending(3))
+    assert started(lanes) == []
+    lanes.retry(fifth, NOW)
+
+    assert started(lanes) == [3]
+
+
+def test_a_head_put_back_by_an_older_event_keeps_its_due_time() -> None:
+    """It waits for its own next try when the older one is done."""
+    fifth, third = pending(5), pending(3)
+    lanes = lanes_of(fifth)
+    started(lanes)
+    lanes.retry(fifth, NOW + 60)
+    lanes.add(third)
+    assert started(lanes) == [3]
+    lanes.finish(third)
+
+    assert started(lanes, NOW + 59) == []
+    assert started(lanes, NOW + 60) == [5]
+
+
+def test_unordered_deliveries_do_not_wait_for_each_other() -> None:
+    """One that fails holds up nobody, in its own lane neither."""
+    first = pending(1)
+    lanes = lanes_of(first, pending(2), pending(3), unordered=True)
+    assert started(lanes) == [1, 2, 3]
+    lanes.retry(first, NOW + 5)
+    lanes.add(pending(4))
+
+    assert started(lanes) == [4]
+    assert started(lanes, NOW + 5) == [1]
+
+
+def test_order_can_be_asked_for_while_several_of_a_lane_are_in_flight() -> None:
+    """The lane goes on when the last of them has landed, then one by one."""
+    first, second = pending(1), pending(2)
+    lanes = lanes_of(first, second, unordered=True)
+    assert started(lanes) == [1, 2]
+    lanes.let_unordered(set())
+    lanes.add(pending(3))
+    lanes.finish(second)
+    assert started(lanes) == []
+    lanes.retry(first, NOW)
+    assert started(lanes) == [1]
+    lanes.let_unordered({"erp"})
+
+    assert started(lanes) == [3]
+
+
+def test_each_subscription_starts_what_its_endpoint_may_be_asked() -> None:
+    """A slow or held endpoint takes nothing of another's; all that waits for it is kept."""
+    lanes = lanes_of(
+        *(pending(number, f"lane {number}") for number in range(5)),
+        *(pending(number, f"lane {number}", "crm") for number in range(5)),
+    )
+
+    begun, wait_seconds = lanes.due(NOW, at_most(2))
+
+    assert sorted(one.subscription for one in begun) == ["crm", "crm", "erp", "erp"]
+    assert wait_seconds == HELD_SECONDS
+    assert (lanes.count_of("erp"), lanes.waiting_of("erp")) == (5, 3)
+
+
+def test_with_nothing_to_do_there_is_nothing_to_wait_for() -> None:
+    """Whatever comes then wakes."""
+    assert Lanes().due(NOW, lambda _: 0.0) == ([], math.inf)
+
+
+def test_aged_deliveries_come_up_even_when_held() -> None:
     """What the topic is about to forget is found whatever its subscription's state."""
-    lanes = Lanes()
-    for one in (pending(1), pending(2), pending(50, "b"), pending(99, "c")):
-        lanes.add(one)
+    lanes = lanes_of(pending(1), pending(2), pending(50, "b"), pending(99, "c"))
+    limit = datetime.fromtimestamp(NOW, UTC) - timedelta(hours=40)
 
-    old = lanes.aged(NOW - timedelta(hours=40), 10)
-
-    assert offsets(old) == [1, 50]
-    assert offsets(lanes.due(NOW, EVERYBODY, 10)) == [99]
+    assert [one.event_offset for one in lanes.aged(limit, 1)] == [1]
+    assert [one.event_offset for one in lanes.aged(limit, 10)] == [50]
+    assert started(lanes) == [99]
 
 
-@given(
-    st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from(["erp", "crm"])), max_size=40),
-    st.lists(st.sampled_from(["finish", "retry", "start"]), max_size=200),
-    st.integers(1, 3),
-)
-def test_whatever_happens_lanes_keep_order_and_lose_nothing(
-    added: list[tuple[str, str]], moves: list[str], in_flight_max: int
-) -> None:
-    """Any mix of ends and retries: in event order, one in flight per lane, each exactly once."""
-    lanes, now = Lanes(), NOW
-    for offset, (lane, subscription) in enumerate(added):
-        lanes.add(pending(offset, lane, subscription))
-    in_flight: list[Pending] = []
-    done: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for move in [*moves, *(["start", "finish"] * (2 * len(added) + 1))]:
-        now += timedelta(seconds=1)
-        if move == "start":
-            in_flight += lanes.due(now, EVERYBODY, in_flight_max)
-        elif in_flight and move == "retry":
-            lanes.retry(in_flight.pop(0), now + timedelta(seconds=2))
-        elif in_flight:
-            one = in_flight.pop(0)
-            lanes.finish(one)
-            done[one.subscription, one.lane].append(one.event_offset)
-        busy = [(one.subscription, one.lane) for one in in_flight]
-        assert len(busy) == len(set(busy))
-        assert all(
-            sum(one.subscription == name for one in in_flight) <= in_flight_max
-            for name in EVERYBODY
-        )
+def test_what_is_begun_again_is_due_at_once_in_its_place() -> None:
+    """With all its tries; one in flight has its time from its landing on."""
+    first, second = pending(1), pending(2)
+    lanes = lanes_of(first, second)
+    started(lanes)
+    lanes.renew(first, NOW + 1)
+    first.attempts = 4
+    lanes.retry(first, NOW + 3600)
+    lanes.renew(first, NOW + 1)
+    lanes.renew(second, NOW)
 
-    assert len(lanes) == 0
-    assert all(found == sorted(found) for found in done.values())
-    assert sum(map(len, done.values())) == len(added)
+    assert first.attempts == 0
+    assert started(lanes) == []
+    assert started(lanes, NOW + 1) == [1]
+
+
+def test_a_dropped_subscription_leaves_only_what_is_in_flight() -> None:
+    """That ends as it ends; another subscription keeps all."""
+    first = pending(1)
+    lanes = lanes_of(first, pending(2), pending(3, "b"), pending(4, "a", "crm"))
+    lanes.due(NOW, at_most(1))
+    lanes.drop("erp")
+    assert [one.key for one in lanes if one.subscription == "erp"] == ["erp/1"]
+    lanes.finish(first)
+
+    assert (len(lanes), lanes.subscriptions()) == (1, ["crm"])
+
+
+def test_times_that_were_put_off_leave_no_growing_heap() -> None:
+    """However often a delivery's time is changed, memory stays in proportion to what waits."""
+    one = pending(1)
+    lanes = lanes_of(one)
+    for step in range(10 * STALE_ENTRIES_MAX):
+        lanes.renew(one, NOW + 3600 + step)
+
+    assert len(lanes._queues["erp"]._heap) <= STALE_ENTRIES_MAX + 2

@@ -8,7 +8,7 @@ import pytest
 
 from schemas.events import Envelope
 from services.notifier.events import Event
-from services.notifier.match import Matcher, check_pattern
+from services.notifier.match import check_pattern, matcher
 
 
 def event(event_type: str, *, backfill: bool = False) -> Event:
@@ -34,8 +34,11 @@ def test_type_and_age_decide(
     types: list[str], backfill: bool, event_type: str, event_is_backfill: bool, expected: bool
 ) -> None:
     """Exact types, families, everything; old facts only when asked for."""
-    matcher = Matcher(tuple(types), backfill)
-    assert matcher.takes(event(event_type, backfill=event_is_backfill)) is expected
+    found = event(event_type, backfill=event_is_backfill)
+    asked = matcher(types, backfill=backfill)
+
+    assert bool(asked.wanted([found], 0)) is expected
+    assert (asked.why_not(found) == []) is expected
 
 
 @pytest.mark.parametrize("pattern", ["package.shiped", "parcel.*", "pack*", "", 3, "*.shipped"])

@@ -49,6 +49,27 @@ def test_the_schedule_and_what_the_endpoint_asked_for(
     assert wait_seconds(attempts, outcome, retry_after) == expected
 
 
+@pytest.mark.parametrize(
+    ("deadline_in", "retry_after", "expected"),
+    [(600, None, 300), (100, None, 100), (100, 200, 200), (0, None, None), (-1, 200, None)],
+)
+def test_a_lane_deadline_cuts_the_wait_but_not_what_the_endpoint_asked_for(
+    deadline_in: float, retry_after: float | None, expected: float | None
+) -> None:
+    """One try at the deadline, or at Retry-After if that is later, and none after the deadline."""
+    due_at = next_due_at(
+        2,
+        "transient",
+        retry_after,
+        schedule_seconds=SCHEDULE,
+        now=NOW,
+        chance=0.5,
+        deadline_at=NOW + timedelta(seconds=deadline_in),
+    )
+
+    assert due_at == (None if expected is None else NOW + timedelta(seconds=expected))
+
+
 @given(st.floats(0, 1, exclude_max=True))
 def test_chance_moves_a_wait_by_a_fifth_at_most(chance: float) -> None:
     """Jitter stays within 20 % of the schedule."""

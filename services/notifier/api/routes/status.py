@@ -6,15 +6,17 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from services.notifier.api.context import Context
+from services.notifier.held import Counts
 
 
 class Status(BaseModel):
-    """`held`: why each standing subscription stands."""
+    """`held`: why each standing subscription stands; `held_events`: how many cannot go on."""
 
     partitions: list[int]
     subscriptions: int
     pending: int
     held: dict[str, str]
+    held_events: Counts
 
 
 def router(context: Context) -> APIRouter:
@@ -30,6 +32,7 @@ def router(context: Context) -> APIRouter:
             subscriptions=len(context.endpoints.all()),
             pending=sum(len(one.holdings.lanes) for one in owned.values()),
             held=context.endpoints.held(),
+            held_events=context.held(),
         )
 
     return routes

@@ -1,0 +1,237 @@
+"""Every endpoint's gate and channel, for all partitions of this copy.
+
+A partition's dispatcher asks here whether it may try, tries through here, and says here what came
+of it.  What an answer means for the endpoint as a whole is obeyed here, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from bus.errors import BadConfig
+from schemas.events import Envelope
+from schemas.subscription import Subscription
+from services.notifier.channel import Channel, Result, Surroundings, open_channel
+from services.notifier.endpoints import GONE_REASON, Endpoints
+from services.notifier.failing import Failing, failed, hopeless, to_be_told
+from services.notifier.gate import Gate, Moment, Reason
+from services.notifier.lanes import Claim
+from services.notifier.limits import share_of
+from services.notifier.retries import FREE, paused_until
+from services.notifier.settings import NotifierSettings
+
+CLOSE_SECONDS_MAX = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Line:
+    """An open channel and how many tries are on it."""
+
+    subscription: Subscription
+    channel: Channel
+    tries: int = 0
+    retired: bool = False
+
+
+class Gates:
+    """`partitions`: how many there are of events, over all copies."""
+
+    def __init__(
+        self,
+        endpoints: Endpoints,
+        surroundings: Surroundings,
+        settings: NotifierSettings,
+        partitions: int,
+    ) -> None:
+        self.clock = surroundings.clock
+        self._endpoints = endpoints
+        self._surroundings = surroundings
+        self._settings = settings
+        self._partitions = partitions
+        self._wakes: set[Callable[[], None]] = set()  # one for each owned partition
+        self._gates: dict[str, Gate] = {}
+        self._revisions: dict[str, Subscription] = {}
+        self._failing: dict[str, Failing] = {}
+        self._lines: dict[str, _Line] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._stop_listening = endpoints.listen(self._refresh)
+
+    def join(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """A partition more is owned: the shares grow.  Returns what ends that."""
+        self._wakes.add(wake)
+        self._refresh()
+        return partial(self._leave, wake)
+
+    def moment(self) -> Moment:
+        """Now."""
+        return Moment(self.clock.now().timestamp(), self.clock.monotonic())
+
+    def claims(self, moment: Moment, wake: Callable[[], None]) -> Claim:
+        """Who may start at this moment; `wake` is called when one of the refused may ask again.
+
+        Each that may has to be `landed` and `settled`.
+        """
+
+        def claim(subscription: str) -> float:
+            gate = self._gates.get(subscription)
+            return gate.claim(moment, wake) if gate is not None else float("inf")
+
+        return claim
+
+    async def send(self, subscription: Subscription, envelope: Envelope, attempt: int) -> Result:
+        """Try once, through the channel as the subscription says it now."""
+        try:
+            line = self._line(subscription)
+        except BadConfig as error:
+            return Result("interrupted", detail=str(error))
+        line.tries += 1
+        try:
+            return await line.channel.send(envelope, attempt)
+        finally:
+            line.tries -= 1
+            self._close_unused(line)
+
+    def landed(self, subscription: str, result: Result | None) -> None:
+        """What a try that was claimed came to; None: it was given up on the way."""
+        if result is not None:
+            self._obey(subscription, result)
+        if (gate := self._gates.get(subscription)) is not None:
+            outcome = result.outcome if result is not None else None
+            gate.landed(outcome, self.clock.monotonic(), self.clock.chance())
+
+    def settled(self, subscription: str) -> None:
+        """What came of it is written, or will never be."""
+        if (gate := self._gates.get(subscription)) is not None:
+            gate.settled()
+
+    def held(self, subscription: str, moment: Moment) -> Reason | None:
+        """Why its deliveries wait, if it is not for their own next try."""
+        gate = self._gates.get(subscription)
+        return gate.held(moment) if gate is not None else None
+
+    async def close(self) -> None:
+        """No connection is open when it returns."""
+        self._stop_listening()
+        for line in self._lines.values():
+            self._retire(line)
+        self._lines = {}
+        if self._closing:
+            await asyncio.wait(self._closing, timeout=CLOSE_SECONDS_MAX)
+
+    def _leave(self, wake: Callable[[], None]) -> None:
+        self._wakes.discard(wake)
+        for gate in self._gates.values():
+            gate.leave(wake)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """Take in what is known of subscriptions and endpoints, and how much is owned."""
+        known = {found.id: found for found in self._endpoints.all()}
+        for subscription in known.values():
+            self._set_gate(subscription)
+        for name in self._gates.keys() - known.keys():
+            if self._gates[name].idle:
+                del self._gates[name], self._revisions[name]
+                self._failing.pop(name, None)
+            else:
+                self._gates[name].standing = "disabled"
+        for name, line in list(self._lines.items()):
+            if name not in known or known[name].channel != line.subscription.channel:
+                self._retire(self._lines.pop(name))
+        for wake in tuple(self._wakes):
+            wake()
+
+    def _set_gate(self, subscription: Subscription) -> None:
+        name = subscription.id
+        gate = self._gates.setdefault(name, Gate(self._settings.probe_seconds_max))
+        health = self._endpoints.health(name)
+        standing = self._standing(subscription)
+        before = self._revisions.get(name, subscription)
+        if before.channel != subscription.channel or (gate.standing and not standing):
+            gate.forget()
+            self._failing.pop(name, None)
+        self._revisions[name] = subscription
+        gate.standing = standing
+        paused = health.paused_until if health is not None else None
+        gate.paused_until = paused.timestamp() if paused is not None else 0.0
+        owned, rate = len(self._wakes), subscription.rate_per_second
+        gate.limit(
+            share_of(
+                subscription.concurrency or self._settings.concurrency, owned, self._partitions
+            ),
+            rate * max(1, owned) / self._partitions if rate is not None else None,
+            self.clock.monotonic(),
+        )
+
+    def _standing(self, subscription: Subscription) -> Reason | None:
+        if subscription.disabled_reason is not None:
+            return "disabled"
+        health = self._endpoints.health(subscription.id)
+        if health is None or health.disabled_reason is None:
+            return None
+        return "gone" if health.disabled_reason == GONE_REASON else "disabled"
+
+    def _obey(self, subscription: str, result: Result) -> None:
+        """What the answer says about the endpoint as a whole."""
+        if result.outcome == "delivered":
+            self._succeeded(subscription)
+            return
+        if result.outcome in FREE:
+            return
+        now = self.clock.now()
+        if result.outcome == "gone":
+            self._endpoints.gone(subscription)
+            return
+        pause = paused_until(result.outcome, result.retry_after_seconds, now)
+        if pause is not None:
+            self._endpoints.pause(subscription, pause)
+        health = self._endpoints.health(subscription)
+        found = failed(self._failing.get(subscription), health, now)
+        if hopeless(found, now):
+            self._endpoints.disable(subscription, found.reason)
+        elif to_be_told(found, now):
+            self._endpoints.failing(subscription, found.since, found.tries)
+            found = Failing(found.since, found.tries, now)
+        self._failing[subscription] = found
+
+    def _succeeded(self, subscription: str) -> None:
+        self._failing.pop(subscription, None)
+        health = self._endpoints.health(subscription)
+        if health is not None and health.failing_since is not None:
+            self._endpoints.well(subscription)
+
+    def _line(self, subscription: Subscription) -> _Line:
+        line = self._lines.get(subscription.id)
+        if line is not None:
+            if line.subscription is subscription:
+                return line
+            if line.subscription.channel == subscription.channel:
+                line.subscription = subscription
+                return line
+            self._retire(line)
+        line = _Line(subscription, open_channel(subscription, self._surroundings))
+        self._lines[subscription.id] = line
+        return line
+
+    def _retire(self, line: _Line) -> None:
+        """No new try on it; it is closed behind the last one."""
+        line.retired = True
+        self._close_unused(line)
+
+    def _close_unused(self, line: _Line) -> None:
+        if line.retired and not line.tries:
+            task = asyncio.create_task(line.channel.close(), name="notifier close channel")
+            self._closing.add(task)
+            task.add_done_callback(self._closed)
+
+    def _closed(self, task: asyncio.Task[None]) -> None:
+        self._closing.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("notifier.channel_unclosed", error=repr(error))
