@@ -70,6 +70,7 @@ class Notifier:
         self._gates = Gates(
             self._endpoints, self._surroundings, settings, kafka.partition_count(EVENTS)
         )
+        _ = self._surroundings.ssl_context  # a ca_file that cannot be read stops the start
         self._consumer = PartitionConsumer(
             kafka, EVENTS, group_of(kafka), self._build, clock=clock, on_fatal=end
         )

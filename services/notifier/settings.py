@@ -194,16 +194,21 @@ def read_subscriptions(config: Config) -> list[SubscriptionEntry]:
         if any(entry.name == other.name for other in entries):
             raise BadConfig(f"{where}: the name is used twice")
         if isinstance(entry.channel, WebhookEntry):
-            try:
-                egress.check(entry.channel.url)
-            except AddressRefused as refused:
-                raise BadConfig(f"{where} channel.url: {refused}") from refused
+            check_reach(egress, entry.channel.url, f"{where} channel.url")
             for reference in entry.channel.secret:
                 check_secret(reference, f"{where} channel.secret")
         elif isinstance(entry.channel, TopicEntry):
             refuse_own(kafka, entry.channel.topic, f"{where} channel.topic")
         entries.append(entry)
     return entries
+
+
+def check_reach(egress: Egress, url: str, where: str) -> None:
+    """Raises BadConfig when no name server could lead the URL where webhooks may go."""
+    try:
+        egress.check(url)
+    except AddressRefused as refused:
+        raise BadConfig(f"{where}: {refused}") from refused
 
 
 def check_secret(reference: str, where: str) -> bytes:
