@@ -63,9 +63,11 @@ class Subscription(StateRecord):
     `order`: whether deliveries of one fulfillment wait for each other.  `lane_deadline_seconds`:
     how long a failing one may hold up those behind it; none: until its tries are used up.
     `rate_per_second`, `concurrency`: of tries, over all copies; none: as the notifier's settings.
+    `description` is for people.
     """
 
     id: Name
+    description: str = ""
     types: tuple[str, ...]
     filters: tuple[Filter, ...] = ()
     channel: Channel

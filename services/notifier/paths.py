@@ -40,7 +40,7 @@ def check_path(path: object, where: str) -> None:
             f"{where}: {path!r} leads nowhere; there are the attributes {known}, and paths into "
             "the event's data, such as data.package.carrier.code"
         )
-    nodes: tuple[Any, ...] = tuple(event.model_fields["data"].annotation for event in EVENT_CLASSES)
+    nodes = _roots()
     for number, part in enumerate(rest, start=1):
         fields = _fields(nodes)
         if fields is None:  # what a source names as it likes
@@ -50,6 +50,23 @@ def check_path(path: object, where: str) -> None:
             known = ", ".join(fields) or "nothing"
             raise ValueError(f"{where}: {path!r} leads nowhere: in {here} there is {known}")
         nodes = fields[part]
+
+
+@cache
+def known_paths() -> tuple[list[str], list[str]]:
+    """Every path there is, and those of them below which any name is right."""
+    found, free = list(ATTRIBUTES), list[str]()
+    waiting = [("data", _roots())]
+    while waiting:
+        path, nodes = waiting.pop()
+        fields = _fields(nodes)
+        if fields is None:
+            free.append(path)
+            continue
+        below = [(f"{path}.{name}", kinds) for name, kinds in fields.items()]
+        found += [name for name, _ in below]
+        waiting += below
+    return sorted(found), sorted(free)
 
 
 @cache
@@ -63,6 +80,10 @@ def _fields(annotations: tuple[Any, ...]) -> dict[str, tuple[Any, ...]] | None:
             for name, field in annotation.model_fields.items():
                 found.setdefault(name, {})[field.annotation] = None
     return {name: tuple(kinds) for name, kinds in found.items()}
+
+
+def _roots() -> tuple[Any, ...]:
+    return tuple(event.model_fields["data"].annotation for event in EVENT_CLASSES)
 
 
 def _taken_apart(annotations: Iterable[Any]) -> Iterator[Any]:

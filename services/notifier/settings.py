@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, IPvAnyNetwork, field_validator
+from pydantic import BeforeValidator, Field, IPvAnyNetwork
 
 from bus.errors import BadConfig
 from bus.service import HttpSettings
 from bus.settings import Config, KafkaSettings, Settings, checked, secret
 from schemas.filters import Filter
-from schemas.message import Name, iso, parse_instant
+from schemas.message import Name
 from schemas.subscription import (
     LogChannel,
     SigningSecret,
@@ -21,11 +20,12 @@ from schemas.subscription import (
 )
 from schemas.topics import DAY_MS, EVENTS, TOPICS
 from services.notifier.filters import parsed_filters
-from services.notifier.guard import checked_url
+from services.notifier.guard import TLS_PORT, AddressRefused, Egress, checked_url
 from services.notifier.match import check_pattern
 from services.notifier.retries import JITTER
 from services.notifier.sealing import KEYS_MAX, Sealer, master_key
 from services.notifier.signing import signing_key
+from services.notifier.starting import checked_start
 
 # Standard Webhooks, "Deliverability and reliability": ten tries over about 75 h.
 RETRY_SCHEDULE_SECONDS = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
@@ -43,7 +43,15 @@ class NotifierSettings(HttpSettings):
     """`[notifier]`."""
 
     allow_networks: tuple[IPvAnyNetwork, ...] = Field(
-        (), description="CIDR blocks that webhooks may reach although they are not public"
+        (),
+        description="CIDR blocks that webhooks may reach although they are not public, at any port "
+        "and without TLS, too",
+    )
+    allow_ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = Field(
+        (TLS_PORT,), description="ports of public addresses that webhooks may reach, with TLS"
+    )
+    ca_file: str = Field(
+        "", description="PEM file of authorities to trust beside the system's, such as your own"
     )
     retry_schedule_seconds: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         RETRY_SCHEDULE_SECONDS, max_length=50, description="waits after the 1st, 2nd, … failed try"
@@ -140,7 +148,9 @@ class SubscriptionEntry(Settings):
     filters: Annotated[tuple[Filter, ...], BeforeValidator(parsed_filters)] = Field(
         (), description='all of them have to hold, such as [{ prefix = { subject = "pkg_" } }]'
     )
-    start_from: str = Field("now", description='"now", "earliest" or an instant')
+    start_from: Annotated[str, BeforeValidator(checked_start)] = Field(
+        "now", description='"now", "earliest" or an instant'
+    )
     backfill: bool = Field(False, description="facts older than the connection to their account")
     order: Literal["ordered", "unordered"] = Field(
         "ordered", description="whether events of one fulfillment wait for each other"
@@ -169,27 +179,25 @@ class SubscriptionEntry(Settings):
             "backfill": self.backfill,
         }
 
-    @field_validator("start_from", mode="before")
-    @classmethod
-    def _instant_or_word(cls, value: object) -> object:
-        if value in ("now", "earliest"):
-            return value
-        try:
-            return iso(value if isinstance(value, datetime) else parse_instant(str(value)))
-        except ValueError as error:
-            raise ValueError(f'write "now", "earliest" or an instant; {error}') from error
-
 
 def read_subscriptions(config: Config) -> list[SubscriptionEntry]:
     """Every `[[subscriptions]]` table, its secret looked up.  Raises BadConfig naming the key."""
-    kafka = config.section("kafka", KafkaSettings)
+    kafka, settings = (
+        config.section("kafka", KafkaSettings),
+        config.section("notifier", NotifierSettings),
+    )
     entries: list[SubscriptionEntry] = []
+    egress = Egress(settings.allow_networks, settings.allow_ports)
     for number, table in enumerate(config.tables("subscriptions"), start=1):
         where = f"[[subscriptions]] {table.get('name', f'number {number}')}"
         entry = checked(SubscriptionEntry, table, where)
         if any(entry.name == other.name for other in entries):
             raise BadConfig(f"{where}: the name is used twice")
         if isinstance(entry.channel, WebhookEntry):
+            try:
+                egress.check(entry.channel.url)
+            except AddressRefused as refused:
+                raise BadConfig(f"{where} channel.url: {refused}") from refused
             for reference in entry.channel.secret:
                 check_secret(reference, f"{where} channel.secret")
         elif isinstance(entry.channel, TopicEntry):

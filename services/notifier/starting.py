@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from bus.errors import RetryLater
 from bus.settings import KafkaSettings
-from schemas.message import parse_instant
+from schemas.message import iso, parse_instant
 from schemas.topics import EVENTS
+
+
+def checked_start(value: object) -> str:
+    """`now`, `earliest`, or the instant in one spelling.  Raises ValueError."""
+    if value in ("now", "earliest"):
+        return str(value)
+    try:
+        return iso(value if isinstance(value, datetime) else parse_instant(str(value)))
+    except ValueError as error:
+        raise ValueError(f'write "now", "earliest" or an instant; {error}') from error
 
 
 async def start_offsets(
@@ -42,7 +53,7 @@ async def _offsets(
     ends = await consumer.end_offsets(places)
     if start_from == "now":
         return {place.partition: ends[place] for place in places}
-    at_ms = int(parse_instant(start_from).timestamp() * 1000)
+    at_ms = max(0, int(parse_instant(start_from).timestamp() * 1000))  # Kafka counts from 1970
     timed = await consumer.offsets_for_times(dict.fromkeys(places, at_ms))
     return {
         place.partition: timed[place].offset if timed[place] else ends[place] for place in places

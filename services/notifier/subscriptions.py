@@ -27,8 +27,6 @@ from services.notifier.starting import start_offsets
 from services.notifier.writing import Writing
 
 GONE_FROM_FILE = "gone from the configuration"
-WRITES_MAX = 5
-RETRY_WAIT_SECONDS_MAX = 0.5
 CURSOR_KEY_BYTES = 32
 
 SUBSCRIPTIONS_MAX = 2_000  # each copy looks at all of them for each batch of events
@@ -150,8 +148,8 @@ class SubscriptionStore:
         """Make `revise` of it, one revision on; unchanged, nothing is written.
 
         `revision`: raise Stale if it is not the present one.  `well_again`: forget what was found
-        about its endpoint; a changed channel does that, too.  Raises Missing, Stale and what
-        `revise` raises.
+        about its endpoint; a channel that leads elsewhere does that, too.  Raises Missing, Stale
+        and what `revise` raises.
         """
         written: list[Subscription] = []
 
@@ -163,7 +161,7 @@ class SubscriptionStore:
                 after = after.model_copy(update={"revision": before.revision + 1})
             written[:] = [after]
             records = [self._subscription(after)] if changed else []
-            if name in known.health and (well_again or after.channel != before.channel):
+            if name in known.health and (well_again or _leads_to(after) != _leads_to(before)):
                 records.append(self._record(health_key(name), None))
             return records
 
@@ -263,3 +261,7 @@ def _present(known: Known, name: str, revision: int | None) -> Subscription:
             "and make the change to that"
         )
     return found
+
+
+def _leads_to(subscription: Subscription) -> dict[str, object]:
+    return subscription.channel.model_dump(exclude={"secrets"})

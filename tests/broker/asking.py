@@ -17,6 +17,7 @@ from services.notifier.settings import SubscriptionEntry
 from tests.broker.notifying import notifying
 from tests.broker.reading import until
 
+LOG: dict[str, Any] = {"types": ["package.*"], "channel": {"type": "log"}}
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -65,3 +66,16 @@ def problem(response: httpx2.Response, status: int) -> str:
     assert body["status"] == status
     assert body["title"]
     return str(body["detail"])
+
+
+def posting(url: str, **wish: Any) -> dict[str, Any]:
+    """A wish for all package events, to be posted there."""
+    return {"types": ["package.*"], "channel": {"type": "webhook", "url": url}, **wish}
+
+
+async def created(client: httpx2.AsyncClient, wish: dict[str, Any]) -> dict[str, Any]:
+    """The subscription that was made of it."""
+    answer = await client.post("/subscriptions", json=wish)
+    assert answer.status_code == 201, answer.text
+    found: dict[str, Any] = answer.json()
+    return found

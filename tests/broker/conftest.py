@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from bus.admin import ensure_topics
@@ -28,3 +32,11 @@ async def topics(settings: KafkaSettings) -> KafkaSettings:
     """The same settings with every catalogue topic made."""
     await ensure_topics(settings, SystemClock())
     return settings
+
+
+@pytest.fixture
+def sealing(tmp_path: Path) -> dict[str, Any]:
+    """Settings with a master key."""
+    path = tmp_path / "master"
+    path.write_text(base64.b64encode(bytes(32)).decode())
+    return {"master_key": f"file:{path}"}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pkgutil
+import re
 from importlib import import_module
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from fastapi import APIRouter, FastAPI, Security
 from fastapi.security import HTTPBearer
@@ -13,11 +14,34 @@ from starlette.middleware import Middleware
 from services.notifier.api import problems, routes
 from services.notifier.api.context import Context
 from services.notifier.api.gate import Gate
+from services.notifier.filters import TEXT_LENGTH_MAX
+from services.notifier.paths import known_paths
 
 # Tells the OpenAPI document alone; `auth` decides.
 BEARER = HTTPBearer(
     scheme_name="API key", description="needed once there is a key", auto_error=False
 )
+COMPARING = {"Exact", "Prefix", "Suffix"}
+TEXT = {"type": "string", "minLength": 1, "maxLength": TEXT_LENGTH_MAX}
+
+
+class Api(FastAPI):
+    """FastAPI with what no model can say: which paths a filter may name."""
+
+    def openapi(self) -> dict[str, Any]:
+        """OpenAPI 3.1."""
+        if self.openapi_schema is None:
+            schemas = super().openapi().get("components", {}).get("schemas", {})
+            for name in COMPARING & schemas.keys():
+                (comparisons,) = schemas[name]["properties"].values()
+                comparisons |= {"propertyNames": _paths(), "additionalProperties": TEXT}
+        return super().openapi()
+
+
+def _paths() -> dict[str, Any]:
+    paths, free = known_paths()
+    below = "|".join(map(re.escape, free))
+    return {"anyOf": [{"enum": paths}, {"pattern": rf"^({below})\.[A-Za-z0-9_]{{1,64}}$"}]}
 
 
 class _RoutesModule(Protocol):
@@ -26,7 +50,7 @@ class _RoutesModule(Protocol):
 
 def application(context: Context) -> FastAPI:
     """To be mounted at `/v1`."""
-    app = FastAPI(
+    app = Api(
         title="Shipfeed subscriptions",
         version="1",
         docs_url=None,
