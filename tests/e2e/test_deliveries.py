@@ -39,7 +39,7 @@ AHEAD = 1_500  # receipts missing of what was emitted when more is emitted
 SEED = 7
 KILLS_EACH = 3
 FAILING_ORDERS = 50  # at each kill, so that a new owner finds retries
-MINUTES_MAX = 4.0
+MINUTES_MAX = 8.0
 SUBSCRIPTION = """
 [[subscriptions]]
 name = "{name}"
@@ -153,8 +153,8 @@ async def killed(both: Sequence[Copy], receivers: Sequence[Receiver]) -> None:
 
 
 def failing(order: int) -> dict[str, Any]:
-    """The next two tries of an order's events."""
-    return {"name": "status", "status": 500, "count": 2, "match": f"pkg_{order}_"}
+    """The next two tries of an order's events, with an answer that opens no breaker."""
+    return {"name": "status", "status": 409, "count": 2, "match": f"pkg_{order}_"}
 
 
 def complete(receiver: Receiver) -> bool:
