@@ -59,6 +59,8 @@ class Notifier:
         self._surroundings = Surroundings(
             clock=clock,
             allow_networks=settings.allow_networks,
+            allow_ports=settings.allow_ports,
+            ca_file=settings.ca_file,
             connect_timeout_seconds=settings.connect_timeout_seconds,
             total_timeout_seconds=settings.total_timeout_seconds,
             connections_max=CONNECTIONS_MAX,
