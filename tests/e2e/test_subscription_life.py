@@ -23,7 +23,7 @@ ORDERS = 200
 MATCHING = [order for order in range(ORDERS) if str(order).startswith("1")]
 FILTERS = [{"prefix": {"subject": "pkg_1"}}, {"exact": {"data.fulfillment.account": "acme"}}]
 WAIT_SECONDS_MAX = 120.0
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 async def test_every_matching_event_comes_and_none_twice_but_by_recover(
