@@ -1,7 +1,8 @@
 """Group commit: what several tasks want to write under one id goes out in few transactions.
 
 While one transaction is on its way the next one fills up, so that small writes share the cost of
-a commit and a lone write never waits.
+a commit and a lone write never waits, unless its caller is in no hurry: such a write gives others
+a moment to join it.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from bus.errors import RetryLater, TransactionLost
 from bus.transaction import Transaction, Writer, refuse_any_too_large
 
+LINGER_SECONDS = 0.005
 SPARE_SECONDS = 3.0  # over one commit, for closing its producer
 RECORDS_MAX = 5000  # in one transaction, unless a single caller brings more (decision 0005)
 
@@ -24,20 +27,28 @@ class Committer:
     The queue is bounded by its callers, who wait for what they have submitted.
     """
 
-    def __init__(self, writer: Writer, on_broken: Callable[[RetryLater], None]) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        on_broken: Callable[[RetryLater], None],
+        *,
+        linger_seconds: float = LINGER_SECONDS,
+    ) -> None:
         self._writer = writer
         self._on_broken = on_broken
         self._queue: deque[tuple[Transaction, asyncio.Future[None]]] = deque()
         self._waiters: list[asyncio.Future[None]] = []  # of the transaction on its way
         self._filled = asyncio.Event()
+        self._hurried = asyncio.Event()  # something that is queued, or closing, does not wait
+        self._linger_seconds = linger_seconds
         self._broken: RetryLater | None = None
         self._task = asyncio.create_task(self._run(), name=f"commit {writer.transactional_id}")
 
-    async def commit(self, transaction: Transaction) -> None:
+    async def commit(self, transaction: Transaction, *, hurried: bool = True) -> None:
         """Returns when it is durable.  Raises SetAside (too large), Fenced or TransactionLost."""
-        await asyncio.shield(self.submit(transaction))
+        await asyncio.shield(self.submit(transaction, hurried=hurried))
 
-    def submit(self, transaction: Transaction) -> asyncio.Future[None]:
+    def submit(self, transaction: Transaction, *, hurried: bool = True) -> asyncio.Future[None]:
         """Queue it; transactions become durable in the order they came, or none from the first
         that fails on.
 
@@ -51,6 +62,8 @@ class Committer:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append((transaction, done))
         self._filled.set()
+        if hurried:
+            self._hurried.set()
         return done
 
     async def close(self) -> None:
@@ -58,6 +71,7 @@ class Committer:
         if self._broken is None:
             self._broken = TransactionLost(f"{self._writer.transactional_id}: closed")
         self._filled.set()
+        self._hurried.set()
         await asyncio.wait({self._task}, timeout=self._writer.commit_seconds_max + SPARE_SECONDS)
         self._task.cancel()
         await self._writer.close()
@@ -67,6 +81,7 @@ class Committer:
         try:
             while self._queue or self._broken is None:
                 if self._queue:
+                    await self._linger()
                     await self._writer.commit(self._next())
                     for waiter in self._waiters:
                         _resolve(waiter, None)
@@ -80,6 +95,12 @@ class Committer:
             # Whatever ended this task, nobody may be left waiting for it.
             self._end(error)
 
+    async def _linger(self) -> None:
+        if not self._hurried.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._linger_seconds):
+                    await self._hurried.wait()
+
     def _next(self) -> Transaction:
         merged, waiter = self._queue.popleft()
         merged = Transaction(list(merged.records), dict(merged.offsets), merged.group)
@@ -88,6 +109,8 @@ class Committer:
             more, waiter = self._queue.popleft()
             merged.add(more)
             waiters.append(waiter)
+        if not self._queue and self._broken is None:
+            self._hurried.clear()
         return merged
 
     def _end(self, error: RetryLater) -> None:

@@ -8,7 +8,15 @@ from schemas.keys import joined
 from schemas.message import Instant, StateRecord
 
 Outcome = Literal[
-    "delivered", "rejected", "redirect", "gone", "busy", "transient", "blocked", "interrupted"
+    "delivered",
+    "rejected",
+    "redirect",
+    "gone",
+    "busy",
+    "transient",
+    "untrusted",
+    "blocked",
+    "interrupted",
 ]
 
 

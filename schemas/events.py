@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
@@ -234,8 +235,12 @@ EVENT_CLASSES: tuple[type[FulfillmentEvent], ...] = (
 EVENT_TYPES: tuple[str, ...] = tuple(cls.type for cls in EVENT_CLASSES)
 
 
-class Envelope(Message):
-    """A CloudEvent as read from Kafka: attributes by name and the JSON bytes of `data`."""
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A CloudEvent as read from Kafka: attributes by name and the JSON bytes of `data`.
+
+    No model: each event is read once by every copy, and its headers were checked when written.
+    """
 
     attributes: dict[str, str]
     data: bytes
@@ -254,9 +259,9 @@ class Envelope(Message):
         for name in ("id", "type"):
             if not _VISIBLE.fullmatch(found[name]):
                 raise ValueError(f"an event whose ce_{name} is not visible ASCII")
-        for name, text in found.items():
-            if _CONTROL.search(text):
-                raise ValueError(f"an event with a control character in ce_{name}")
+        if _CONTROL.search("".join(found.values())):
+            (name, *_) = (name for name, text in found.items() if _CONTROL.search(text))
+            raise ValueError(f"an event with a control character in ce_{name}")
         return cls(attributes=found, data=value)
 
     @property

@@ -59,6 +59,8 @@ class Notifier:
         self._surroundings = Surroundings(
             clock=clock,
             allow_networks=settings.allow_networks,
+            allow_ports=settings.allow_ports,
+            ca_file=settings.ca_file,
             connect_timeout_seconds=settings.connect_timeout_seconds,
             total_timeout_seconds=settings.total_timeout_seconds,
             connections_max=CONNECTIONS_MAX,
@@ -68,6 +70,7 @@ class Notifier:
         self._gates = Gates(
             self._endpoints, self._surroundings, settings, kafka.partition_count(EVENTS)
         )
+        _ = self._surroundings.ssl_context  # a ca_file that cannot be read stops the start
         self._consumer = PartitionConsumer(
             kafka, EVENTS, group_of(kafka), self._build, clock=clock, on_fatal=end
         )
@@ -88,6 +91,7 @@ class Notifier:
             clock=clock,
             owned=self._owned,
             held=self._held.counts,
+            standing=self._held.standing,
             stopping=self._stopping,
         )
         self.routes: Sequence[BaseRoute] = [Mount("/v1", application(context))]
@@ -125,7 +129,7 @@ class Notifier:
             **self._consumer.health(),
             "pending": sum(len(one.holdings.lanes) for one in owned.values()),
             "subscriptions": len(self._endpoints.all()),
-            "held": self._endpoints.held(),
+            "held": self._held.standing(),
             "held_events": self._held.counts(),
             **advice,
         }

@@ -15,7 +15,7 @@ from services.notifier.retries import FREE, JITTER
 FAILURES_MAX = 5  # in a row, over all lanes
 WAIT_SECONDS_MIN = 1.0  # before the first probe; doubled after each that fails
 
-DOWN: frozenset[Outcome] = frozenset({"transient", "busy", "blocked"})
+DOWN: frozenset[Outcome] = frozenset({"transient", "busy", "blocked", "untrusted"})
 """The endpoint is down, or cannot be reached; with any other answer it is there."""
 
 

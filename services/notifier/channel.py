@@ -7,14 +7,15 @@ three ways it works:
   surroundings)` makes what sends once and says what came of it; when to try again, and what to
   remember, is decided elsewhere.
 - `written`: each event becomes a record in the very transaction that moves the position: exactly
-  once, without a delivery.  `open_target(subscription, kafka, partition)` makes what it is written
-  to.
+  once, without a delivery.  `open_target(subscription, kafka, partition, clock)` makes what it
+  is written to.
 - `served`: the subscriber reads for itself and keeps its place.  Nothing is fanned out, and no
   position is kept.
 """
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -31,7 +32,7 @@ from schemas.delivery import Outcome
 from schemas.events import Envelope
 from schemas.subscription import Subscription
 from services.notifier.events import Event
-from services.notifier.guard import Network
+from services.notifier.guard import TLS_PORT, Egress, LookUp, Network
 from services.notifier.sealing import Sealer
 
 Way = Literal["delivered", "written", "served"]
@@ -82,13 +83,31 @@ class Surroundings:
     connect_timeout_seconds: float
     total_timeout_seconds: float
     connections_max: int
+    allow_ports: Sequence[int] = (TLS_PORT,)
+    ca_file: str = ""
+    look_up: LookUp = socket.getaddrinfo
     prefix: str = ""
     sealer: Sealer = field(default_factory=Sealer)
 
     @cached_property
     def ssl_context(self) -> ssl.SSLContext:
-        """One for all endpoints: making it costs more than many requests."""
-        return ssl.create_default_context()
+        """One for all endpoints: making it costs more than many requests.
+
+        Nothing turns its checks off.  Raises BadConfig when `ca_file` cannot be read.
+        """
+        context = ssl.create_default_context()
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            if self.ca_file:
+                context.load_verify_locations(self.ca_file)
+        except OSError as error:
+            raise BadConfig(f"[notifier] ca_file {self.ca_file}: {error}") from error
+        return context
+
+    @cached_property
+    def egress(self) -> Egress:
+        """What may be reached."""
+        return Egress(self.allow_networks, self.allow_ports)
 
 
 class _Module(Protocol):
@@ -101,7 +120,7 @@ class _DeliveredModule(Protocol):
 
 class _WrittenModule(Protocol):
     async def open_target(
-        self, subscription: Subscription, kafka: KafkaSettings, partition: int
+        self, subscription: Subscription, kafka: KafkaSettings, partition: int, clock: Clock
     ) -> Target: ...
 
 
@@ -133,13 +152,15 @@ def open_channel(subscription: Subscription, surroundings: Surroundings) -> Chan
     return cast("_DeliveredModule", _module(subscription)).open_channel(subscription, surroundings)
 
 
-async def open_target(subscription: Subscription, kafka: KafkaSettings, partition: int) -> Target:
+async def open_target(
+    subscription: Subscription, kafka: KafkaSettings, partition: int, clock: Clock
+) -> Target:
     """Where the events of a partition are written.
 
     Raises BadConfig when somebody has to change something first, RetryLater when time may do.
     """
     module = cast("_WrittenModule", _module(subscription))
-    return await module.open_target(subscription, kafka, partition)
+    return await module.open_target(subscription, kafka, partition, clock)
 
 
 def _module(subscription: Subscription) -> object:

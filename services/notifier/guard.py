@@ -1,20 +1,26 @@
-"""Where webhooks may go: public addresses, and networks that the operator names.
+"""Where webhooks may go: public addresses over TLS, and all of the networks the operator names.
 
 The check stands in the connect step, so the address checked is the address dialed: a name that
-changes its answer, or a redirect, cannot slip past.
+changes its answer, or a redirect, cannot slip past.  A connection is used for some minutes at most,
+and the next one is checked anew.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
-from collections.abc import Callable, Iterable, Sequence
+import ssl
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpcore2
+
+from bus.clock import Clock
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -22,6 +28,10 @@ Network = IPv4Network | IPv6Network
 URL_LENGTH_MAX = 2048
 ADDRESSES_TRIED_MAX = 4
 LOOKUPS_MAX = 2  # at once, for one endpoint
+CONNECTION_USE_SECONDS_MAX = 270.0  # five minutes with its last try
+TLS_PORT = 443
+
+LookUp = Callable[..., Sequence[Any]]
 
 # An explicit list: ipaddress.is_global passes NAT64, 6to4, multicast and others.
 DENIED: tuple[Network, ...] = tuple(
@@ -31,9 +41,10 @@ DENIED: tuple[Network, ...] = tuple(
         *("172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16"),
         *("198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
         "168.63.129.16/32",  # public by number, inside a cloud by use
-        *("::/96", "::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "100:0:0:1::/64"),
-        *("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20", "5f00::/16"),
-        *("fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8"),
+        # All but 2000::/3, the only global unicast there is: what wraps IPv4, NAT64, discard,
+        # segment routing, unique local, link-local, site-local, multicast.
+        *("::/3", "4000::/2", "8000::/1"),
+        *("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"),
     )
 )
 
@@ -43,12 +54,47 @@ class AddressRefused(Exception):
 
     def __init__(self) -> None:
         super().__init__(
-            "the endpoint's address is not public; [notifier] allow_networks can allow its network"
+            "the endpoint is no public address over https at a usual port; [notifier] "
+            "allow_networks and allow_ports say what else may be reached"
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Egress:
+    """The operator's word: all of `networks`, and `ports` of public addresses, those over TLS."""
+
+    networks: Sequence[Network]
+    ports: Collection[int] = (TLS_PORT,)
+
+    def permits(self, addresses: Iterable[str], port: int, *, secure: bool) -> bool:
+        """Whether a name with these addresses may be dialed: one bad address refuses all."""
+        found = [_unwrapped(text) for text in addresses]
+        public = secure and port in self.ports
+        return bool(found) and all(
+            any(address in network for network in self.networks)
+            or (public and not any(address in network for network in DENIED))
+            for address in found
+        )
+
+    def check(self, url: str) -> None:
+        """Refuse what no name server could make right.  Raises AddressRefused."""
+        parts = urlsplit(url)
+        secure = parts.scheme == "https"
+        port = parts.port or (TLS_PORT if secure else 80)
+        host = parts.hostname or ""
+        if ":" in host or _NUMERIC.search(host):
+            reachable = self.permits([host], port, secure=secure)
+        else:
+            reachable = bool(self.networks) or (secure and port in self.ports)
+        if not reachable:
+            raise AddressRefused
+
+
 def checked_url(url: object) -> str:
-    """An endpoint's URL.  Raises ValueError; which addresses it leads to is checked at connect."""
+    """An endpoint's URL.  Raises ValueError; which addresses it leads to is checked at connect.
+
+    An address has its one usual form: parsers disagree about the others.
+    """
     if not isinstance(url, str) or len(url) > URL_LENGTH_MAX:
         raise ValueError(f"a URL is text of at most {URL_LENGTH_MAX} characters")
     if not url.isascii() or not url.isprintable() or " " in url:
@@ -56,22 +102,29 @@ def checked_url(url: object) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https"):
         raise ValueError("the URL must begin with https:// or http://")
-    if not parts.hostname or parts.hostname.endswith("."):
-        raise ValueError("the URL needs a host name without a dot at its end")
+    host = parts.hostname or ""
+    if "[" in parts.netloc or _NUMERIC.search(host):
+        _check_literal(host)
+    elif not _NAME.fullmatch(host):
+        raise ValueError(
+            "the URL needs a host name of letters, digits, hyphens and dots, without a dot at its "
+            "end; others are written in their xn-- form"
+        )
     if parts.username is not None or parts.password is not None or parts.fragment:
         raise ValueError("the URL may carry neither user:password@ nor #fragment")
     _ = parts.port  # raises ValueError when out of range
     return url
 
 
-def permitted(addresses: Iterable[str], allowed: Sequence[Network]) -> bool:
-    """Whether a name with these addresses may be dialed: one bad address refuses all."""
-    found = [_unwrapped(text) for text in addresses]
-    return bool(found) and all(
-        any(address in network for network in allowed)
-        or not any(address in network for network in DENIED)
-        for address in found
-    )
+_NAME = re.compile(r"(?=.{1,253}$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_-]{1,63}")
+# What ends in a number is an address to some parser: 127.1, 0x7f.1, 2130706433 (WHATWG URL, 4.3).
+_NUMERIC = re.compile(r"(^|\.)([0-9]+|0x[0-9a-f]*)\.?$")
+
+
+def _check_literal(host: str) -> None:
+    address = ip_address(host)  # raises ValueError; for IPv4 it takes the dotted quad alone
+    if isinstance(address, IPv6Address) and address.scope_id is not None:
+        raise ValueError("an address with a zone belongs to one machine")
 
 
 def _unwrapped(text: str) -> Address:
@@ -88,7 +141,7 @@ class Resolver:
     threads a few such lookups would hold up every endpoint.
     """
 
-    def __init__(self, look_up: Callable[..., Sequence[Any]] = socket.getaddrinfo) -> None:
+    def __init__(self, look_up: LookUp = socket.getaddrinfo) -> None:
         self._look_up = look_up
         self._threads = ThreadPoolExecutor(LOOKUPS_MAX, thread_name_prefix="notifier name")
 
@@ -108,11 +161,13 @@ class Resolver:
 
 
 class GuardedBackend(httpcore2.AsyncNetworkBackend):
-    """Resolves, checks and dials in one step."""
+    """Resolves, checks and dials in one step; `secure`: TLS is going to be spoken."""
 
-    def __init__(self, allowed: Sequence[Network], resolver: Resolver) -> None:
-        self._allowed = allowed
+    def __init__(self, egress: Egress, resolver: Resolver, clock: Clock, *, secure: bool) -> None:
+        self._egress = egress
         self._resolver = resolver
+        self._clock = clock
+        self._secure = secure
         self._dial = httpcore2.AnyIOBackend()
 
     async def connect_tcp(
@@ -127,11 +182,12 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         try:
             async with asyncio.timeout(timeout):
                 addresses = await self._resolver.addresses(host, port)
-                if not permitted(addresses, self._allowed):
+                if not self._egress.permits(addresses, port, secure=self._secure):
                     raise AddressRefused
-                return await self._first_answering(addresses, port, socket_options)
+                stream = await self._first_answering(addresses, port, socket_options)
         except TimeoutError as error:
             raise httpcore2.ConnectTimeout(f"no connection within {timeout} s") from error
+        return AgingStream(stream, self._clock, self._clock.monotonic())
 
     async def _first_answering(
         self,
@@ -146,3 +202,43 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
             except httpcore2.ConnectError as error:
                 failure = error
         raise failure or httpcore2.ConnectError("the name has no address")
+
+
+class AgingStream(httpcore2.AsyncNetworkStream):
+    """A connection that its pool closes, once idle, when it has been used long enough."""
+
+    def __init__(
+        self, stream: httpcore2.AsyncNetworkStream, clock: Clock, opened_at: float
+    ) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._opened_at = opened_at
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
+        """As the stream does."""
+        return await self._stream.read(max_bytes, timeout)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        """As the stream does."""
+        await self._stream.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        """As the stream does."""
+        await self._stream.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> httpcore2.AsyncNetworkStream:
+        """The same connection under TLS, as old as it is."""
+        stream = await self._stream.start_tls(ssl_context, server_hostname, timeout)
+        return AgingStream(stream, self._clock, self._opened_at)
+
+    def get_extra_info(self, info: str) -> Any:
+        """`is_readable` on an idle connection means to a pool that its time is over."""
+        age_seconds = self._clock.monotonic() - self._opened_at
+        if info == "is_readable" and age_seconds >= CONNECTION_USE_SECONDS_MAX:
+            return True
+        return self._stream.get_extra_info(info)

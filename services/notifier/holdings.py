@@ -136,7 +136,7 @@ class Holdings:
 
     async def commit_records(self, records: list[Record]) -> None:
         """Write what became of a delivery; its lane is the caller's.  Raises RetryLater."""
-        await self._commit(Transaction(records))
+        await self._commit(Transaction(records), hurried=False)
 
     async def drop(self, subscription: str) -> int:
         """Forget all there is of a subscription; call it under `lock`.  Returns how many
@@ -150,10 +150,10 @@ class Holdings:
         self.count()
         return len(keys) - (position_key(subscription) in keys)
 
-    async def _commit(self, transaction: Transaction) -> None:
+    async def _commit(self, transaction: Transaction, *, hurried: bool = True) -> None:
         assert self._committer is not None, "restored before anything is written"
         if transaction.records or transaction.offsets:
-            await self._committer.commit(transaction)
+            await self._committer.commit(transaction, hurried=hurried)
         self._table.apply(transaction.records)
 
     def _position_record(self, position: Position) -> Record:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
 from aiokafka import ConsumerRecord
+from msgspec.structs import replace
 
 from bus.clock import Clock
 from bus.settings import KafkaSettings
@@ -61,6 +62,16 @@ class Letter:
             event_offset=self.event.offset,
             letter_offset=self.offset,
         )
+
+
+def letter_of(record: ConsumerRecord, subscription: str) -> Letter | None:
+    """None when it is another's, or no letter that a delivery can be made of."""
+    if dict(record.headers).get(SUBSCRIPTION_HEADER) != subscription.encode():
+        return None
+    try:
+        return Letter.of(record)
+    except ValueError:
+        return None
 
 
 class Bodies:

@@ -20,7 +20,7 @@ from schemas.subscription import (
 )
 from schemas.topics import DAY_MS, EVENTS, TOPICS
 from services.notifier.filters import parsed_filters
-from services.notifier.guard import checked_url
+from services.notifier.guard import TLS_PORT, AddressRefused, Egress, checked_url
 from services.notifier.match import check_pattern
 from services.notifier.retries import JITTER
 from services.notifier.sealing import KEYS_MAX, Sealer, master_key
@@ -43,7 +43,15 @@ class NotifierSettings(HttpSettings):
     """`[notifier]`."""
 
     allow_networks: tuple[IPvAnyNetwork, ...] = Field(
-        (), description="CIDR blocks that webhooks may reach although they are not public"
+        (),
+        description="CIDR blocks that webhooks may reach although they are not public, at any port "
+        "and without TLS, too",
+    )
+    allow_ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = Field(
+        (TLS_PORT,), description="ports of public addresses that webhooks may reach, with TLS"
+    )
+    ca_file: str = Field(
+        "", description="PEM file of authorities to trust beside the system's, such as your own"
     )
     retry_schedule_seconds: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         RETRY_SCHEDULE_SECONDS, max_length=50, description="waits after the 1st, 2nd, … failed try"
@@ -174,20 +182,33 @@ class SubscriptionEntry(Settings):
 
 def read_subscriptions(config: Config) -> list[SubscriptionEntry]:
     """Every `[[subscriptions]]` table, its secret looked up.  Raises BadConfig naming the key."""
-    kafka = config.section("kafka", KafkaSettings)
+    kafka, settings = (
+        config.section("kafka", KafkaSettings),
+        config.section("notifier", NotifierSettings),
+    )
     entries: list[SubscriptionEntry] = []
+    egress = Egress(settings.allow_networks, settings.allow_ports)
     for number, table in enumerate(config.tables("subscriptions"), start=1):
         where = f"[[subscriptions]] {table.get('name', f'number {number}')}"
         entry = checked(SubscriptionEntry, table, where)
         if any(entry.name == other.name for other in entries):
             raise BadConfig(f"{where}: the name is used twice")
         if isinstance(entry.channel, WebhookEntry):
+            check_reach(egress, entry.channel.url, f"{where} channel.url")
             for reference in entry.channel.secret:
                 check_secret(reference, f"{where} channel.secret")
         elif isinstance(entry.channel, TopicEntry):
             refuse_own(kafka, entry.channel.topic, f"{where} channel.topic")
         entries.append(entry)
     return entries
+
+
+def check_reach(egress: Egress, url: str, where: str) -> None:
+    """Raises BadConfig when no name server could lead the URL where webhooks may go."""
+    try:
+        egress.check(url)
+    except AddressRefused as refused:
+        raise BadConfig(f"{where}: {refused}") from refused
 
 
 def check_secret(reference: str, where: str) -> bytes:

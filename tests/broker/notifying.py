@@ -63,17 +63,19 @@ def shipped(order: int, revision: int) -> FulfillmentEvent:
     )
 
 
+def event_record(kafka: KafkaSettings, order: int, revision: int, *, padding: int = 0) -> Record:
+    """That event as it stands on its topic, with `padding` bytes more."""
+    event = shipped(order, revision)
+    partition = partition_of(event.key, kafka.partition_count(EVENTS))
+    value = event.data.to_json() + b" " * padding
+    return Record(kafka.topic(EVENTS), partition, event.key, value, event.headers())
+
+
 async def emit(
     kafka: KafkaSettings, orders: Iterable[int], revision: int, *, padding: int = 0
 ) -> None:
-    """One event for each order, in one transaction, as the normalizer does; `padding` bytes more
-    each.
-    """
-    records = []
-    for event in (shipped(order, revision) for order in orders):
-        partition = partition_of(event.key, kafka.partition_count(EVENTS))
-        value, headers = event.data.to_json() + b" " * padding, event.headers()
-        records.append(Record(kafka.topic(EVENTS), partition, event.key, value, headers))
+    """One event for each order, in one transaction, as the normalizer does."""
+    records = [event_record(kafka, order, revision, padding=padding) for order in orders]
     writer = Writer(kafka, f"{kafka.prefix}.test")
     await writer.start()
     await writer.commit(Transaction(records))

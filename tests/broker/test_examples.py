@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -16,40 +13,18 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from bus.settings import KafkaSettings
 from schemas.topics import EVENTS, FULFILLMENTS
 from tests.broker.normalizing import Raw, event_ids, normalizing, produce, raw, settled
+from tests.broker.programs import EXAMPLES, LINE_SECONDS_MAX, lines, running
 from tests.broker.reading import records, until
 from tests.published import complaints, header_complaints
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 LINES_MAX = 30
-LINE_SECONDS_MAX = 40.0
 PROGRAMS = sorted(path for path in EXAMPLES.iterdir() if path.is_file())
 
 
-@asynccontextmanager
-async def running(kafka: KafkaSettings, *command: str) -> AsyncIterator[asyncio.StreamReader]:
-    """What an example prints, while it runs."""
-    process = await asyncio.create_subprocess_exec(
-        *command, kafka.bootstrap_servers, kafka.prefix, stdout=asyncio.subprocess.PIPE
-    )
-    assert process.stdout is not None
-    try:
-        yield process.stdout
-    finally:
-        with suppress(ProcessLookupError):  # it has ended by itself; what it printed says why
-            process.kill()
-        await process.wait()
-
-
-async def lines(output: asyncio.StreamReader, count: int) -> list[str]:
-    """The next lines.  Raises TimeoutError; EOFError when the program is gone."""
-    found: list[str] = []
-    async with asyncio.timeout(LINE_SECONDS_MAX):
-        for _ in range(count):
-            line = await output.readline()
-            if not line:
-                raise EOFError(f"it ended after {found}")
-            found.append(line.decode().rstrip("\n"))
-    return found
+def reader(name: str, kafka: KafkaSettings, *, shell: bool = False) -> list[str]:
+    """The command of an example that reads topics."""
+    program = "sh" if shell else sys.executable
+    return [program, str(EXAMPLES / name), kafka.bootstrap_servers, kafka.prefix]
 
 
 async def normalized(kafka: KafkaSettings, shown: list[Raw]) -> None:
@@ -70,7 +45,7 @@ async def test_a_python_consumer_sees_each_shipment_and_commits(topics: KafkaSet
     """What was there before it, what comes while it runs, and its position."""
     async with (
         normalizing(topics),
-        running(topics, sys.executable, str(EXAMPLES / "consume.py")) as output,
+        running(*reader("consume.py", topics)) as output,
     ):
         await normalized(topics, [raw(number) for number in range(5)])
         first = await lines(output, 5)
@@ -105,7 +80,7 @@ async def test_a_bootstrap_tells_only_what_the_state_does_not_hold(topics: Kafka
     before = [*(raw(number) for number in range(3)), raw(0, 1)]
     async with normalizing(topics):
         await normalized(topics, before)
-        async with running(topics, sys.executable, str(EXAMPLES / "bootstrap.py")) as output:
+        async with running(*reader("bootstrap.py", topics)) as output:
             assert await lines(output, 1) == ["known 3"]
             await normalized(topics, [raw(0, 2), raw(9)])
             told = await lines(output, 4)
@@ -123,7 +98,7 @@ async def test_kcat_prints_each_event_on_a_line(topics: KafkaSettings) -> None:
     """Headers, key and value."""
     async with (
         normalizing(topics),
-        running(topics, "sh", str(EXAMPLES / "tail.sh")) as output,
+        running(*reader("tail.sh", topics, shell=True)) as output,
     ):
         await normalized(topics, [raw(number) for number in range(3)])
         written = await records(topics, EVENTS)

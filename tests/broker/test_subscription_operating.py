@@ -144,8 +144,10 @@ async def test_a_ping_tells_nothing_of_an_address_that_is_refused(
     topics: KafkaSettings, sealing: dict[str, Any]
 ) -> None:
     """Not whether somebody listens there, nor how long it took to find out."""
-    async with asking(topics, **sealing) as client:
-        wish = posting("http://169.254.169.254/latest/")
+    async with asking(topics, **sealing, allow_networks=["10.0.0.0/8"]) as client:
+        refused = await client.post("/subscriptions", json=posting("http://169.254.169.254/x"))
+        assert "no public address" in problem(refused, 409)
+        wish = posting("http://localhost/latest/")
         path = f"/subscriptions/{(await created(client, wish))['id']}"
         pinged = (await client.post(f"{path}/ping")).json()
     assert (pinged["outcome"], pinged["status_code"]) == ("blocked", None)

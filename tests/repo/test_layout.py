@@ -21,6 +21,7 @@ EXTRA_NAMES = {
     "upstream_limits",
     "upstream_loop",
     "upstream_parents",
+    "hostile_receivers",
     "webhook",
     "webhook_bodies",
     "webhook_secrets",

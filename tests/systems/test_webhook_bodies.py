@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -46,7 +47,7 @@ async def received(envelope: Envelope, content: Content, tmp_path: Path) -> Requ
 def hostile(text: str) -> Envelope:
     """An event with this text wherever a source's own words can stand."""
     data = {"fulfillment": {"key": text}, "package": {"carrier": text, text: text}}
-    return ENVELOPE.model_copy(update={"data": json.dumps(data, ensure_ascii=False).encode()})
+    return replace(ENVELOPE, data=json.dumps(data, ensure_ascii=False).encode())
 
 
 async def test_the_official_library_reads_the_structured_cloudevent(tmp_path: Path) -> None:

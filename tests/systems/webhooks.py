@@ -44,6 +44,7 @@ async def channel_to(
     secrets: Sequence[SigningSecret] = (),
     clock: Clock | None = None,
     sealer: Sealer | None = None,
+    **surroundings_of: Any,
 ) -> AsyncIterator[Channel]:
     """Signed with `SECRET`, unless other secrets are given."""
     secret = tmp_path / "secret"
@@ -64,6 +65,7 @@ async def channel_to(
         connections_max=4,
         prefix="shipfeed",
         sealer=sealer or Sealer(),
+        **surroundings_of,
     )
     channel = open_channel(subscription, surroundings)
     try:

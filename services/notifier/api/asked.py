@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import Path, Query
@@ -11,13 +12,15 @@ from pydantic import BaseModel
 from schemas.command import Command
 from schemas.message import Instant
 from schemas.subscription import Subscription
+from schemas.topics import EVENTS, Topic
 from services.notifier.api.context import Context
 from services.notifier.api.problems import Problem
 from services.notifier.asking import ask
 from services.notifier.channel import way_of
+from services.notifier.explaining import Place, locate
 from services.notifier.history import Standing, standings
 from services.notifier.holdings import Holdings
-from services.notifier.searching import PLACE_PATTERN
+from services.notifier.searching import PLACE_PATTERN, read, since
 
 Id = Annotated[str, Path(pattern=r"^[a-z0-9-]{1,64}$", description="of the subscription")]
 EventId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,128}$", description="of the event")]
@@ -26,6 +29,9 @@ Cursor = Annotated[
     str | None, Query(pattern=PLACE_PATTERN, max_length=20_000, description="`next` of before")
 ]
 Since = Annotated[Instant | None, Query(description="left out: from the oldest that is kept")]
+
+PartitionNumber = Annotated[int | None, Query(ge=0, le=10_000, description="of its event")]
+Offset = Annotated[int | None, Query(ge=0, le=2**62, description="of its event")]
 
 LIMIT = 100
 
@@ -78,3 +84,30 @@ async def order(context: Context, found: Subscription, make: Callable[[int], Com
         owned=holdings(context),
     )
     return Asked(command=command.number)
+
+
+async def located(
+    context: Context, found: Subscription, event_id: str, partition: int | None, offset: int | None
+) -> Place:
+    """Where the event stands: as was said, else where it is found.
+
+    Raises Problem when it is not found, RetryLater.
+    """
+    if partition is not None and offset is not None:
+        if partition >= context.kafka.partition_count(EVENTS):
+            raise Problem(422, "Invalid request", f"events has no partition {partition}")
+        return Place(partition, offset)
+    places = await standing_everywhere(context, found)
+    place = await locate(context.kafka, found.id, event_id, places, context.clock)
+    if place is None:
+        raise Problem(404, "Not found", f"no topic knows the event {event_id}, or not any more")
+    return place
+
+
+async def start_of(
+    context: Context, topic: Topic, cursor: str | None, at: datetime | None
+) -> dict[int, int]:
+    """Where a read begins: behind the cursor, else at the instant.  Raises Misuse, RetryLater."""
+    if cursor is not None:
+        return read(cursor, context.kafka, topic)
+    return {} if at is None else await since(context.kafka, topic, int(at.timestamp() * 1000))

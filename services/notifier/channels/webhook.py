@@ -8,9 +8,11 @@ sending again harmless.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpcore2
 import httpx2
@@ -36,6 +38,7 @@ RESPONSE_READ_BYTES_MAX = 64 * 1024
 RESPONSE_KEPT_BYTES_MAX = 2 * 1024
 IDLE_CONNECTION_SECONDS = 60.0
 DETAIL_LENGTH_MAX = 500  # characters
+NO_COOKIES = DefaultCookiePolicy(allowed_domains=())
 
 BUSY = frozenset({429, 503})
 PASSING = frozenset({408, 425})
@@ -61,7 +64,8 @@ class Webhook:
         self._clock = surroundings.clock
         self._total_seconds = surroundings.total_timeout_seconds
         self._client = httpx2.AsyncClient(
-            transport=_Transport(surroundings),
+            transport=_Transport(channel.url, surroundings),
+            cookies=CookieJar(NO_COOKIES),
             timeout=httpx2.Timeout(
                 surroundings.total_timeout_seconds, connect=surroundings.connect_timeout_seconds
             ),
@@ -82,12 +86,14 @@ class Webhook:
             async with asyncio.timeout(self._total_seconds):
                 return await self._post(envelope, began)
         except AddressRefused as refused:
-            return result("blocked", str(refused))
+            # No duration: how long it took would tell what is there.
+            return Result("blocked", detail=str(refused))
         except (TimeoutError, httpx2.TimeoutException) as error:
             return result("transient", f"no complete answer in time ({type(error).__name__})")
         except Exception as error:
             # Whatever an endpoint manages to break costs it a try, never the other lanes.
-            return result("transient", f"{type(error).__name__}: {error}")
+            outcome: Outcome = "untrusted" if _untrusted(error) else "transient"
+            return result(outcome, f"{type(error).__name__}: {error}")
 
     async def close(self) -> None:
         """Close its connections."""
@@ -121,14 +127,17 @@ class Webhook:
 class _Transport(httpx2.AsyncHTTPTransport):
     """httpx2's own, over a guarded pool: its constructor takes no network backend."""
 
-    def __init__(self, surroundings: Surroundings) -> None:
+    def __init__(self, url: str, surroundings: Surroundings) -> None:
         super().__init__(verify=surroundings.ssl_context, trust_env=False)
-        self._resolver = Resolver()
+        self._resolver = Resolver(surroundings.look_up)
+        secure = httpx2.URL(url).scheme == "https"
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=surroundings.ssl_context,
             max_connections=surroundings.connections_max,
             keepalive_expiry=IDLE_CONNECTION_SECONDS,
-            network_backend=GuardedBackend(surroundings.allow_networks, self._resolver),
+            network_backend=GuardedBackend(
+                surroundings.egress, self._resolver, surroundings.clock, secure=secure
+            ),
         )
 
     async def aclose(self) -> None:
@@ -180,6 +189,15 @@ def outcome_of(status_code: int) -> Outcome:
     if status_code in PASSING or status_code >= 500:
         return "transient"
     return "rejected"
+
+
+def _untrusted(error: BaseException | None) -> bool:
+    """Whether it comes of a certificate that is not the endpoint's, or of no authority we know."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 async def _read(response: httpx2.Response) -> str | None:

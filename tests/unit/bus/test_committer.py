@@ -60,3 +60,28 @@ async def test_what_was_submitted_first_is_written_first() -> None:
     await asyncio.gather(*(committer.submit(page(key)) for key in "1234"))
     assert [key for keys in writer.keys for key in keys] == ["1", "2", "3", "4"]
     await committer.close()
+
+
+async def test_what_is_in_no_hurry_goes_out_with_what_is() -> None:
+    """However long it would wait for company, and ahead of it."""
+    writer = Failing(lost=-1)
+    committer = Committer(cast("Writer", writer), lambda _: None, linger_seconds=3600)
+    patient = [committer.submit(page(key), hurried=False) for key in "12"]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert writer.keys == []
+    await asyncio.gather(*patient, committer.submit(page("3")))
+    assert writer.keys == [["1", "2", "3"]]
+    last = committer.submit(page("4"), hurried=False)
+    await committer.close()
+    await last
+    assert writer.keys == [["1", "2", "3"], ["4"]]
+
+
+async def test_what_is_in_no_hurry_goes_out_alone_at_last() -> None:
+    """When nobody joins it."""
+    writer = Failing(lost=-1)
+    committer = Committer(cast("Writer", writer), lambda _: None, linger_seconds=0.001)
+    await committer.submit(page("1"), hurried=False)
+    assert writer.keys == [["1"]]
+    await committer.close()

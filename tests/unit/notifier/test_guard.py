@@ -10,7 +10,15 @@ from typing import Any
 
 import pytest
 
-from services.notifier.guard import LOOKUPS_MAX, Resolver, checked_url, permitted
+from services.notifier.guard import (
+    LOOKUPS_MAX,
+    AddressRefused,
+    Egress,
+    Resolver,
+    checked_url,
+)
+
+PUBLIC = Egress(())
 
 
 @pytest.mark.parametrize(
@@ -21,32 +29,74 @@ from services.notifier.guard import LOOKUPS_MAX, Resolver, checked_url, permitte
         *("198.18.0.1", "198.51.100.1", "203.0.113.1", "224.0.0.1", "255.255.255.255"),
         *("168.63.129.16", "::", "::1", "::127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::a00:1"),
         *("64:ff9b:1::1", "100::1", "2001::1", "2001:db8::1", "2002:7f00:1::", "3fff::1"),
-        *("5f00::1", "fc00::1", "fd12::1", "fe80::1", "fe80::1%eth0", "fec0::1", "ff02::1"),
+        *("::ffff:0:7f00:1", "4000::1", "8000::1", "5f00::1", "fc00::1", "fd12::1"),
+        *("fe80::1", "fe80::1%eth0", "fec0::1", "ff02::1"),
     ],
 )
 def test_an_address_that_is_not_public_is_refused(address: str) -> None:
     """Private, loopback, link-local, shared, documentation, multicast, and what wraps them."""
-    assert not permitted([address], [])
+    assert not PUBLIC.permits([address], 443, secure=True)
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "172.32.0.1", "2606:4700::1111", "::ffff:8.8.8.8"])
 def test_a_public_address_is_permitted(address: str) -> None:
     """The neighbors of the blocks, and public IPv6; a wrapped public address counts as itself."""
-    assert permitted([address], [])
+    assert PUBLIC.permits([address], 443, secure=True)
 
 
 def test_one_bad_address_among_the_answers_refuses_all() -> None:
     """A name with a public and a private address could be dialed either way."""
-    assert not permitted(["8.8.8.8", "10.0.0.1"], [])
-    assert not permitted([], [])
+    assert not PUBLIC.permits(["8.8.8.8", "10.0.0.1"], 443, secure=True)
+    assert not PUBLIC.permits([], 443, secure=True)
 
 
 def test_a_named_network_is_permitted_and_nothing_beside_it() -> None:
     """allow_networks opens what it names, in IPv6 clothes too."""
-    allowed = [ip_network("127.0.0.0/8")]
+    egress = Egress([ip_network("127.0.0.0/8")])
 
-    assert permitted(["127.0.0.1", "::ffff:127.0.0.1", "8.8.8.8"], allowed)
-    assert not permitted(["10.0.0.1"], allowed)
+    assert egress.permits(["127.0.0.1", "::ffff:127.0.0.1", "8.8.8.8"], 443, secure=True)
+    assert egress.permits(["127.0.0.1"], 8080, secure=False)
+    assert not egress.permits(["10.0.0.1"], 443, secure=True)
+
+
+@pytest.mark.parametrize(
+    ("port", "secure", "permitted"),
+    [(443, True, True), (8443, True, True), (22, True, False), (443, False, False)],
+)
+def test_a_public_address_is_reached_over_tls_at_the_ports_named(
+    port: int, secure: bool, permitted: bool
+) -> None:
+    """Nothing readable goes over the open net, and no mail server is spoken to."""
+    assert Egress((), (443, 8443)).permits(["8.8.8.8"], port, secure=secure) == permitted
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://erp.example/", "https://erp.example:8443/", "https://127.0.0.1/"),
+        *("https://[::1]/", "https://[fd00::1]:443/", "http://8.8.8.8/", "https://8.8.8.8:22/"),
+    ],
+)
+def test_what_could_never_be_reached_is_refused_at_once(url: str) -> None:
+    """Not only when the first event is due."""
+    with pytest.raises(AddressRefused):
+        PUBLIC.check(url)
+
+
+@pytest.mark.parametrize("url", ["https://erp.example/", "https://8.8.8.8/", "https://[2606::1]/"])
+def test_what_may_be_reached_is_taken(url: str) -> None:
+    """A name's addresses are only known when it is dialed."""
+    PUBLIC.check(url)
+
+
+def test_with_a_network_allowed_any_name_may_lead_there() -> None:
+    """Plain http and any port are for the operator's own networks."""
+    egress = Egress([ip_network("10.0.0.0/8")])
+
+    for url in ("http://erp.internal:8080/", "http://10.1.2.3:8080/"):
+        egress.check(url)
+    with pytest.raises(AddressRefused):
+        egress.check("http://127.0.0.1/")
 
 
 @pytest.mark.parametrize(
@@ -56,6 +106,21 @@ def test_a_named_network_is_permitted_and_nothing_beside_it() -> None:
         *("https://user:word@example.com/", "https://example.com/#part", "https://example.com./"),
         *("https://example.com:99999/", "https://exa mple.com/", "https://exämple.com/"),
         *("https://example.com/\r\nx: y", "https://example.com/" + "a" * 3000),
+        *("https://127.1/", "https://0x7f000001/", "https://2130706433/", "https://0177.0.0.1/"),
+        *(
+            "https://127.0.0.1.2/",
+            "https://127.0.0.0x1/",
+            "https://1.2.3.4./",
+            "https://127.00.0.1",
+        ),
+        *("https://[fe80::1%25eth0]/", "https://[::1/", "https://[v1.a]/", "https://[::g]/"),
+        *(
+            "https://%31%32%37.0.0.1/",
+            "https://a%00.example/",
+            "https://good.example\\@evil.example/",
+        ),
+        *("https://good.example\\.evil.example/", "https://-a.example/", "https://a..example/"),
+        *("https://a_b!.example/", "https://" + "a" * 64 + ".example/", "https://" + "a." * 130),
     ],
 )
 def test_a_url_no_webhook_should_have_is_refused(url: str) -> None:
@@ -66,7 +131,12 @@ def test_a_url_no_webhook_should_have_is_refused(url: str) -> None:
 
 def test_a_plain_url_is_taken_as_it_is() -> None:
     """Port, path and query are the subscriber's own affair."""
-    assert checked_url("https://erp.example:8443/hooks?a=1") == "https://erp.example:8443/hooks?a=1"
+    for url in (
+        *("https://erp.example:8443/hooks?a=1", "https://xn--exmple-cua.com/", "http://127.0.0.1/"),
+        *("https://[2606:4700::1111]:443/", "https://a_b.example/~x/%20", "https://ERP.Example/"),
+        "https://localhost/",
+    ):
+        assert checked_url(url) == url
 
 
 class SlowNames:

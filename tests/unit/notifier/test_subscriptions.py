@@ -158,13 +158,17 @@ def test_kinds_of_a_later_version_are_passed_over() -> None:
             {"channel": {"type": "webhook", "url": "ftp://a.example/", "secret": "env:S"}},
             "https://",
         ),
-        ({"channel": {"type": "webhook", "url": "http://a.example/"}}, "secret"),
+        ({"channel": {"type": "webhook", "url": "https://a.example/"}}, "secret"),
         (
-            {"channel": {"type": "webhook", "url": "http://a.example/", "secret": "whsec_abc"}},
+            {"channel": {"type": "webhook", "url": "http://a.example/", "secret": "file:/none"}},
+            "allow_networks",
+        ),
+        (
+            {"channel": {"type": "webhook", "url": "https://a.example/", "secret": "whsec_abc"}},
             "write env:NAME or file:PATH",
         ),
         (
-            {"channel": {"type": "webhook", "url": "http://a.example/", "secret": "file:/none"}},
+            {"channel": {"type": "webhook", "url": "https://a.example/", "secret": "file:/none"}},
             "/none",
         ),
         ({"name": "ERP!"}, "name"),
@@ -194,7 +198,7 @@ def test_a_secret_too_short_is_refused_without_being_told(tmp_path: Path) -> Non
     """A key is at least 24 bytes (Standard Webhooks)."""
     path = tmp_path / "secret"
     path.write_text("whsec_c2hvcnQ=\n")
-    channel = {"type": "webhook", "url": "http://a.example/", "secret": f"file:{path}"}
+    channel = {"type": "webhook", "url": "https://a.example/", "secret": f"file:{path}"}
 
     with pytest.raises(BadConfig, match="32 random bytes") as caught:
         read_subscriptions(

@@ -24,10 +24,11 @@ from services.notifier.api.wishes import (
     NewWebhookWish,
     ReplacedSubscription,
     TopicWish,
+    WebhookWish,
 )
 from services.notifier.rotation import new_secret
 from services.notifier.sealing import bound_to
-from services.notifier.settings import refuse_own
+from services.notifier.settings import check_reach, refuse_own
 from services.notifier.starting import start_offsets
 from services.notifier.subscriptions import Missing
 
@@ -87,7 +88,7 @@ def router(context: Context) -> APIRouter:
         name: Id, wish: ReplacedSubscription, if_match: IfMatch, response: Response
     ) -> SubscriptionView:
         """Say anew all that can be changed."""
-        _check_topic(context, name, wish.channel)
+        _check_reach(context, name, wish.channel)
         return await update(name, changed(wish), if_match, response)
 
     @routes.patch("/{name}")
@@ -95,7 +96,7 @@ def router(context: Context) -> APIRouter:
         name: Id, wish: ChangedSubscription, if_match: IfMatch, response: Response
     ) -> SubscriptionView:
         """Change what is given, leave the rest."""
-        _check_topic(context, name, wish.channel)
+        _check_reach(context, name, wish.channel)
         return await update(name, changed(wish), if_match, response)
 
     @routes.delete("/{name}", status_code=204)
@@ -114,7 +115,7 @@ async def _made(context: Context, wish: NewSubscription) -> tuple[Subscription, 
     if isinstance(wish.channel, NewWebhookWish):
         secret = wish.channel.secret or new_secret()
         keys = (SigningSecret(reference=seal(context, name, secret)),)
-    _check_topic(context, name, wish.channel)
+    _check_reach(context, name, wish.channel)
     offsets = await start_offsets(context.kafka, {name: wish.start_from})
     values = wish.model_dump(exclude={"channel"}, by_alias=True)
     subscription = Subscription.model_validate(
@@ -135,6 +136,9 @@ def seal(context: Context, name: str, secret: str) -> str:
     return context.surroundings.sealer.seal(secret, bound_to(context.kafka.prefix, name))
 
 
-def _check_topic(context: Context, name: str, wish: object) -> None:
-    if isinstance(wish, TopicWish):
+def _check_reach(context: Context, name: str, wish: object) -> None:
+    """Raises BadConfig for a channel that leads where it must not."""
+    if isinstance(wish, WebhookWish):
+        check_reach(context.surroundings.egress, wish.url, f"subscription {name} channel.url")
+    elif isinstance(wish, TopicWish):
         refuse_own(context.kafka, wish.topic, f"subscription {name} channel.topic")

@@ -1,0 +1,222 @@
+"""`/subscriptions/ID/...`: deliveries tried again at once; dead letters, listed and redriven."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Self
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from schemas.command import Retry, Target
+from schemas.message import Instant
+from schemas.subscription import Subscription
+from schemas.topics import DEAD_LETTERS
+from services.notifier.api.asked import (
+    LIMIT,
+    Asked,
+    Cursor,
+    EventId,
+    Id,
+    Limit,
+    Offset,
+    PartitionNumber,
+    Since,
+    delivered,
+    known,
+    located,
+    order,
+    start_of,
+)
+from services.notifier.api.context import Context
+from services.notifier.api.problems import Problem
+from services.notifier.commands import TARGETS_MAX
+from services.notifier.explaining import record_at
+from services.notifier.letters import Letter, letter_of
+from services.notifier.searching import PLACE_PATTERN, Search
+
+NAMED_MAX = 400  # in one request, whose body is bounded, too
+
+Place = Annotated[str, StringConstraints(pattern=r"^\d{1,6}/\d{1,18}$")]
+Count = Annotated[int, Field(ge=0, le=2**62)]
+
+
+class Named(BaseModel):
+    """One event, as a list of deliveries or attempts shows it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    event_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
+    partition: Annotated[int, Field(ge=0, le=10_000)]
+    event_offset: Count
+
+
+class RetryWish(BaseModel):
+    """These events, delivered already or not; or all that is unfinished."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    events: Annotated[list[Named], Field(max_length=NAMED_MAX)] = []
+    all_unfinished: bool = False
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if bool(self.events) == self.all_unfinished:
+            raise ValueError("say either events or all_unfinished")
+        return self
+
+
+class RedriveWish(BaseModel):
+    """The letters at these places, or all of the subscription from an instant or cursor on.
+
+    `reason`: some of its words.  `dry_run`: they are counted, nothing is delivered.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    places: Annotated[list[Place], Field(max_length=NAMED_MAX)] = []
+    since: Instant | None = None
+    cursor: Annotated[str, StringConstraints(pattern=PLACE_PATTERN, max_length=20_000)] | None = (
+        None
+    )
+    reason: Annotated[str, StringConstraints(max_length=200)] = ""
+    dry_run: bool = False
+
+
+class Redriven(BaseModel):
+    """`letters` of so many different events; `command` null: there were none, or it was a dry run.
+
+    `next`: there is more, the same request with this cursor goes on.
+    """
+
+    letters: int
+    command: int | None
+    next: str | None
+
+
+class LetterView(BaseModel):
+    """`place` is what a redrive names."""
+
+    place: str
+    at: Instant
+    reason: str
+    event_id: str
+    event_type: str
+    partition: int
+    event_offset: int
+
+
+class LetterList(BaseModel):
+    """In order within a partition.  `next`: where to go on, null when there is no more at present;
+    a page may be empty and have a next one, since a read is bounded in time.
+    """
+
+    dead_letters: list[LetterView]
+    next: str | None
+
+
+def router(context: Context) -> APIRouter:
+    """Each one's fresh tries carry the same event id."""
+    routes = APIRouter(prefix="/subscriptions/{name}", tags=["retry"])
+
+    @routes.post("/deliveries/{event_id}/retry", status_code=202)
+    async def retry_one(
+        name: Id, event_id: EventId, partition: PartitionNumber = None, offset: Offset = None
+    ) -> Asked:
+        """Try one event at once, with all its tries; one that was delivered is sent again."""
+        found = delivered(context, name)
+        place = await located(context, found, event_id, partition, offset)
+        target = Target(partition=place.partition, event_id=event_id, event_offset=place.offset)
+        return await _order(context, found, [target])
+
+    @routes.post("/retry", status_code=202)
+    async def retry_many(name: Id, wish: RetryWish) -> Asked:
+        """Try many at once, or all that is unfinished."""
+        found = delivered(context, name)
+        targets = [Target.model_validate(one.model_dump()) for one in wish.events]
+        return await _order(context, found, targets)
+
+    @routes.get("/dead-letters")
+    async def list_letters(
+        name: Id, limit: Limit = LIMIT, cursor: Cursor = None, since: Since = None
+    ) -> LetterList:
+        """What was set aside of its deliveries, and why."""
+        known(context, name)
+        starts = await start_of(context, DEAD_LETTERS, cursor, since)
+        search = Search(context.kafka, DEAD_LETTERS, context.clock, starts=starts)
+        letters = [_view(one) for one in await _letters(search, name, "", limit)]
+        return LetterList(dead_letters=letters, next=search.place)
+
+    @routes.post("/redrive", status_code=202)
+    async def redrive(name: Id, wish: RedriveWish) -> Redriven:
+        """Deliver what was set aside, from the letters' own bodies, an event once."""
+        found = delivered(context, name)
+        if wish.places:
+            letters, following = await _named(context, name, wish.places), None
+        else:
+            starts = await start_of(context, DEAD_LETTERS, wish.cursor, wish.since)
+            search = Search(context.kafka, DEAD_LETTERS, context.clock, starts=starts)
+            letters = await _letters(search, name, wish.reason, TARGETS_MAX)
+            following = search.place
+        targets = {one.target.event_id: one.target for one in letters}  # the newest of each
+        command = None
+        if targets and not wish.dry_run:
+            command = (await _order(context, found, list(targets.values()))).command
+        return Redriven(letters=len(targets), command=command, next=following)
+
+    return routes
+
+
+async def _order(context: Context, found: Subscription, targets: Sequence[Target]) -> Asked:
+    now = context.clock.now()
+    return await order(
+        context,
+        found,
+        lambda number: Retry(
+            subscription=found.id, number=number, created_at=now, targets=tuple(targets)
+        ),
+    )
+
+
+async def _letters(search: Search, name: str, reason: str, count: int) -> list[Letter]:
+    found: list[Letter] = []
+    async for record in search.records():
+        letter = letter_of(record, name)
+        if letter is not None and reason.casefold() in letter.why.reason.casefold():
+            found.append(letter)
+            if len(found) == count:
+                break
+    return found
+
+
+async def _named(context: Context, name: str, places: Sequence[str]) -> list[Letter]:
+    """Raises Problem for a place where there is no letter of this subscription."""
+    found: list[Letter] = []
+    for place in places:
+        partition, offset = (int(text) for text in place.split("/"))
+        if partition >= context.kafka.partition_count(DEAD_LETTERS):
+            record = None
+        else:
+            record = await record_at(context.kafka, DEAD_LETTERS, partition, offset)
+        letter = letter_of(record, name) if record is not None else None
+        if letter is None:
+            raise Problem(
+                404,
+                "Not found",
+                f"there is no dead letter of {name} at {place}, or not any more; "
+                f"/v1/subscriptions/{name}/dead-letters lists them",
+            )
+        found.append(letter)
+    return found
+
+
+def _view(one: Letter) -> LetterView:
+    return LetterView(
+        place=one.place,
+        at=one.why.at,
+        reason=one.why.reason,
+        event_id=one.event.envelope.id,
+        event_type=one.event.envelope.type,
+        partition=one.partition,
+        event_offset=one.event.offset,
+    )

@@ -1,0 +1,47 @@
+"""What of the events topic is an event."""
+
+from __future__ import annotations
+
+import pytest
+from aiokafka import ConsumerRecord
+
+from services.notifier.events import events_of
+
+HEADERS = (
+    ("ce_id", b"evt_1"),
+    ("ce_type", b"package.shipped"),
+    ("ce_partitionkey", b"zentail/acme/order/1"),
+    ("ce_time", b"2026-11-06T12:00:00Z"),
+)
+
+
+def record(value: bytes | None) -> ConsumerRecord:
+    """One with the headers that an event has."""
+    return ConsumerRecord("events", 0, 7, 1_700_000_000_000, 0, b"key", value, None, 3, 3, HEADERS)
+
+
+@pytest.mark.parametrize(
+    ("value", "backfill"),
+    [
+        (b"{}", False),
+        (b'{"changes":[{"after":1.50}],"backfill":true,"echo":false}', True),
+        (b'{"backfill":false}', False),
+        (b'{"backfill":"true"}', False),
+    ],
+)
+def test_an_object_is_an_event_and_says_whether_it_is_old(value: bytes, backfill: bool) -> None:
+    """Its data stay as they stand, byte for byte."""
+    (event,), unreadable = events_of([record(value)])
+
+    assert unreadable == []
+    assert (event.backfill, event.envelope.data) == (backfill, value)
+
+
+@pytest.mark.parametrize(
+    "value", [None, b"", b"[1]", b"null", b'{"a":', b"{} {}", b'{"a":NaN}', b'{"a":"\xff"}']
+)
+def test_what_is_no_json_object_is_unreadable(value: bytes | None) -> None:
+    """Not only where we look: a subscriber could not read it either."""
+    found = record(value)
+
+    assert events_of([found]) == ([], [found])
