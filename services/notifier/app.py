@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 import structlog
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import BaseRoute
 
 from bus.admin import ensure_topics
 from bus.clock import Clock, SystemClock
@@ -14,7 +14,7 @@ from bus.consumer import PartitionConsumer
 from bus.errors import RetryLater
 from bus.settings import Config, KafkaSettings
 from schemas.topics import EVENTS
-from services.notifier.api.app import application
+from services.notifier.api.app import mounted
 from services.notifier.api.context import Context
 from services.notifier.channel import Surroundings
 from services.notifier.endpoints import Endpoints
@@ -94,7 +94,7 @@ class Notifier:
             standing=self._held.standing,
             stopping=self._stopping,
         )
-        self.routes: Sequence[BaseRoute] = [Mount("/v1", application(context))]
+        self.routes: Sequence[BaseRoute] = [mounted(context)]
         self._joining = False
         self._started = False
 

@@ -31,7 +31,7 @@ Cursor = Annotated[
 Since = Annotated[Instant | None, Query(description="left out: from the oldest that is kept")]
 
 PartitionNumber = Annotated[int | None, Query(ge=0, le=10_000, description="of its event")]
-Offset = Annotated[int | None, Query(ge=0, le=2**62, description="of its event")]
+Offset = Annotated[int | None, Query(ge=0, le=2**53, description="of its event")]
 
 LIMIT = 100
 

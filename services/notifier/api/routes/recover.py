@@ -22,7 +22,7 @@ from services.notifier.recovering import bounded, count
 from services.notifier.searching import ends, since
 from services.notifier.settings import events_retention_seconds
 
-Number = Annotated[int, Path(ge=0, le=2**62)]
+Number = Annotated[int, Path(ge=0, le=2**53)]
 Offsets = Annotated[
     dict[int, Annotated[int, Field(ge=0, le=2**53)]],  # what every JSON reader keeps exact
     Field(json_schema_extra={"propertyNames": {"pattern": r"^(0|[1-9]\d{0,8})$"}}),
