@@ -38,7 +38,8 @@ from services.notifier.searching import PLACE_PATTERN, Search
 NAMED_MAX = 400  # in one request, whose body is bounded, too
 
 Place = Annotated[str, StringConstraints(pattern=r"^\d{1,6}/\d{1,18}$")]
-Count = Annotated[int, Field(ge=0, le=2**62)]
+# Numbers in JSON are exact up to here, those of the OpenAPI document, too.
+Count = Annotated[int, Field(ge=0, le=2**53)]
 
 
 class Named(BaseModel):
