@@ -14,6 +14,7 @@ from schemas.subscription import Subscription
 from schemas.topics import DEAD_LETTERS
 from services.notifier.api.asked import (
     LIMIT,
+    WHOLE_MAX,
     Asked,
     Cursor,
     EventId,
@@ -38,8 +39,7 @@ from services.notifier.searching import PLACE_PATTERN, Search
 NAMED_MAX = 400  # in one request, whose body is bounded, too
 
 Place = Annotated[str, StringConstraints(pattern=r"^\d{1,6}/\d{1,18}$")]
-# Numbers in JSON are exact up to here, those of the OpenAPI document, too.
-Count = Annotated[int, Field(ge=0, le=2**53)]
+Count = Annotated[int, Field(ge=0, le=WHOLE_MAX)]
 
 
 class Named(BaseModel):
