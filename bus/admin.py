@@ -77,7 +77,7 @@ class Layout:
 
 
 async def layout_of(
-    kafka: KafkaSettings, topic: str, *, partitions: int, config: Mapping[str, str]
+    kafka: KafkaSettings, topic: str, clock: Clock, *, partitions: int, config: Mapping[str, str]
 ) -> Layout:
     """Of any topic; a missing one is made with these `partitions` and this `config`.
 
@@ -88,9 +88,13 @@ async def layout_of(
         await admin.start()
         made = NewTopic(topic, partitions, kafka.replication_factor, topic_configs=dict(config))
         await _create(admin, [made])
+        deadline = clock.monotonic() + kafka.request_timeout_ms / 1000
         [described] = await admin.describe_topics([topic])
-        if described["error_code"]:
-            raise for_code(described["error_code"])(topic)
+        while described["error_code"]:  # one just made is not known everywhere at once
+            if clock.monotonic() > deadline:
+                raise for_code(described["error_code"])(topic)
+            await clock.sleep(RETRY_WAIT_SECONDS)
+            [described] = await admin.describe_topics([topic])
         found = (await _configs(admin, [topic]))[topic]
         size = int(found.get(SIZE_SETTING) or RECORD_BYTES_DEFAULT)
         return Layout(len(described["partitions"]), min(size, RECORD_BYTES_MAX))

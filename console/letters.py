@@ -11,9 +11,12 @@ from aiokafka import ConsumerRecord
 from bus.errors import Misuse
 from bus.settings import KafkaSettings
 from bus.transaction import Record
+from schemas.command import Target
 from schemas.dead_letter import DeadLetter, originals
 from schemas.raw import REDRIVE_HEADER, REMAP_HEADER
 from schemas.topics import RAW
+from services.notifier.letters import Letter as SetAside
+from services.notifier.settlement import SERVICE, SUBSCRIPTION_HEADER
 
 
 class Letter(NamedTuple):
@@ -74,10 +77,10 @@ def again(kafka: KafkaSettings, letter: Letter) -> Record:
     """
     record, why, key = letter.record, letter.why, letter.key
     headers = originals(record.headers)
-    if why.service == "notifier":
+    if why.service == SERVICE:
         raise Misuse(
-            "it is an event that was not delivered, no record of an upstream: raw is not its way; "
-            f"`shipfeed dead-letters show {letter.place}` prints the event"
+            "it is no event that anybody could read, so there is nothing to deliver; "
+            f"`shipfeed dead-letters show {letter.place}` prints it"
         )
     if not why.whole:
         raise Misuse(
@@ -104,3 +107,19 @@ def again(kafka: KafkaSettings, letter: Letter) -> Record:
         record.value,
         [*headers, (REDRIVE_HEADER, place.encode())],
     )
+
+
+def subscription_of(letter: Letter) -> str | None:
+    """Whose delivery was set aside; None where it is no event for a subscription."""
+    headers: dict[str, bytes] = dict(letter.record.headers)
+    if letter.why.service != SERVICE or SUBSCRIPTION_HEADER not in headers:
+        return None
+    return headers[SUBSCRIPTION_HEADER].decode()
+
+
+def target_of(letter: Letter) -> Target:
+    """What a command says to have the letter's event delivered.  Raises Misuse."""
+    try:
+        return SetAside.of(letter.record).target
+    except ValueError as error:
+        raise Misuse(f"its event cannot be delivered: {error}") from error

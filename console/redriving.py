@@ -1,24 +1,30 @@
-"""`shipfeed dead-letters`: reading letters, and putting what is in them on raw again."""
+"""`shipfeed dead-letters`: reading letters, and having what is in them go its way again."""
 
 from __future__ import annotations
 
 import heapq
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bus import reading
 from bus.errors import Misuse
 from bus.settings import KafkaSettings
 from console.appending import appending
-from console.letters import Filter, Letter, again, place_of
-from schemas.topics import DEAD_LETTERS, RAW
+from console.letters import Filter, Letter, again, place_of, subscription_of, target_of
+from console.redelivering import redeliver
+from schemas.command import Target
+from schemas.topics import DEAD_LETTERS, RAW, SUBSCRIPTIONS
+from services.notifier.commands import TARGETS_MAX
 
 
 @dataclass(frozen=True, slots=True)
 class Redriven:
-    """What came of one letter: `to` is `topic/partition` where it was appended, else `refused`."""
+    """What came of one letter: `to` is where it, or the wish to deliver it, was appended, else it
+    was `refused`.
+    """
 
     place: str
     key: str
@@ -67,14 +73,20 @@ async def one(kafka: KafkaSettings, place: str) -> Letter:
 
 
 async def redrive(kafka: KafkaSettings, places: Sequence[str], wanted: Filter) -> list[Redriven]:
-    """Append the records of the letters at `places`, or of all that are wanted, to raw.
+    """Have the letters at `places`, or all that are wanted, go their way again.
 
-    Raises Misuse, RetryLater.
+    Records of an upstream are appended to raw, events are delivered.  Raises Misuse, RetryLater.
     """
     named = [await one(kafka, place) for place in places]
     came: list[Redriven] = []
+    events: dict[str, list[Letter]] = defaultdict(list)
     async with appending(kafka, "redrive") as raw, aclosing(_each(kafka, named, wanted)) as letters:
         async for letter in letters:
+            if (name := subscription_of(letter)) is not None:
+                events[name].append(letter)
+                if len(events[name]) == TARGETS_MAX:
+                    came += await _delivered(kafka, name, events.pop(name))
+                continue
             try:
                 record = again(kafka, letter)
             except Misuse as error:
@@ -83,7 +95,31 @@ async def redrive(kafka: KafkaSettings, places: Sequence[str], wanted: Filter) -
             await raw.add(record)
             to = f"{kafka.topic(RAW)}/{record.partition}"
             came.append(Redriven(letter.place, letter.key, to=to))
+    for name, rest in events.items():
+        came += await _delivered(kafka, name, rest)
     return came
+
+
+async def _delivered(kafka: KafkaSettings, name: str, letters: Sequence[Letter]) -> list[Redriven]:
+    """Raises RetryLater."""
+    came: list[Redriven] = []
+    targets: dict[str, Target] = {}
+    for letter in letters:
+        try:
+            target = target_of(letter)
+        except Misuse as error:
+            came.append(Redriven(letter.place, letter.key, refused=str(error)))
+        else:
+            targets[target.event_id] = target  # of one event the newest letter
+            came.append(Redriven(letter.place, letter.key, to=name))
+    if not targets:
+        return came
+    try:
+        command = await redeliver(kafka, name, list(targets.values()))
+    except Misuse as error:
+        return [replace(one, to="", refused=one.refused or str(error)) for one in came]
+    to = f"{kafka.topic(SUBSCRIPTIONS)}, command {command.number} of {name}"
+    return [replace(one, to=to) if one.to else one for one in came]
 
 
 async def _each(

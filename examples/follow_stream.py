@@ -1,6 +1,7 @@
 """Print a stream from where it was left: python examples/follow_stream.py URL CURSOR_FILE."""
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ new = place.with_suffix(".new")
 while True:  # a stream ends when its copy stops, or when we are too slow
     try:
         headers = {"last-event-id": place.read_text() if place.exists() else ""}
+        headers["authorization"] = f"Bearer {os.environ.get('API_KEY', 'none')}"
         with httpx2.stream("GET", url, headers=headers, timeout=60) as answer:
             if answer.status_code == 410:  # away for longer than events are kept
                 place.write_text(json.loads(answer.read())["oldest"])

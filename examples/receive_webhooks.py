@@ -19,4 +19,4 @@ async def receive(request: Request) -> None:
         raise HTTPException(400, "not signed with our secret, or too old") from error
     if event["id"] not in seen:
         seen.add(event["id"])
-        print(event["id"], event["type"], event["data"]["fulfillment"]["key"], flush=True)
+        print(event["id"], event["type"], event["subject"], flush=True)

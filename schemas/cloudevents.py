@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+
+import msgspec
 
 from schemas.keys import joined, minted
 from schemas.message import iso
@@ -12,10 +14,10 @@ SPEC_VERSION = b"1.0"
 CONTENT_TYPE = b"application/json"
 REVISION_DIGITS = 10
 INDEX_DIGITS = 4
+_SEQUENCE = f"%0{REVISION_DIGITS}d.%0{INDEX_DIGITS}d"
 
 
-@dataclass(frozen=True, slots=True)
-class Shared:
+class Shared(msgspec.Struct, frozen=True, gc=False):
     """What the envelopes of all events of one observation have in common."""
 
     source: bytes
@@ -25,7 +27,7 @@ class Shared:
     @classmethod
     def of(cls, key: str, source: str, account: str, time: datetime) -> Shared:
         """Of the events of the fulfillment `key`; `time` is when it was observed."""
-        return cls(b"/" + joined(source, account).encode(), iso(time).encode(), key.encode())
+        return cls(_source(source, account), iso(time).encode(), key.encode())
 
     def headers(
         self, kind: str, event_id: str, subject: str, sequence: str
@@ -56,4 +58,9 @@ def event_id(key: str, package_id: str | None, kind: str, discriminator: str | i
 
 def sequence(revision: int, index: int) -> str:
     """Zero-padded fulfillment revision + index: "0000000003.0001" sorts as text."""
-    return f"{revision:0{REVISION_DIGITS}}.{index:0{INDEX_DIGITS}}"
+    return _SEQUENCE % (revision, index)
+
+
+@lru_cache(maxsize=10_000)
+def _source(source: str, account: str) -> bytes:
+    return b"/" + joined(source, account).encode()

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any
 
+import msgspec
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -19,6 +20,8 @@ from pydantic import (
     WithJsonSchema,
     field_validator,
 )
+
+_spelled = msgspec.json.Encoder().encode
 
 SCHEMA_MAJOR = 1
 SCHEMA_VERSION = "1.0"
@@ -141,7 +144,8 @@ def without_lone_surrogates(text: bytes) -> bytes:
 
 def iso(instant: datetime) -> str:
     """RFC 3339 in UTC with microseconds only where there are any: 2026-01-02T03:04:05Z."""
-    return _utc(instant).isoformat()[: -len("+00:00")] + "Z"
+    # isoformat takes five times as long.
+    return _spelled(_utc(instant))[1:-1].decode()
 
 
 def parse_instant(text: str) -> datetime:

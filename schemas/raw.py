@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from functools import lru_cache
+
+import msgspec
 
 from schemas.keys import fulfillment_key
 from schemas.message import Headers, iso, parse_instant
@@ -35,7 +37,7 @@ class Heading:
         ]
 
 
-class Provenance(NamedTuple):
+class Provenance(msgspec.Struct, frozen=True, gc=False):
     """Who read the record, where, and when.
 
     `observed_at` orders observations of sources that have no version of their own: the instant
@@ -98,7 +100,7 @@ class Provenance(NamedTuple):
                 headers["shipfeed-resource"].decode(),
                 headers["shipfeed-stream"].decode(),
                 headers["shipfeed-upstream-id"].decode(),
-                parse_instant(headers["shipfeed-observed-at"].decode()),
+                _instant(headers["shipfeed-observed-at"]),
                 headers["shipfeed-backfill"] == b"true",
                 headers.get("traceparent", b"").decode(),
                 _options(headers.get("shipfeed-options", b"")),
@@ -107,6 +109,12 @@ class Provenance(NamedTuple):
             )
         except KeyError as missing:
             raise ValueError(f"a raw record without the header {missing.args[0]}") from missing
+
+
+@lru_cache(maxsize=1_000)
+def _instant(header: bytes) -> datetime:
+    """The records of a page were read at the same one."""
+    return parse_instant(header.decode())
 
 
 def _options(header: bytes) -> frozenset[str]:

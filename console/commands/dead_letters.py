@@ -109,7 +109,10 @@ def redrive_letters(  # noqa: PLR0917 - typer calls it by name
     kafka: KafkaOption = "",
     json: JsonOption = False,
 ) -> None:
-    """Append records to raw again, as they were; what fails again is a dead letter again."""
+    """Append records to raw again, as they were, and have events delivered again.
+
+    What fails again is a dead letter again.
+    """
     wanted = _filter(reason, source, service, since, until)
     if (bool(places), wanted != Filter(), every).count(True) != 1:
         raise Misuse("which ones? name places as 3/17, or give options such as --source, or --all")

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
-from typing import NamedTuple
+
+import msgspec
 
 from schemas.cloudevents import Shared, event_id, sequence
 from schemas.events import (
@@ -40,7 +41,6 @@ from services.normalizer.model import (
     Event,
     EventData,
     Fulfillment,
-    FulfillmentHeader,
     Package,
     RestorationData,
     RetractionData,
@@ -51,11 +51,10 @@ ONCE = "once"  # the discriminator of what can happen to a package only once
 # Whoever is in one of these has been all shipped before: going back to shipped is no new fact.
 ALL_LEFT: frozenset[FulfillmentStatus] = frozenset({"shipped", "delivered", "returned"})
 
-
 _Lines = frozenset[str] | None
 
 
-class _Told(NamedTuple):
+class _Told(msgspec.Struct, frozen=True, gc=False):
     """What is to be told; `discriminator` None: the revision of the package.
 
     `shipped` is the package.shipped that it takes back, or lets hold again.
@@ -92,20 +91,14 @@ def diff(
     told = [*_of_packages(before, after, lines), *_of_fulfillment(before, after, lines)]
     if not told:
         return ()
-    header = after.header()
-    shared = Shared.of(after.key, after.source, after.account, after.observed_at)
+    at = after.observed_at
+    shared = Shared.of(after.key, after.source, after.account, at)
     flags = provisional, backfill, after.echo
-    return tuple(
-        Event(
-            one.kind.type,
-            _id(after.key, package, one),
-            after.observed_at,
-            sequence(after.revision, index),
-            _data(header, package, one, flags),
-            shared,
-        )
-        for index, (package, one) in enumerate(told)
-    )
+    events = []
+    for index, (package, one) in enumerate(told):
+        data, number = _data(after, package, one, flags), sequence(after.revision, index)
+        events.append(Event(one.kind.type, _id(after.key, package, one), at, number, data, shared))
+    return tuple(events)
 
 
 def _id(key: str, package: Package | None, told: _Told) -> str:
@@ -119,28 +112,30 @@ def _id(key: str, package: Package | None, told: _Told) -> str:
 
 
 def _data(
-    header: FulfillmentHeader,
+    after: Fulfillment,
     package: Package | None,
     told: _Told,
     flags: tuple[bool, bool, bool],
 ) -> EventData:
     if told.kind is PackageShipmentRetracted and told.shipped:
-        return RetractionData(header, package, told.changes, *flags, retracts=told.shipped)
+        return RetractionData(after, package, told.changes, *flags, retracts=told.shipped)
     if told.kind is PackageRestored:
-        return RestorationData(header, package, told.changes, *flags, reinstates=told.shipped)
-    return EventData(header, package, told.changes, *flags)
+        return RestorationData(after, package, told.changes, *flags, reinstates=told.shipped)
+    return EventData(after, package, told.changes, *flags)
 
 
 def _of_packages(
     before: Fulfillment | None, after: Fulfillment, lines: _Lines
-) -> Iterator[tuple[Package | None, _Told]]:
+) -> list[tuple[Package | None, _Told]]:
     known = {package.id: package for package in before.packages} if before else {}
     pairs = [(known.get(new.id), new) for new in after.packages]
     changed = [(old, new) for old, new in pairs if old is not new]
-    for rule in _RULES if changed else ():
-        for old, new in changed:
-            if told := rule(old, new, lines):
-                yield new, told
+    if not changed:
+        return []
+    rules = _RULES if any(old for old, _ in changed) else _RULES_OF_NEW
+    return [
+        (new, told) for rule in rules for old, new in changed if (told := rule(old, new, lines))
+    ]
 
 
 def _created(old: Package | None, _new: Package, _lines: _Lines) -> _Told | None:
@@ -217,7 +212,8 @@ def _retracted(old: Package | None, new: Package, _lines: _Lines) -> _Told | Non
     return _Told(PackageShipmentRetracted, changes, shipped=old.shipped_event_id)
 
 
-_RULES: tuple[Callable[[Package | None, Package, _Lines], _Told | None], ...] = (
+_Rule = Callable[[Package | None, Package, _Lines], _Told | None]
+_RULES: tuple[_Rule, ...] = (
     _created,
     _restored,
     _tracking,
@@ -230,6 +226,8 @@ _RULES: tuple[Callable[[Package | None, Package, _Lines], _Told | None], ...] = 
     _canceled,
     _retracted,
 )
+# Those that a package never seen before can fulfill; most packages that have changed are such.
+_RULES_OF_NEW: tuple[_Rule, ...] = (_created, _shipped, _delivered, _canceled)
 
 
 def _of_fulfillment(

@@ -20,7 +20,7 @@ from bus.errors import RetryLater, SetAside
 from bus.settings import KafkaSettings
 from bus.table import Table
 from bus.telemetry import BATCH_SECONDS, RECORDS, SET_ASIDE, STALE
-from bus.transaction import Record, Transaction, Writer, refuse_too_large
+from bus.transaction import Record, Transaction, Writer, refuse_any_too_large
 from schemas.dead_letter import DeadLetter
 from schemas.raw import Provenance
 from schemas.topics import DEAD_LETTERS, EVENTS, FULFILLMENTS, RAW
@@ -189,16 +189,20 @@ class _Batch:
         """Raises SetAside when a record of it is larger than its topic takes."""
         if outcome.state is None:
             return []
-        state = self._table.put(key, outcome.state.to_json())
-        trace = [("traceparent", provenance.traceparent.encode())] if provenance.traceparent else []
-        written = [state, *(self._event(key, event, trace) for event in outcome.events)]
-        for record in written:
-            refuse_too_large(record)
+        state = outcome.state.to_json()
+        written = [self._table.put(key, state)]
+        if outcome.events:
+            header = outcome.state.header_json(state)
+            trace = provenance.traceparent.encode()
+            written += [self._event(key, event, header, trace) for event in outcome.events]
+        refuse_any_too_large(written)
         return written
 
-    def _event(self, key: str, event: Event, trace: list[tuple[str, bytes]]) -> Record:
-        headers = [*event.headers(), *trace]
-        return Record(self._events, self._partition, key, event.data.to_json(), headers)
+    def _event(self, key: str, event: Event, header: bytes, trace: bytes) -> Record:
+        headers = event.headers()
+        if trace:
+            headers.append(("traceparent", trace))
+        return Record(self._events, self._partition, key, event.data.to_json(header), headers)
 
     def _set_aside(
         self, record: ConsumerRecord, provenance: Provenance | None, error: SetAside, clock: Clock

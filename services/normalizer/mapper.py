@@ -11,15 +11,16 @@ import re
 import unicodedata
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Protocol, TypeVar
 
 import msgspec
 
 from bus.errors import SetAside
 from schemas.fulfillment import LEFT, FulfillmentStatus, Identity, PackageStatus, Scope
-from schemas.message import iso, parse_instant, quantity, without_lone_surrogates
+from schemas.message import SURELY_SHORT, iso, parse_instant, quantity, without_lone_surrogates
 from schemas.raw import Provenance
-from services.normalizer.carriers import code_of
+from services.normalizer.carriers import NAMES_CACHED_MAX, code_of
 from services.normalizer.model import NULL, Carrier, LineItem, OrderRef, Tracking
 
 PACKAGES_MAX = 1000  # in one fulfillment; pairing compares them with each other
@@ -163,6 +164,8 @@ def moment(text: str | None, *path: str | int) -> str | None:
 
 def amount(value: object, *path: str | int) -> str:
     """A quantity as the model spells it.  Raises Unmappable: `path`, and what stands there."""
+    if type(value) is int and 0 <= value < SURELY_SHORT:
+        return str(value)
     try:
         return quantity(value)
     except ValueError as error:
@@ -196,6 +199,7 @@ def tracking(number: str | None, url: str | None = None) -> tuple[Tracking, ...]
     return (Tracking(number=number, number_normalized=normalized, url=url),)
 
 
+@lru_cache(maxsize=NAMES_CACHED_MAX)
 def carrier(name: str | None, code: str | None = None) -> Carrier | None:
     """The carrier with our code where its name or code is a known one."""
     name, code = _told(name), _told(code)

@@ -8,7 +8,6 @@ its revision: how often a record was read again shows in no event.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import msgspec
 
@@ -22,7 +21,7 @@ from services.normalizer.ordering import order_of
 from services.normalizer.stubs import late
 
 
-class Outcome(NamedTuple):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """`state` None: nothing to write; `stale` tells an older observation from an equal one."""
 
     state: Fulfillment | None = None
@@ -112,46 +111,45 @@ def _same(
 
 def _packages(key: str, stored: tuple[Package, ...], seen: tuple[Seen, ...]) -> tuple[Package, ...]:
     """Known packages in their old places, then the new; an unchanged one is the same object."""
-    pairs = pair(stored, seen)
+    pairs = pair(stored, seen) if stored else {}
     shown = {old: seen[new] for new, old in pairs.items()}
     after = [
-        _seen_again(key, package, shown[index]) if index in shown else _gone(package)
+        _package(key, shown[index], package) if index in shown else _gone(package)
         for index, package in enumerate(stored)
     ]
-    if len(pairs) == len(seen):
-        return tuple(after)
-    fresh = [(index, package) for index, package in enumerate(seen) if index not in pairs]
-    ids = mint(key, fresh, [package.id for package in stored])
-    after += [_first_seen(key, package, *ids[index]) for index, package in fresh]
+    if len(pairs) < len(seen):
+        fresh = [(index, package) for index, package in enumerate(seen) if index not in pairs]
+        ids = mint(key, fresh, [package.id for package in stored])
+        after += [_package(key, package, None, *ids[index]) for index, package in fresh]
     return tuple(after)
 
 
-def _first_seen(key: str, seen: Seen, package_id: str, identity: Identity) -> Package:
-    return _told(
-        key,
-        Package(
-            id=package_id,
-            upstream_id=seen.upstream_id,
-            identity=identity,
-            status=_package_status(None, seen),
-            status_raw=seen.status_raw,
-            carrier=seen.carrier,
-            service_level=seen.service_level,
-            trackings=seen.trackings,
-            shipped_at=seen.shipped_at,
-            delivered_at=seen.delivered_at,
-            line_items=seen.line_items,
-            revision=1,
-        ),
-    )
+def _package(
+    key: str,
+    seen: Seen,
+    old: Package | None,
+    package_id: str = "",
+    identity: Identity = "source_id",
+) -> Package:
+    """A package as it is now, with the ids of what is told of it once and for all.
 
-
-def _seen_again(key: str, old: Package, seen: Seen) -> Package:
+    The last two are those of a package that was not known: `old` is None.
+    """
+    status = _package_status(old, seen)
+    upstream_id, revision, shipped, delivered = seen.upstream_id, 1, None, None
+    if old is not None:
+        package_id, identity, revision = old.id, old.identity, old.revision
+        shipped, delivered = old.shipped_event_id, old.delivered_event_id
+        upstream_id = upstream_id or old.upstream_id
+    if shipped is None and status in LEFT:
+        shipped = shipped_event_id(key, package_id)
+    if delivered is None and status == "delivered":
+        delivered = delivered_event_id(key, package_id)
     new = Package(
-        id=old.id,
-        upstream_id=seen.upstream_id or old.upstream_id,
-        identity=old.identity,
-        status=_package_status(old, seen),
+        id=package_id,
+        upstream_id=upstream_id,
+        identity=identity,
+        status=status,
         status_raw=seen.status_raw,
         carrier=seen.carrier,
         service_level=seen.service_level,
@@ -159,25 +157,13 @@ def _seen_again(key: str, old: Package, seen: Seen) -> Package:
         shipped_at=seen.shipped_at,
         delivered_at=seen.delivered_at,
         line_items=seen.line_items,
-        revision=old.revision,
-        shipped_event_id=old.shipped_event_id,
-        delivered_event_id=old.delivered_event_id,
+        revision=revision,
+        shipped_event_id=shipped,
+        delivered_event_id=delivered,
     )
-    return (
-        old if new == old else _told(key, msgspec.structs.replace(new, revision=old.revision + 1))
-    )
-
-
-def _told(key: str, package: Package) -> Package:
-    """With the ids of what is now told of it once and for all."""
-    shipped, delivered = package.shipped_event_id, package.delivered_event_id
-    if package.status in LEFT and shipped is None:
-        shipped = shipped_event_id(key, package.id)
-    if package.status == "delivered" and delivered is None:
-        delivered = delivered_event_id(key, package.id)
-    if (shipped, delivered) == (package.shipped_event_id, package.delivered_event_id):
-        return package
-    return msgspec.structs.replace(package, shipped_event_id=shipped, delivered_event_id=delivered)
+    if old is None:
+        return new
+    return old if new == old else msgspec.structs.replace(new, revision=revision + 1)
 
 
 def _gone(old: Package) -> Package:

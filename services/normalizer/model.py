@@ -21,6 +21,7 @@ from schemas.fulfillment import FulfillmentStatus, Identity, PackageStatus, Scop
 from schemas.message import SCHEMA_VERSION, readable_version
 
 NULL = msgspec.Raw(b"null")
+_AFTER_HEADER = b',"line_items":'
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -150,6 +151,16 @@ class Fulfillment(FulfillmentHeader, frozen=True, gc=False, kw_only=True):
         value = _ENCODER.encode(self)
         return _ENCODER.encode(_told(msgspec.json.decode(value))) if self.stub else value
 
+    def header_json(self, written: bytes) -> bytes:
+        """The JSON of `header`, cut out of `written`, which is that of the whole.
+
+        Its fields come first.  No text can hold the name of the next field, quotes and all; what
+        is the account's own, and a stub, are written anew.
+        """
+        if self.stub or self.field_mappings != NULL:
+            return _ENCODER.encode(self.header())
+        return written[: written.index(_AFTER_HEADER)] + b"}"
+
     @classmethod
     def from_json(cls, value: bytes) -> Fulfillment:
         """What `to_json` of this class or the contract's wrote.
@@ -161,7 +172,8 @@ class Fulfillment(FulfillmentHeader, frozen=True, gc=False, kw_only=True):
         except msgspec.ValidationError:
             readable_version(cls.__name__, _VERSION.decode(value).schema_version)
             raise
-        readable_version(cls.__name__, found.schema_version)
+        if found.schema_version != SCHEMA_VERSION:
+            readable_version(cls.__name__, found.schema_version)
         return found
 
 
@@ -174,7 +186,7 @@ class Change(msgspec.Struct, frozen=True, gc=False):
 
 
 class EventData(msgspec.Struct, frozen=True, gc=False):
-    """See schemas.events.EventData."""
+    """See schemas.events.EventData; `fulfillment` may be a whole one, its header is written."""
 
     fulfillment: FulfillmentHeader
     package: Package | None = None
@@ -183,9 +195,12 @@ class EventData(msgspec.Struct, frozen=True, gc=False):
     backfill: bool = False
     echo: bool = False
 
-    def to_json(self) -> bytes:
-        """As the contract's class writes it."""
-        return _ENCODER.encode(self)
+    def to_json(self, header: bytes | None = None) -> bytes:
+        """As the contract's class writes it; `header` is the fulfillment's, if written before."""
+        if header is None:
+            known = self.fulfillment
+            header = _ENCODER.encode(known.header() if isinstance(known, Fulfillment) else known)
+        return _ENCODER.encode(msgspec.structs.replace(self, fulfillment=msgspec.Raw(header)))
 
 
 class RetractionData(EventData, frozen=True, gc=False, kw_only=True):

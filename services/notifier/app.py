@@ -96,6 +96,7 @@ class Notifier:
             clock=clock,
             owned=self._owned,
             held=self._held.counts,
+            standing=self._held.standing,
             stopping=self._stopping,
         )
         self.routes: Sequence[BaseRoute] = [Mount("/v1", application(context))]
@@ -133,7 +134,7 @@ class Notifier:
             **self._consumer.health(),
             "pending": sum(len(one.holdings.lanes) for one in owned.values()),
             "subscriptions": len(self._endpoints.all()),
-            "held": self._endpoints.held(),
+            "held": self._held.standing(),
             "held_events": self._held.counts(),
             **advice,
         }

@@ -7,6 +7,7 @@ stands still has its exact count, one that moves under backpressure up to a chun
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 
 from bus.clock import Clock
 from schemas.subscription import Subscription
@@ -48,11 +49,18 @@ class Counted:
 
 
 class Backlog:
-    """Works on one partition; only reads."""
+    """Works on one partition; only reads.  `refused`: those that cannot be written, and why."""
 
     def __init__(
-        self, holdings: Holdings, reader: EventReader, endpoints: Endpoints, clock: Clock
+        self,
+        holdings: Holdings,
+        reader: EventReader,
+        endpoints: Endpoints,
+        clock: Clock,
+        *,
+        refused: Mapping[str, str],
     ) -> None:
+        self.refused = refused
         self._holdings = holdings
         self._reader = reader
         self._endpoints = endpoints
@@ -83,7 +91,9 @@ class Backlog:
             for found in self._endpoints.all()
             if way_of(found) != "served"
             and self._holdings.behind(found)
-            and (found.id not in advancing or self._full(found, sharing))
+            and (
+                found.id not in advancing or found.id in self.refused or self._full(found, sharing)
+            )
         ]
 
     def _full(self, subscription: Subscription, sharing: int) -> bool:

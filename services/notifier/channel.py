@@ -7,8 +7,8 @@ three ways it works:
   surroundings)` makes what sends once and says what came of it; when to try again, and what to
   remember, is decided elsewhere.
 - `written`: each event becomes a record in the very transaction that moves the position: exactly
-  once, without a delivery.  `open_target(subscription, kafka, partition)` makes what it is written
-  to.
+  once, without a delivery.  `open_target(subscription, kafka, partition, clock)` makes what it
+  is written to.
 - `served`: the subscriber reads for itself and keeps its place.  Nothing is fanned out, and no
   position is kept.
 """
@@ -120,7 +120,7 @@ class _DeliveredModule(Protocol):
 
 class _WrittenModule(Protocol):
     async def open_target(
-        self, subscription: Subscription, kafka: KafkaSettings, partition: int
+        self, subscription: Subscription, kafka: KafkaSettings, partition: int, clock: Clock
     ) -> Target: ...
 
 
@@ -152,13 +152,15 @@ def open_channel(subscription: Subscription, surroundings: Surroundings) -> Chan
     return cast("_DeliveredModule", _module(subscription)).open_channel(subscription, surroundings)
 
 
-async def open_target(subscription: Subscription, kafka: KafkaSettings, partition: int) -> Target:
+async def open_target(
+    subscription: Subscription, kafka: KafkaSettings, partition: int, clock: Clock
+) -> Target:
     """Where the events of a partition are written.
 
     Raises BadConfig when somebody has to change something first, RetryLater when time may do.
     """
     module = cast("_WrittenModule", _module(subscription))
-    return await module.open_target(subscription, kafka, partition)
+    return await module.open_target(subscription, kafka, partition, clock)
 
 
 def _module(subscription: Subscription) -> object:

@@ -257,3 +257,4 @@ class Endpoints:
                     continue
                 if self._unwritten.get(subscription) is found:
                     del self._unwritten[subscription]
+                    self._changed()  # the topic may have said otherwise meanwhile

@@ -16,8 +16,10 @@ from services.notifier.limits import Bucket
 
 UNSETTLED_FACTOR = 2  # tries started and not yet on Kafka, for each that may be in flight
 
-Reason = Literal["disabled", "gone", "paused", "breaker", "rate", "backpressure"]
-"""Why something is held; the last one: its subscription has no room for more deliveries."""
+Reason = Literal["disabled", "gone", "paused", "breaker", "rate", "target", "backpressure"]
+"""Why something is held; the last ones: the topic it goes to cannot be written, and its
+subscription has no room for more deliveries.
+"""
 
 
 @dataclass(frozen=True, slots=True)

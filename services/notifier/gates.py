@@ -26,12 +26,13 @@ from services.notifier.retries import FREE, paused_until
 from services.notifier.settings import NotifierSettings
 
 CLOSE_SECONDS_MAX = 5.0
+TRIES_EACH = 16  # at once on one channel: an HTTP client's rate falls with its connections
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
-class _Line:
+class Line:
     """An open channel and how many tries are on it."""
 
     subscription: Subscription
@@ -59,7 +60,7 @@ class Gates:
         self._gates: dict[str, Gate] = {}
         self._revisions: dict[str, Subscription] = {}
         self._failing: dict[str, Failing] = {}
-        self._lines: dict[str, _Line] = {}
+        self._lines: dict[str, list[Line]] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._stop_listening = endpoints.listen(self._refresh)
 
@@ -119,9 +120,8 @@ class Gates:
     async def close(self) -> None:
         """No connection is open when it returns."""
         self._stop_listening()
-        for line in self._lines.values():
-            self._retire(line)
-        self._lines = {}
+        for lines in self._lines.values():
+            self._retire(lines)
         if self._closing:
             await asyncio.wait(self._closing, timeout=CLOSE_SECONDS_MAX)
 
@@ -142,8 +142,10 @@ class Gates:
                 self._failing.pop(name, None)
             else:
                 self._gates[name].standing = "disabled"
-        for name, line in list(self._lines.items()):
-            if name not in known or known[name].channel != line.subscription.channel:
+        for name, lines in list(self._lines.items()):
+            if name not in known or (
+                lines and known[name].channel != lines[0].subscription.channel
+            ):
                 self._retire(self._lines.pop(name))
         for wake in tuple(self._wakes):
             wake()
@@ -207,25 +209,29 @@ class Gates:
         if health is not None and health.failing_since is not None:
             self._endpoints.well(subscription)
 
-    def _line(self, subscription: Subscription) -> _Line:
-        line = self._lines.get(subscription.id)
-        if line is not None:
-            if line.subscription is subscription:
+    def _line(self, subscription: Subscription) -> Line:
+        """One that has room; another is opened where all are full, which tries at once bound."""
+        lines = self._lines.setdefault(subscription.id, [])
+        if lines and lines[0].subscription is not subscription:
+            if lines[0].subscription.channel != subscription.channel:
+                self._retire(lines)
+            else:
+                lines[0].subscription = subscription
+        for line in lines:
+            if line.tries < TRIES_EACH:
                 return line
-            if line.subscription.channel == subscription.channel:
-                line.subscription = subscription
-                return line
-            self._retire(line)
-        line = _Line(subscription, open_channel(subscription, self._surroundings))
-        self._lines[subscription.id] = line
+        line = Line(subscription, open_channel(subscription, self._surroundings))
+        lines.append(line)
         return line
 
-    def _retire(self, line: _Line) -> None:
-        """No new try on it; it is closed behind the last one."""
-        line.retired = True
-        self._close_unused(line)
+    def _retire(self, lines: list[Line]) -> None:
+        """No new try on them; each is closed behind its last one."""
+        for line in lines:
+            line.retired = True
+            self._close_unused(line)
+        lines.clear()
 
-    def _close_unused(self, line: _Line) -> None:
+    def _close_unused(self, line: Line) -> None:
         if line.retired and not line.tries:
             task = asyncio.create_task(line.channel.close(), name="notifier close channel")
             self._closing.add(task)

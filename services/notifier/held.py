@@ -34,6 +34,7 @@ class Held:
         found: defaultdict[str, dict[Reason, int]] = defaultdict(dict)
         moment = self._gates.moment()
         owned = list(self._owned())
+        refused = self._refused()
         standing = self._endpoints.held()
         for subscription in self._endpoints.all():
             name = subscription.id
@@ -43,9 +44,23 @@ class Held:
             if reason is not None and waiting:
                 found[name][reason] = waiting
             if behind:
-                why = reason if reason is not None and name in standing else "backpressure"
+                why: Reason = "target" if name in refused else "backpressure"
+                if reason is not None and name in standing:
+                    why = reason
                 found[name][why] = found[name].get(why, 0) + behind
         return dict(found)
+
+    def standing(self) -> dict[str, str]:
+        """Why each standing subscription stands, as far as this copy can tell."""
+        return self._refused() | self._endpoints.held()
+
+    def _refused(self) -> dict[str, str]:
+        return {
+            name: why
+            for _, backlog in self._owned()
+            for name, why in backlog.refused.items()
+            if self._endpoints.get(name) is not None
+        }
 
     async def run(self) -> None:
         """Keep the metric at what is held, until canceled."""

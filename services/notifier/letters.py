@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
 from aiokafka import ConsumerRecord
+from msgspec.structs import replace
 
 from bus.clock import Clock
 from bus.settings import KafkaSettings

@@ -44,21 +44,17 @@ class Matcher:
     backfill: bool
     holds: Compiled | None
 
-    def takes(self, event: Matched, facts: Facts) -> bool:
-        """Whether the subscription wants it; `facts` are the event's, for all who ask."""
+    def takes(self, event: Matched, facts: Facts | None = None) -> bool:
+        """Whether the subscription wants it; `facts`: the event's, where several ask."""
         if event.backfill and not self.backfill:
             return False
         if not covered(self.types, event.envelope.type):
             return False
-        return self.holds is None or self.holds(facts)
+        return self.holds is None or self.holds(facts or Facts(event.envelope))
 
     def wanted(self, events: Iterable[E], position: int) -> list[E]:
         """Those from the offset `position` on that it takes."""
-        return [
-            event
-            for event in events
-            if event.offset >= position and self.takes(event, Facts(event.envelope))
-        ]
+        return [event for event in events if event.offset >= position and self.takes(event)]
 
     def why_not(self, event: Matched) -> list[str]:
         """A line for each thing that speaks against it; empty: it is taken."""

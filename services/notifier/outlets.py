@@ -98,7 +98,7 @@ class Outlets:
         name, wait_seconds = subscription.id, RETRY_SECONDS
         try:
             async with self._slots:
-                target = await open_target(subscription, self._kafka, self._partition)
+                target = await open_target(subscription, self._kafka, self._partition, self._clock)
         except Exception as error:
             # Whatever is wrong with a target holds up its own subscription, never the others.
             if not isinstance(error, RetryLater):

@@ -98,7 +98,9 @@ class Partition:
             self._clock,
             retention_seconds=events_retention_seconds(kafka),
         )
-        self.backlog = Backlog(self.holdings, self._reader, endpoints, self._clock)
+        self.backlog = Backlog(
+            self.holdings, self._reader, endpoints, self._clock, refused=self.outlets.refused
+        )
         self._dropping = Dropping(self.holdings, endpoints, self._clock)
         self._tasks: list[asyncio.Task[None]] = []
         self._stop_listening: Callable[[], None] = endpoints.listen(self._wake)

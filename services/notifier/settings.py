@@ -21,6 +21,7 @@ from schemas.subscription import (
 from schemas.topics import DAY_MS, EVENTS, TOPICS
 from services.notifier.filters import parsed_filters
 from services.notifier.guard import TLS_PORT, AddressRefused, Egress, checked_url
+from services.notifier.known import API_KEYS
 from services.notifier.match import check_pattern
 from services.notifier.retries import JITTER
 from services.notifier.sealing import KEYS_MAX, Sealer, master_key
@@ -182,15 +183,19 @@ class SubscriptionEntry(Settings):
 
 def read_subscriptions(config: Config) -> list[SubscriptionEntry]:
     """Every `[[subscriptions]]` table, its secret looked up.  Raises BadConfig naming the key."""
-    kafka = config.section("kafka", KafkaSettings)
+    kafka, settings = (
+        config.section("kafka", KafkaSettings),
+        config.section("notifier", NotifierSettings),
+    )
     entries: list[SubscriptionEntry] = []
-    settings = config.section("notifier", NotifierSettings)
     egress = Egress(settings.allow_networks, settings.allow_ports)
     for number, table in enumerate(config.tables("subscriptions"), start=1):
         where = f"[[subscriptions]] {table.get('name', f'number {number}')}"
         entry = checked(SubscriptionEntry, table, where)
         if any(entry.name == other.name for other in entries):
             raise BadConfig(f"{where}: the name is used twice")
+        if entry.name == API_KEYS:
+            raise BadConfig(f"{where}: the name is taken by what API keys are kept under")
         if isinstance(entry.channel, WebhookEntry):
             check_reach(egress, entry.channel.url, f"{where} channel.url")
             for reference in entry.channel.secret:

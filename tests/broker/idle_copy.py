@@ -89,6 +89,7 @@ async def idle_copy(kafka: KafkaSettings) -> AsyncIterator[Asking]:
         clock=clock,
         owned=dict,
         held=dict,
+        standing=dict,
         stopping=asyncio.Event(),
     )
     await endpoints.start()

@@ -15,13 +15,11 @@ import httpx2
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
-from bus.server import Server
-from bus.service import application
 from bus.settings import KafkaSettings
 from schemas.topics import EVENTS
 from services.notifier.app import Notifier
 from services.notifier.settings import SubscriptionEntry
-from tests.broker.reading import until
+from tests.broker.asking import serving, with_key
 
 ROOT = Path(__file__).parents[2]
 READ_SECONDS_MAX = 60.0
@@ -46,14 +44,8 @@ def stream(name: str = "reader", **wish: Any) -> SubscriptionEntry:
 @asynccontextmanager
 async def served(service: Notifier) -> AsyncIterator[str]:
     """The URL of `/v1` of a copy that runs."""
-    server = Server(application(service), "127.0.0.1", 0)
-    serving = asyncio.create_task(server.serve())
-    try:
-        await until(lambda: server.port() != 0)
-        yield f"http://127.0.0.1:{server.port()}/v1"
-    finally:
-        server.should_exit = True
-        await serving
+    async with serving(service) as url:
+        yield f"{url}/v1"
 
 
 @asynccontextmanager
@@ -94,10 +86,12 @@ def _toml(kafka: KafkaSettings, entries: Iterable[SubscriptionEntry]) -> str:
 
 @asynccontextmanager
 async def following(
-    url: str, name: str = "reader", cursor: str | None = None
+    url: str, name: str = "reader", cursor: str | None = None, key: str = ""
 ) -> AsyncIterator[AsyncIterator[Shown]]:
     """What a stream shows, as it comes; it is left by leaving the block."""
-    headers = {} if cursor is None else {"last-event-id": cursor}
+    headers = with_key(key) if key else {}
+    if cursor is not None:
+        headers["last-event-id"] = cursor
     path = f"{url}/subscriptions/{name}/stream"
     async with (
         httpx2.AsyncClient(timeout=READ_SECONDS_MAX, trust_env=False) as client,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,16 @@ from schemas.topics import DEAD_LETTERS, EVENTS
 from testbed.receiver import Receiver
 from tests.broker.commanding import letters, receipts, targets
 from tests.broker.idle_copy import idle_copy
-from tests.broker.notifying import PATIENT, SECRET, accepted, by_order, emit, notifying, webhook
+from tests.broker.notifying import (
+    PATIENT,
+    SECRET,
+    accepted,
+    attempts,
+    by_order,
+    emit,
+    notifying,
+    webhook,
+)
 from tests.broker.reading import records, until
 
 HOURS: dict[str, Any] = {"retry_schedule_seconds": [3600.0] * 5}
@@ -186,3 +196,47 @@ async def test_a_delivery_is_explained_from_its_poll_to_its_next_try(
     assert "exhausted" in aside["dead_letters"][0]["reason"]
     assert refused["state"] == "not wanted"
     assert "package.shipped" in refused["why_not"][0]
+
+
+async def test_a_try_in_flight_ends_before_a_retry_begins(
+    topics: KafkaSettings, tmp_path: Path
+) -> None:
+    """Its failure does not write over the fresh tries: the retry of all is the next thing seen."""
+    arrived, answer = asyncio.Event(), asyncio.Event()
+    requests = list[str]()
+
+    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        requests.append(head.partition("webhook-id: ")[2].partition("\r\n")[0])
+        first = len(requests) == 1
+        if first:
+            arrived.set()
+            await answer.wait()
+        status = b"500 Failed" if first else b"200 OK"
+        writer.write(b"HTTP/1.1 %b\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % status)
+        await writer.drain()
+        writer.close()
+
+    await emit(topics, [0], 1)
+    server = await asyncio.start_server(hold, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    async with (
+        server,
+        notifying(topics, webhook("erp", url, tmp_path), **HOURS, total_timeout_seconds=120),
+        idle_copy(topics) as api,
+    ):
+        await asyncio.wait_for(arrived.wait(), 60)
+        asked = await api.post("/retry", {"all_unfinished": True})
+        (target,) = await targets(topics, "pkg_0_1")
+
+        async def waiting() -> bool:
+            found = await api.get(f"/commands/{asked['command']}")
+            return bool(found["waiting"] == [target.partition])
+
+        await until(waiting)  # all others are done, this one's try is still out
+        answer.set()
+        await until(lambda: len(requests) == 2)
+
+    assert requests == [target.event_id] * 2
+    tried = [(one.outcome, one.number) for one in await attempts(topics)]
+    assert tried == [("transient", 1), ("delivered", 1)]

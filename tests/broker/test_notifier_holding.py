@@ -126,7 +126,7 @@ async def test_a_paused_endpoint_stays_paused_in_the_next_owner(
         await emit(topics, range(9), 1)
         async with notifying(topics, entry) as service:
             await until(lambda: held(service) == {"paused": 9})
-            await until(lambda: _known(topics))
+            await until(lambda: _written(topics, "paused_until"))
         async with notifying(topics, entry) as service:
             await until(lambda: held(service) == {"paused": 9})
             assert len(receiver.records) == 1
@@ -157,6 +157,7 @@ async def test_an_endpoint_that_failed_for_days_is_disabled_and_says_why(
         async with notifying(topics, entry) as service:
             await until(lambda: held(service) == {"disabled": 6})
             assert "no try succeeded since" in str(service.health()["held"])
+            await until(lambda: _written(topics, "disabled_reason"))
             receiver.behavior.clear()
             await change(topics, well_again=True)
             await until(lambda: len(accepted(receiver)) == 6)
@@ -256,10 +257,10 @@ async def _health(kafka: KafkaSettings) -> EndpointHealth | None:
     return EndpointHealth.model_validate_json(values[-1]) if values and values[-1] else None
 
 
-async def _known(kafka: KafkaSettings) -> bool:
-    """Whether any other copy knows of a pause."""
+async def _written(kafka: KafkaSettings, name: str) -> bool:
+    """Whether every copy can know it; before that, an operator would not undo it."""
     health = await _health(kafka)
-    return health is not None and health.paused_until is not None
+    return health is not None and getattr(health, name) is not None
 
 
 async def _well(kafka: KafkaSettings) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx2
 
 from bus.settings import KafkaSettings
+from tests.broker.asking import client_of
 from tests.broker.notifying import SECRET, emit, notifying, unfinished, webhook
 from tests.broker.programs import EXAMPLES, lines, running
 from tests.broker.reading import until
@@ -30,18 +31,23 @@ async def test_a_webhook_receiver_takes_what_is_signed(
     await emit(topics, range(ORDERS), 1)
     async with (
         running(*command, *listens, environment=secret, files=[listening.fileno()]) as output,
-        notifying(topics, webhook("erp", url, tmp_path)),
-        httpx2.AsyncClient(trust_env=False) as stranger,
+        notifying(topics, webhook("erp", url, tmp_path)) as copy,
+        client_of(copy) as operator,
+        httpx2.AsyncClient(trust_env=False, timeout=30) as stranger,
     ):
         told = await lines(output, ORDERS)
         await until(lambda: finished(topics))
+        ping = await operator.post("/subscriptions/erp/ping")
+        told += await lines(output, 1)
         headers = {"webhook-id": "1", "webhook-timestamp": "1", "webhook-signature": "x"}
         answer = await stranger.post(url, content=b"{}", headers=headers)
     listening.close()
 
     assert {line.split(" ", 1)[1] for line in told} == {
-        f"package.shipped zentail/acme/order/{order}" for order in range(ORDERS)
+        *(f"package.shipped {subject}" for subject in of(1)),
+        "system.ping erp",
     }
+    assert ping.json()["outcome"] == "delivered"
     assert answer.status_code == 400
 
 

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx2
 
 from bus.child import Child
+from tests.broker.notifying import SECRET
 from tests.broker.reading import until
 from tests.e2e.running import STOP_SECONDS, environment
 
 START_SECONDS_MAX = 60.0
+MASTER_KEY = base64.b64encode(bytes(range(32))).decode()
+IN_FLIGHT_MAX = 48  # tries of one subscription, over all copies
+NOTIFIER_CONFIG = f"""\
+[kafka]
+session_timeout_ms = 1500
+transaction_timeout_ms = 3000
+
+[notifier]
+allow_networks = ["127.0.0.0/8"]
+retry_schedule_seconds = [0.1, 0.2, 0.5, 1, 2, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5]
+concurrency = {IN_FLIGHT_MAX}
+master_key = "env:MASTER_KEY"
+"""
 
 
 class Copy:
@@ -58,7 +74,7 @@ class Copy:
         assert address is not None, "it was just there"
         return address
 
-    async def health(self) -> dict[str, object]:
+    async def health(self) -> dict[str, Any]:
         """What it says of itself; nothing while it does not answer."""
         address = self._address()
         if self._child is None or address is None:
@@ -70,6 +86,10 @@ class Copy:
             return {}
         return dict(found.json())
 
+    async def ready(self) -> bool:
+        """Whether it owns what it is to own."""
+        return (await self.health()).get("ready") is True
+
     def _address(self) -> str | None:
         """As told in the log of this life."""
         lines = self.log.read_bytes()[self._seen :].splitlines() if self.log.exists() else []
@@ -79,14 +99,32 @@ class Copy:
         return None
 
 
+def surroundings(kafka: str, prefix: str) -> dict[str, str]:
+    """Where copies find Kafka and their secrets."""
+    return {
+        "SHIPFEED_KAFKA__BOOTSTRAP_SERVERS": kafka,
+        "SHIPFEED_KAFKA__PREFIX": prefix,
+        "HOOK_SECRET": SECRET,
+        "MASTER_KEY": MASTER_KEY,
+    }
+
+
+async def nothing_pending(all_copies: Sequence[Copy]) -> bool:
+    """Whether all own partitions and none has a delivery that is not done."""
+    found = [await one.health() for one in all_copies]
+    return all(one.get("ready") and one.get("pending") == 0 for one in found)
+
+
 @asynccontextmanager
 async def copies(
-    service: str, count: int, folder: Path, extra: Mapping[str, str]
+    service: str, count: int, folder: Path, extra: Mapping[str, str], *, started: int
 ) -> AsyncIterator[list[Copy]]:
-    """Started, and ended when the block is left; `shipfeed.toml` lies in `folder`."""
+    """The first `started` of them run; all end when the block is left.  `shipfeed.toml` lies in
+    `folder`.
+    """
     found = [Copy(service, number, folder, extra) for number in range(count)]
     try:
-        for one in found:
+        for one in found[:started]:
             await one.start()
         yield found
     finally:

@@ -71,9 +71,18 @@ def test_every_link_and_every_test_a_page_names_exists(path: Path) -> None:
     assert [] == missing
 
 
-@pytest.mark.parametrize("name", ["consume.py", "bootstrap.py", "tail.sh"])
-def test_the_page_for_consumers_shows_the_examples_as_they_are(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "page"),
+    [
+        ("consume.py", "consuming.md"),
+        ("bootstrap.py", "consuming.md"),
+        ("tail.sh", "consuming.md"),
+        ("receive_webhooks.py", "subscriptions.md"),
+        ("follow_stream.py", "subscriptions.md"),
+    ],
+)
+def test_a_page_shows_the_examples_as_they_are(name: str, page: str) -> None:
     """Whole; when it does not, copy the file into the page."""
-    page = (ROOT / "docs" / "consuming.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
 
-    assert f"\n{(ROOT / 'examples' / name).read_text(encoding='utf-8')}```\n" in page
+    assert f"\n{(ROOT / 'examples' / name).read_text(encoding='utf-8')}```\n" in text

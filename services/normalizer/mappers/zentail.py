@@ -111,8 +111,7 @@ def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the con
     packages = order.packages or []
     if len(packages) > PACKAGES_MAX:
         raise Unmappable(f"{len(packages)} packages, at most {PACKAGES_MAX} are read", "$.packages")
-    lines = order.products or []
-    ids = _ids(lines)
+    items, canceled, ids = _lines(order.products or [])
     status = STATUSES.get(order.status, "unknown")
     return Snapshot(
         scope="shipment",
@@ -123,8 +122,8 @@ def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the con
         provisional=order.status in STATUSES_STILL_CHANGING,
         created_at=instant(order.order_ts, "orderTs"),
         updated_at=instant(order.last_updated_ts, "lastUpdatedTs"),
-        line_items=_items(lines, canceled=False),
-        canceled_items=_items(lines, canceled=True),
+        line_items=items,
+        canceled_items=canceled,
         packages=tuple(
             [_seen(package, ids, order.status, index) for index, package in enumerate(packages)]
         ),
@@ -132,18 +131,13 @@ def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the con
 
 
 def _seen(package: _Package, ids: _Ids, order_status: str, place: int) -> Seen:
-    items = None
+    items, filled = None, False
     if package.products is not None:
-        items = tuple(
-            [
-                _item(one, ids.get(one.product), "packages", place, "products", index)
-                for index, one in enumerate(package.products)
-            ]
-        )
+        items = tuple([_item(one, ids, place, at) for at, one in enumerate(package.products)])
+        filled = any(item.quantity != "0" for item in items)
     trackings = tracking(package.tracking)
     shipped_at = moment(package.shipped_ts, "packages", place, "shippedTs")
-    backed = bool(trackings) and order_status in STATUSES_THAT_PROVE_SHIPPING
-    filled = any(item.quantity != "0" for item in items or ())
+    backed = trackings and order_status in STATUSES_THAT_PROVE_SHIPPING
     return Seen(
         status="shipped" if filled and (shipped_at is not None or backed) else "pending",
         upstream_id=_id(package.package_id) or _id(package.fulfillment_package_id),
@@ -155,38 +149,36 @@ def _seen(package: _Package, ids: _Ids, order_status: str, place: int) -> Seen:
     )
 
 
-def _items(lines: list[_Line], *, canceled: bool) -> tuple[LineItem, ...]:
-    """What was ordered and is not canceled, or what is (public: open is quantity - canceled)."""
-    found = []
-    for index, line in enumerate(lines):
-        off = line.cancel_quantity or 0
-        if canceled and off:
-            count = amount(off, "products", index, "cancelQuantity")
-        elif canceled or (off and off == line.quantity):
-            continue
-        else:
-            ordered = line.quantity if not off or line.quantity is None else line.quantity - off
-            count = amount(ordered, "products", index, "quantity")
-        found.append(LineItem(sku=line.product, line_id=_id(line.line_item_id), quantity=count))
-    return tuple(found)
+def _item(line: _Line, ids: _Ids, place: int, index: int) -> LineItem:
+    product = line.product
+    count = amount(line.quantity, "packages", place, "products", index, "quantity")
+    return LineItem(sku=product, line_id=ids.get(product), quantity=count)
 
 
-def _item(line: _Line, line_id: str | None, *path: str | int) -> LineItem:
-    count = amount(line.quantity, *path, "quantity")
-    return LineItem(sku=line.product, line_id=line_id, quantity=count)
+def _lines(lines: list[_Line]) -> tuple[tuple[LineItem, ...], tuple[LineItem, ...], _Ids]:
+    """What was ordered and is not canceled, what is, and which line a product is of.
 
-
-def _ids(lines: list[_Line]) -> _Ids:
-    """Package products name a SKU only: the order line, when just one can be meant, else None."""
-    found: _Ids = {}
-    for line in lines:
-        name = line.product
-        found[name] = None if name in found else _id(line.line_item_id)
+    Open is quantity - canceled (public).  Package products name a SKU only: that is the order line
+    when just one can be meant, else None; the SKU of a line comes before the one asked for.
+    """
+    items, canceled = [], []
+    found: _Ids = {None: None}
     asked: _Ids = {}
-    for line in lines:
-        word = line.requested_sku
-        asked[word] = None if word in asked else _id(line.line_item_id)
-    return {**asked, **found, None: None}
+    for index, line in enumerate(lines):
+        product, line_id, word = line.product, _id(line.line_item_id), line.requested_sku
+        found[product] = None if product in found else line_id
+        if word != product:
+            asked[word] = None if word in asked else line_id
+        off, ordered = line.cancel_quantity or 0, line.quantity
+        if off:
+            count = amount(off, "products", index, "cancelQuantity")
+            canceled.append(LineItem(sku=product, line_id=line_id, quantity=count))
+            if off == ordered:
+                continue
+            ordered = None if ordered is None else ordered - off
+        count = amount(ordered, "products", index, "quantity")
+        items.append(LineItem(sku=product, line_id=line_id, quantity=count))
+    return tuple(items), tuple(canceled), asked | found if asked else found
 
 
 def _id(value: str | int | None) -> str | None:

@@ -19,7 +19,8 @@ from services.notifier.subscriptions import SubscriptionStore
 @dataclass(frozen=True, slots=True)
 class Context:
     """`owned()`: the partitions of events that this copy owns at the moment; `held()`: how many
-    events cannot go on there, for each subscription, by why.
+    events cannot go on there, for each subscription, by why; `standing()`: why each
+    that stands does so.
 
     `stopping` is set when this copy is about to end: what would go on without end, ends.
     """
@@ -32,4 +33,5 @@ class Context:
     clock: Clock
     owned: Callable[[], Mapping[int, Partition]]
     held: Callable[[], Counts]
+    standing: Callable[[], Mapping[str, str]]
     stopping: asyncio.Event

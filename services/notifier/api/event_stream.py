@@ -14,7 +14,7 @@ from bus.errors import RetryLater
 from bus.server import break_off
 
 MEDIA_TYPE = "text/event-stream"
-HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
+HEADERS = {"x-accel-buffering": "no"}  # a proxy is not to collect them
 
 log = structlog.get_logger(__name__)
 

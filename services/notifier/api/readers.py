@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-from bus.errors import RetryLater
+from starlette.types import Scope
+
 from bus.telemetry import READERS
 from schemas.subscription import Subscription
+from services.notifier.api.auth import admitted
 from services.notifier.api.context import Context
 from services.notifier.api.problems import Problem
 from services.notifier.cursors import BadCursor, Cursors, Offsets
@@ -16,6 +18,7 @@ from services.notifier.following import Following
 from services.notifier.match import matcher_of
 from services.notifier.serving import Reading, frames, page
 from services.notifier.settings import master_keys
+from services.notifier.subscriptions import Missing
 
 READERS_OF_ONE_MAX = 10  # of one subscription on one copy, so that it cannot take every place
 RETRY_AFTER = {"retry-after": "5"}  # seconds
@@ -30,16 +33,11 @@ class Readers:
         self._masters = master_keys(context.settings)
         self._places: list[str] = []
 
-    async def subscription(self, name: str) -> Subscription:
-        """As any copy wrote it last.  Raises Problem when there is no such stream to be read."""
-        self._cursors()  # else this copy has not read what there is
-        try:
-            await self._context.endpoints.current()
-        except RetryLater as error:
-            raise Problem(503, "Kafka is away", str(error), headers=RETRY_AFTER) from error
+    def subscription(self, name: str) -> Subscription:
+        """Raises Missing, or Problem when it is no stream to be read."""
         found = self._context.endpoints.get(name)
         if found is None:
-            raise Problem(404, "No such subscription", f"there is no subscription {name!r}")
+            raise Missing(f"there is no subscription {name}; GET /v1/subscriptions names all")
         if found.channel.type != "stream":
             raise Problem(
                 409,
@@ -59,7 +57,7 @@ class Readers:
     async def reading(
         self, subscription: Subscription, cursor: str | None
     ) -> AsyncIterator[Reading]:
-        """A place, and a reading that begins behind the cursor.  Raises Problem."""
+        """A place, and a reading that begins behind the cursor.  Raises Problem, RetryLater."""
         cursors = self._cursors()
         self._take_place(subscription.id)
         following = Following(self._context.kafka)
@@ -74,26 +72,34 @@ class Readers:
             )
         except BadCursor as error:
             raise Problem(400, "Bad cursor", str(error)) from error
-        except RetryLater as error:
-            raise Problem(503, "Kafka is away", str(error), headers=RETRY_AFTER) from error
         finally:
             await following.close()
             self._places.remove(subscription.id)
             READERS.set(len(self._places))
 
-    def frames(self, subscription: Subscription, reading: Reading) -> AsyncGenerator[bytes]:
-        """What a stream shows, until this copy stops or the subscription is another."""
+    def frames(
+        self, subscription: Subscription, reading: Reading, scope: Scope
+    ) -> AsyncGenerator[bytes]:
+        """What a stream shows, until this copy stops, the subscription is another, or the key
+        that the request of this `scope` came with is no longer good.
+        """
         cursors = self._cursors()
         return frames(
             reading,
             lambda offsets: cursors.write(subscription, offsets),
             self._context.clock,
             heartbeat_seconds=self._settings.stream_heartbeat_seconds,
-            over=lambda: self._over(subscription),
+            over=lambda: self._over(subscription, scope),
         )
 
     async def page(
-        self, subscription: Subscription, reading: Reading, limit: int, wait_seconds: float
+        self,
+        subscription: Subscription,
+        reading: Reading,
+        scope: Scope,
+        *,
+        limit: int,
+        wait_seconds: float,
     ) -> bytes:
         """The JSON of `Page`; events byte for byte as a webhook would carry them."""
         found = await page(
@@ -101,7 +107,7 @@ class Readers:
             self._context.clock,
             limit=limit,
             wait_seconds=wait_seconds,
-            over=lambda: self._over(subscription),
+            over=lambda: self._over(subscription, scope),
         )
         events = b", ".join(envelope.structured() for envelope in found)
         cursor = self._cursors().write(subscription, reading.offsets).encode()
@@ -133,12 +139,16 @@ class Readers:
         self._places.append(subscription)
         READERS.set(len(self._places))
 
-    def _over(self, subscription: Subscription) -> str | None:
+    def _over(self, subscription: Subscription, scope: Scope) -> str | None:
         if self._context.stopping.is_set():
             return "this copy stops"
         found = self._context.endpoints.get(subscription.id)
         if found is not subscription and found != subscription:
             return "the subscription was changed"
+        try:
+            admitted(self._context, scope)
+        except Problem:
+            return "the API key is no longer good"
         return None
 
 

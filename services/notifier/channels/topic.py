@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from bus.admin import Layout, layout_of
+from bus.clock import Clock
 from bus.errors import BadConfig
 from bus.settings import KafkaSettings
 from bus.transaction import BATCH_BYTES, OVERHEAD_BYTES, Reach, Record, Writer
@@ -56,7 +57,9 @@ class TopicTarget:
         return dead_letter(self._kafka, self._partition, delivery, event, reason=reason, now=now)
 
 
-async def open_target(subscription: Subscription, kafka: KafkaSettings, partition: int) -> Target:
+async def open_target(
+    subscription: Subscription, kafka: KafkaSettings, partition: int, clock: Clock
+) -> Target:
     """The topic is made if there is none, laid out as events are, and tried with a record that is
     never committed.
 
@@ -67,7 +70,11 @@ async def open_target(subscription: Subscription, kafka: KafkaSettings, partitio
     where, topic = f"subscription {subscription.id} channel.topic", channel.topic
     refuse_own(kafka, topic, where)
     layout = await layout_of(
-        kafka, topic, partitions=kafka.partition_count(EVENTS), config=kafka.topic_config(EVENTS)
+        kafka,
+        topic,
+        clock,
+        partitions=kafka.partition_count(EVENTS),
+        config=kafka.topic_config(EVENTS),
     )
     needed = BATCH_BYTES + OVERHEAD_BYTES
     if layout.record_bytes_max < BATCH_BYTES:

@@ -85,7 +85,7 @@ def test_a_record_that_failed_again_names_its_last_letter_only() -> None:
     ],
 )
 def test_what_cannot_go_back_is_refused_with_what_to_do(shown: Any, words: str) -> None:
-    """An event, a head without its body, an answer in place of a record, a record without an id."""
+    """No event, a head without its body, an answer in place of a record, a record without an id."""
     with pytest.raises(Misuse, match=words):
         again(KAFKA, letter(**shown))
 

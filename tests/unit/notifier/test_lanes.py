@@ -61,6 +61,24 @@ def test_a_lane_waits_with_its_head_and_other_lanes_go_on() -> None:
     assert started(lanes, NOW + 5) == [1]
 
 
+def test_nothing_of_a_halted_subscription_starts_and_its_landing_is_seen() -> None:
+    """Neither what is due nor what is about to be forgotten; others are not held up."""
+    flying = pending(1)
+    lanes = lanes_of(flying, pending(2, "b", "crm"))
+    assert started(lanes) == [1, 2]
+    for one in (pending(3, "c"), pending(4, "c", "crm")):
+        lanes.add(one)
+
+    assert not lanes.halt("erp")
+    assert started(lanes) == [4]
+    assert lanes.aged(datetime.fromtimestamp(NOW, UTC), 10) == []
+    lanes.retry(flying, NOW)
+    assert lanes.halt("erp")
+    assert started(lanes) == []
+    lanes.go_on("erp")
+    assert started(lanes) == [1, 3]
+
+
 def test_a_finished_head_lets_the_next_one_of_its_lane_start() -> None:
     """Delivered or set aside: the lane goes on in the order of events."""
     first = pending(1)

@@ -248,3 +248,26 @@ async def test_a_page_of_large_events_is_cut() -> None:
 
     assert [one.id for one in islice(got, 9)] == ["evt_0", "evt_1"]
     assert found.offsets == {0: 2}
+
+
+class _Marked:
+    """One event, and behind it the mark of its transaction's end, which is no record."""
+
+    def __init__(self) -> None:
+        self._reads = [Read([(0, event(0))], {0: 1}), Read([], {0: 2})]
+
+    async def read(self) -> Read:
+        return self._reads.pop(0)
+
+    async def ends(self) -> Mapping[int, int]:
+        return {0: 2}
+
+
+async def test_the_end_of_a_transaction_is_passed_like_an_event() -> None:
+    """Else a page would look for what is not there, and its cursor stand before the mark."""
+    found = Reading(_Marked(), lambda _: True, {0: 0})
+
+    got = await page(found, HandClock(), limit=9, wait_seconds=0, over=lambda: None)
+
+    assert [one.id for one in got] == ["evt_0"]
+    assert found.offsets == {0: 2}

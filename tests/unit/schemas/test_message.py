@@ -108,3 +108,9 @@ def test_a_newer_major_is_refused_by_name() -> None:
 def test_canonical_json_does_not_depend_on_key_order() -> None:
     """What is hashed is content, not spelling."""
     assert canonical_json({"b": 1, "a": "é"}) == canonical_json({"a": "é", "b": 1})
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_an_instant_reads_as_the_library_spells_it(instant: datetime) -> None:
+    """Any year, with and without a part of a second; Z stands for +00:00."""
+    assert f"{instant.isoformat().removesuffix('+00:00')}Z" == iso(instant)

@@ -31,7 +31,7 @@ def router(context: Context) -> APIRouter:
             partitions=sorted(owned),
             subscriptions=len(context.endpoints.all()),
             pending=sum(len(one.holdings.lanes) for one in owned.values()),
-            held=context.endpoints.held(),
+            held=dict(context.standing()),
             held_events=context.held(),
         )
 

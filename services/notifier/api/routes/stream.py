@@ -10,12 +10,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
 from pydantic import BaseModel
+from starlette.requests import Request
 from starlette.responses import Response
 
-from schemas.message import Name
 from services.notifier.api.context import Context
 from services.notifier.api.event_stream import MEDIA_TYPE, EventStream
 from services.notifier.api.readers import Readers
+from services.notifier.api.routes.subscriptions import Id
 from services.notifier.cursors import CURSOR_LENGTH_MAX
 
 LIMIT_MAX = 500
@@ -42,29 +43,30 @@ def router(context: Context) -> APIRouter:
     routes, readers = APIRouter(tags=["streams"]), Readers(context)
 
     @routes.get(
-        "/subscriptions/{subscription}/stream",
+        "/subscriptions/{name}/stream",
         response_class=Response,
         responses={200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}},
     )
     async def stream(
-        subscription: Name, last_event_id: LastEventId = None, cursor: Cursor = None
+        request: Request, name: Id, last_event_id: LastEventId = None, cursor: Cursor = None
     ) -> Response:
         """Server-sent events without end; the `id` of each is the cursor behind it."""
-        found = await readers.subscription(subscription)
+        found = readers.subscription(name)
         async with AsyncExitStack() as held:
             reading = await held.enter_async_context(
                 readers.reading(found, last_event_id or cursor)
             )
             return EventStream(
-                readers.frames(found, reading),
+                readers.frames(found, reading, request.scope),
                 held.pop_all(),
                 context.settings.stream_stall_seconds,
                 found.id,
             )
 
-    @routes.get("/subscriptions/{subscription}/events", response_model=Page)
+    @routes.get("/subscriptions/{name}/events", response_model=Page)
     async def events(
-        subscription: Name,
+        request: Request,
+        name: Id,
         cursor: Cursor = None,
         limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = 100,
         wait: Annotated[
@@ -72,9 +74,9 @@ def router(context: Context) -> APIRouter:
         ] = 0,
     ) -> Response:
         """The events behind a cursor, fewer than `limit` when there are no more for now."""
-        found = await readers.subscription(subscription)
+        found = readers.subscription(name)
         async with readers.reading(found, cursor or None) as reading:
-            body = await readers.page(found, reading, limit, wait)
+            body = await readers.page(found, reading, request.scope, limit=limit, wait_seconds=wait)
         return Response(body, media_type="application/json")
 
     return routes

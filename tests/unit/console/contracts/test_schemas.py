@@ -11,6 +11,7 @@ from typing import Any, Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from console.contracts.headers import DEAD_LETTER, EVENT, HEADERS, OPTIONAL, RAW
 from console.contracts.jsonschemas import schema_of
@@ -228,7 +229,7 @@ def test_the_headers_described_are_the_headers_read() -> None:
 
 def test_headers_as_they_are_written_are_taken() -> None:
     """Also those of a record that has none of the optional ones."""
-    plain = READ._replace(options=frozenset(), backfill=False)
+    plain = replace(READ, options=frozenset(), backfill=False)
 
     assert header_complaints("raw", READ.headers()) == []
     assert header_complaints("raw", plain.headers()) == []
