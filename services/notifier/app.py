@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from socket import getaddrinfo
 
 import structlog
 from starlette.routing import BaseRoute, Mount
@@ -19,6 +20,7 @@ from services.notifier.api.context import Context
 from services.notifier.channel import Surroundings
 from services.notifier.endpoints import Endpoints
 from services.notifier.gates import Gates
+from services.notifier.guard import LookUp
 from services.notifier.held import Held
 from services.notifier.partition import Partition, group_of
 from services.notifier.settings import (
@@ -49,6 +51,8 @@ class Notifier:
         entries: Sequence[SubscriptionEntry],
         clock: Clock,
         end: Callable[[BaseException], None],
+        *,
+        look_up: LookUp = getaddrinfo,
     ) -> None:
         self._kafka = kafka
         self._settings = settings
@@ -61,6 +65,7 @@ class Notifier:
             allow_networks=settings.allow_networks,
             allow_ports=settings.allow_ports,
             ca_file=settings.ca_file,
+            look_up=look_up,
             connect_timeout_seconds=settings.connect_timeout_seconds,
             total_timeout_seconds=settings.total_timeout_seconds,
             connections_max=CONNECTIONS_MAX,
