@@ -21,6 +21,7 @@ from schemas.subscription import (
 from schemas.topics import DAY_MS, EVENTS, TOPICS
 from services.notifier.filters import parsed_filters
 from services.notifier.guard import TLS_PORT, AddressRefused, Egress, checked_url
+from services.notifier.known import API_KEYS
 from services.notifier.match import check_pattern
 from services.notifier.retries import JITTER
 from services.notifier.sealing import KEYS_MAX, Sealer, master_key
@@ -193,6 +194,8 @@ def read_subscriptions(config: Config) -> list[SubscriptionEntry]:
         entry = checked(SubscriptionEntry, table, where)
         if any(entry.name == other.name for other in entries):
             raise BadConfig(f"{where}: the name is used twice")
+        if entry.name == API_KEYS:
+            raise BadConfig(f"{where}: the name is taken by what API keys are kept under")
         if isinstance(entry.channel, WebhookEntry):
             check_reach(egress, entry.channel.url, f"{where} channel.url")
             for reference in entry.channel.secret:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from bus.settings import KafkaSettings
-from schemas.topics import SUBSCRIPTIONS
+from schemas.topics import DELIVERIES, SUBSCRIPTIONS
 from testbed.receiver import Receiver
-from tests.broker.asking import LOG, asking, created, posting, problem
-from tests.broker.notifying import SECRET, accepted, emit
+from tests.broker.asking import LOG, asking, client_of, created, posting, problem
+from tests.broker.notifying import PATIENT, SECRET, accepted, emit, notifying
 from tests.broker.reading import records, until
 
 
@@ -59,6 +59,33 @@ async def test_an_endpoint_that_was_gone_is_asked_again_once_it_is_enabled(
         assert await gone()
         assert not (await client.post(f"{path}/enable")).json()["health"]["disabled_reason"]
         await until(lambda: len(accepted(receiver)) == 1)
+
+
+async def test_a_deleted_subscription_leaves_nothing_behind(
+    topics: KafkaSettings, sealing: dict[str, Any]
+) -> None:
+    """Whichever copy is asked and whichever owns it: no delivery, no position, no more tries."""
+    receiver = Receiver(SECRET)
+    receiver.behavior.add([{"name": "status", "status": 500, "count": None}])
+    await emit(topics, range(8), 1)
+    async with (
+        receiver.serve() as url,
+        notifying(topics, **sealing, **PATIENT) as one,
+        notifying(topics, **sealing, **PATIENT) as two,
+        client_of(one) as here,
+        client_of(two) as there,
+    ):
+        wish = posting(url, start_from="earliest")
+        wish["channel"]["secret"] = SECRET
+        path = f"/subscriptions/{(await created(here, wish))['id']}"
+        await until(lambda: receiver.stats()["requests"] >= 8)
+        assert (await there.delete(path)).status_code == 204
+
+        async def empty() -> bool:
+            found = {record.key: record.value for record in await records(topics, DELIVERIES)}
+            return bool(found) and set(found.values()) == {None}
+
+        await until(empty)
 
 
 async def test_no_secret_comes_back_after_it_was_made(

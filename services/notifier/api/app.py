@@ -39,9 +39,10 @@ class Api(FastAPI):
 
 
 def _paths() -> dict[str, Any]:
+    """One pattern: tools try each value of a list."""
     paths, free = known_paths()
-    below = "|".join(map(re.escape, free))
-    return {"anyOf": [{"enum": paths}, {"pattern": rf"^({below})\.[A-Za-z0-9_]{{1,64}}$"}]}
+    known, below = ("|".join(map(re.escape, some)) for some in (paths, free))
+    return {"pattern": rf"^({known}|({below})\.[A-Za-z0-9_]{{1,64}})$"}
 
 
 class _RoutesModule(Protocol):

@@ -19,6 +19,7 @@ from services.notifier.api.problems import Problem, unavailable
 
 BODY_BYTES_MAX = 64 * 1024
 BODY_SECONDS_MAX = 10.0
+LOGGED_LENGTH_MAX = 200  # characters of a path as it was sent, percent-encoded
 DEPTH_MAX = 32  # of arrays and objects
 _BRACKET_OR_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\Z)|[\[{]|[\]}]', re.DOTALL)
 
@@ -117,7 +118,7 @@ class _Answer:
                     "notifier.api_used",
                     key=self._who,
                     method=self._scope["method"],
-                    path=self._scope["path"],
+                    path=self._scope["raw_path"].decode("ascii", "replace")[:LOGGED_LENGTH_MAX],
                     status=message["status"],
                 )
         await self._send(message)

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 
 from bus.errors import Fenced, Misuse, RetryLater, Stop
 from services.notifier.subscriptions import Missing, Stale
@@ -82,6 +83,20 @@ def _of_starlette(error: HTTPException) -> Problem:
     return Problem(error.status_code, title, str(error.detail), headers=error.headers)
 
 
+async def wrong_method(request: Request, error: Exception) -> Response:
+    """405 with every method that its path has: the router knows those of one route alone."""
+    assert isinstance(error, HTTPException)
+    known = {
+        method
+        for route in request.app.routes
+        if route.matches(request.scope)[0] is not Match.NONE
+        for method in getattr(route, "methods", None) or ()
+    }
+    allowed = ", ".join(sorted(known))
+    detail = f"{request.url.path} knows no {request.method}; there are: {allowed}"
+    return Problem(405, "Method not allowed", detail, headers={"allow": allowed}).response
+
+
 def _told(status: int, title: str) -> Callable[[Exception], Problem]:
     return lambda error: Problem(status, title, str(error))
 
@@ -107,7 +122,8 @@ def _handler(problem: Callable[[Any], Problem]) -> Handler:
 
 
 HANDLERS: dict[int | type[Exception], Handler] = {
-    kind: _handler(problem) for kind, problem in _KINDS.items()
+    405: wrong_method,
+    **{kind: _handler(problem) for kind, problem in _KINDS.items()},
 }
 RESPONSES: dict[int | str, dict[str, Any]] = {
     code: {"description": meaning, "content": {MEDIA_TYPE: {"schema": Body.model_json_schema()}}}

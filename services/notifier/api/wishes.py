@@ -33,6 +33,11 @@ def _checked_filters(value: object) -> object:
     return list(parsed_filters(value))
 
 
+def whole(value: object) -> object:
+    """JSON has one kind of number: 2.0 is an integer."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 Url = Annotated[
     str, Field(pattern=URL_PATTERN, max_length=URL_LENGTH_MAX), BeforeValidator(checked_url)
 ]
@@ -61,7 +66,8 @@ Secret = Annotated[str, Field(pattern=_SECRET, description="whsec_ and base64; w
 Order = Literal["ordered", "unordered"]
 DeadlineSeconds = Annotated[float, Field(gt=0, le=30 * DAY_SECONDS, allow_inf_nan=False)]
 Rate = Annotated[float, Field(ge=0.001, le=100_000, allow_inf_nan=False)]
-Concurrency = Annotated[int, Field(ge=1, le=10_000)]
+Concurrency = Annotated[int, Field(ge=1, le=10_000), BeforeValidator(whole)]
+OverlapSeconds = Annotated[int, Field(ge=0, le=OVERLAP_SECONDS_MAX), BeforeValidator(whole)]
 
 
 class _Wish(BaseModel):
@@ -157,4 +163,4 @@ class Rotation(_Wish):
     """`secret` left out: one is made.  Those before it sign for `overlap_seconds` more."""
 
     secret: Secret | None = None
-    overlap_seconds: Annotated[int, Field(ge=0, le=OVERLAP_SECONDS_MAX)] = OVERLAP_SECONDS
+    overlap_seconds: OverlapSeconds = OVERLAP_SECONDS

@@ -172,6 +172,7 @@ def test_kinds_of_a_later_version_are_passed_over() -> None:
             "/none",
         ),
         ({"name": "ERP!"}, "name"),
+        ({"name": "api-key"}, "API keys are kept"),
     ],
 )
 def test_a_wrong_table_is_refused_by_name(table: dict[str, Any], complaint: str) -> None:

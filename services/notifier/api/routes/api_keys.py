@@ -6,13 +6,15 @@ from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from schemas.api_key import ApiKey, Scope
 from schemas.message import Instant
 from services.notifier.api.context import Context
+from services.notifier.api.wishes import whole
 from services.notifier.api_keys import DAYS_MAX, NAME_PATTERN, minted_key
 
+Days = Annotated[int, Field(ge=1, le=DAYS_MAX), BeforeValidator(whole)]
 KeyId = Annotated[str, Field(pattern=r"^[a-f0-9]{12}$")]
 
 
@@ -35,11 +37,11 @@ class MintedKey(KeyView):
 class KeyWish(BaseModel):
     """`read` may GET, `admin` may all.  `expires_in_days` left out: it does not expire."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
     scope: Scope
-    expires_in_days: int | None = Field(None, ge=1, le=DAYS_MAX)
+    expires_in_days: Days | None = None
 
 
 class KeyList(BaseModel):

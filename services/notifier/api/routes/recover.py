@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 
 from schemas.command import Command, Recover, Retry
 from schemas.message import Instant
@@ -22,6 +23,18 @@ from services.notifier.searching import ends, since
 from services.notifier.settings import events_retention_seconds
 
 Number = Annotated[int, Path(ge=0, le=2**62)]
+Offsets = Annotated[
+    dict[int, Annotated[int, Field(ge=0, le=2**53)]],  # what every JSON reader keeps exact
+    Field(json_schema_extra={"propertyNames": {"pattern": r"^(0|[1-9]\d{0,8})$"}}),
+]
+_ONLY_SINCE: JsonDict = {
+    "required": ["since"],
+    "properties": {"since": {"type": "string"}, "from_offsets": {"type": "null"}},
+}
+_ONLY_FROM: JsonDict = {
+    "required": ["from_offsets"],
+    "properties": {"since": {"type": "null"}, "from_offsets": {"type": "object"}},
+}
 
 
 class Wish(BaseModel):
@@ -30,10 +43,12 @@ class Wish(BaseModel):
     `dry_run`: nothing moves, the events are counted.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"oneOf": [_ONLY_SINCE, _ONLY_FROM]}
+    )
 
     since: Instant | None = None
-    from_offsets: dict[int, Annotated[int, Field(ge=0, le=2**62)]] | None = None
+    from_offsets: Offsets | None = None
     dry_run: bool = False
 
     @model_validator(mode="after")
