@@ -15,9 +15,7 @@ from tests.broker.reading import until
 async def test_an_event_that_there_cannot_be_holds_up_nobody(
     topics: KafkaSettings, tmp_path: Path
 ) -> None:
-    """An offset at the end of a partition, or beyond all, or what is no event: noted, and the owner
-    lives on.
-    """
+    """At the end of a partition, beyond all, or no event: noted, and the owner lives on."""
     receiver, failures = Receiver(SECRET), list[RetryLater]()
     await emit(topics, [0], 1)
     async with (
