@@ -30,14 +30,15 @@ class Target:
 class Row:
     """One figure of ours and the same figure of its peer, from the same run; or what it may be.
 
-    `goal` is what would be better still; it decides nothing.
+    `goal` is what would be better still; it decides nothing.  `target` None: the figure explains
+    others.
     """
 
     name: str
     value: float
     unit: str
     baseline: float
-    target: Target
+    target: Target | None
     goal: Target | None = None
 
     @property
@@ -47,12 +48,13 @@ class Row:
 
     @property
     def ok(self) -> bool:
-        """Whether the target is met."""
-        return self.target.met(self.ratio)
+        """Whether the target is met, if there is one."""
+        return self.target is None or self.target.met(self.ratio)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: a figure that is no number is null."""
         figures = {"value": self.value, "baseline": self.baseline, "ratio": self.ratio}
         told = {name: figure if math.isfinite(figure) else None for name, figure in figures.items()}
-        goal = str(self.goal) if self.goal else None
-        return {**asdict(self), **told, "target": str(self.target), "goal": goal, "ok": self.ok}
+        bounds = {"target": self.target, "goal": self.goal}
+        words = {name: str(bound) if bound else None for name, bound in bounds.items()}
+        return {**asdict(self), **told, **words, "ok": self.ok}

@@ -62,7 +62,7 @@ def _table(rows: Sequence[Row]) -> Table:
     for row in rows:
         style = None if row.ok else "bold red"
         figures = (_short(row.value), row.unit, _short(row.baseline), f"{row.ratio:.2f}")
-        bounds = (str(row.target), str(row.goal or ""))
+        bounds = (str(row.target or ""), str(row.goal or ""))
         table.add_row(row.name, *figures, *bounds, "yes" if row.ok else "NO", style=style)
     return table
 

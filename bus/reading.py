@@ -174,7 +174,7 @@ async def offsets_since(kafka: KafkaSettings, topic: Topic, at_ms: int) -> dict[
     places = _places(kafka, topic)
     async with _consumer(kafka) as consumer:
         last = await consumer.end_offsets(places)
-        timed = await consumer.offsets_for_times(dict.fromkeys(places, at_ms))
+        timed = await consumer.offsets_for_times(dict.fromkeys(places, max(0, at_ms)))
     return {
         place.partition: timed[place].offset if timed[place] else last[place] for place in places
     }

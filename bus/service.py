@@ -32,8 +32,8 @@ from bus.telemetry import set_up_logging
 
 STOP_SECONDS = 10.0
 # Made before the garbage collector looks at them.  Its 700 were looked at in vain: a batch keeps
-# some ten thousand until it is committed, and then lets them all go.
-YOUNG_OBJECTS_MAX = 100_000
+# a hundred thousand until it is committed, and then lets them all go.
+YOUNG_OBJECTS_MAX = 500_000
 
 log = structlog.get_logger(__name__)
 

@@ -172,6 +172,7 @@ def checked(model: type[S], values: object, where: str) -> S:
         first = error.errors(include_input=False, include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"])
         reason = "unknown key" if first["type"] == "extra_forbidden" else first["msg"]
+        reason = reason.removeprefix("Value error, ")  # what our own checks say
         raise BadConfig(f"{where} {key}: {reason}".replace(" :", ":")) from error
 
 

@@ -42,7 +42,8 @@ class Table:
 
     def get(self, key: str) -> bytes | None:
         """The value of `key`."""
-        return self._folders.get(_folder_of(key), {}).get(key)
+        values = self._folders.get(_folder_of(key))
+        return values.get(key) if values else None
 
     def items(self) -> Iterator[tuple[str, bytes]]:
         """Every key and value, as of now."""
@@ -71,7 +72,10 @@ class Table:
 
 
 def _set(folders: dict[str, dict[str, bytes]], key: str, value: bytes | None) -> None:
-    values = folders.setdefault(_folder_of(key), {})
+    folder = _folder_of(key)
+    values = folders.get(folder)
+    if values is None:
+        values = folders[folder] = {}
     if value is None:
         values.pop(key, None)
     else:

@@ -51,14 +51,14 @@ class House:
             address = self.broker.bootstrap_servers
             self.kafka = self.kafka.model_copy(update={"bootstrap_servers": address})
         config = ["--config", str(self._config_path)] if self._config_path else []
-        environment = {"SHIPFEED_KAFKA__BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers}
         for service in SERVICES:
             accepting = ["--accept-new-baseline"] if service in self._accepted else []
             for copy in range(1, self._copies + 1):
                 name = f"{service}-{copy}"
                 log = self._data_dir / f"{name}.log"
                 arguments = [*config, *accepting]
-                child = Kept(name, f"services.{service}", arguments, log, environment)
+                told = environment(service, copy, self.kafka.bootstrap_servers)
+                child = Kept(name, f"services.{service}", arguments, log, told)
                 await child.start()
                 child.keep_running(self._refuse)
                 self.children.append(child)
@@ -94,6 +94,15 @@ class House:
     def _refuse(self, error: Stop) -> None:
         if not self.refused.done():
             self.refused.set_exception(error)
+
+
+def environment(service: str, copy: int, bootstrap_servers: str) -> dict[str, str]:
+    """What a copy, counted from 1, is told beside the configuration.
+
+    One port cannot be listened at twice, so it is the first copy's; the others take any.
+    """
+    told = {"SHIPFEED_KAFKA__BOOTSTRAP_SERVERS": bootstrap_servers}
+    return told if copy == 1 else {**told, f"SHIPFEED_{service.upper()}__HTTP_PORT": "0"}
 
 
 def _never_ends(_: BaseException) -> None:

@@ -113,7 +113,10 @@ def _utc(value: datetime) -> datetime:
         return value
     if value.tzinfo is None:
         raise ValueError(f"instant {value.isoformat()} has no time zone")
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"instant {value.isoformat()} leads out of the calendar") from error
 
 
 Instant = Annotated[datetime, AfterValidator(_utc)]
@@ -152,5 +155,5 @@ def parse_instant(text: str) -> datetime:
     """An RFC 3339 / ISO 8601 instant with a zone.  Raises ValueError with the text in it."""
     try:
         return _utc(datetime.fromisoformat(text))
-    except (ValueError, OverflowError) as error:  # the zone may lead out of the calendar
+    except ValueError as error:
         raise ValueError(f"{text!r} is not an ISO 8601 instant with a time zone") from error

@@ -1,7 +1,8 @@
 """Endpoints that take what is posted to them, as cheaply as can be, in a process of their own.
 
-Below `/dead` nothing is ever answered.  `GET /count` says how many posts were answered so far,
-`GET /arrivals` which ones: path, webhook-id, seconds of the monotonic clock.
+Below `/dead` nothing is ever answered, and below `/NAME` no more after `GET /dies/NAME`.
+`GET /count` says how many posts were answered so far, `GET /arrivals` which ones: path, webhook-id,
+seconds of the monotonic clock.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from bus.clock import SystemClock
 from testbed.process import run_until_stopped
 
 DEAD = b"/dead"
+DIES = b"/dies/"
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 ID = re.compile(rb"\r\nwebhook-id: *([^\r]+)", re.IGNORECASE)
 TAKEN = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -28,18 +30,21 @@ class Endpoints:
 
     def __init__(self) -> None:
         self.arrivals: list[Arrival] = []
+        self._dead: tuple[bytes, ...] = (DEAD,)
         self._clock = SystemClock()
 
     def answer(self, head: bytes) -> bytes:
         """To one request that was read whole."""
         method, path, _ = head.split(b" ", 2)
         if method == b"POST":
-            if path.startswith(DEAD):
+            if path.startswith(self._dead):
                 return b""
             found = ID.search(head)
             name = found[1].decode() if found else ""
             self.arrivals.append((path.decode(), name, self._clock.monotonic()))
             return TAKEN
+        if path.startswith(DIES):
+            self._dead += (b"/" + path.removeprefix(DIES),)
         told = self.arrivals if path == b"/arrivals" else len(self.arrivals)
         body = json.dumps(told).encode()
         return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body

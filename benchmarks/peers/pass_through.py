@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.producer.message_accumulator import BatchBuilder
@@ -25,10 +26,13 @@ TRANSACTION_RECORDS_MAX = 10_000
 BATCH_BYTES = 1024 * 1024
 FETCH_WAIT_MS = 20
 
+Fetched = Mapping[TopicPartition, Sequence[ConsumerRecord]]
+Send = Callable[[AIOKafkaProducer, Fetched], Awaitable[None]]
 
-async def copy(kafka: KafkaSettings) -> None:
-    """Until canceled."""
-    group = f"{kafka.prefix}.{NAME}"
+
+async def passed(kafka: KafkaSettings, name: str, send: Send) -> None:
+    """What `send` makes of raw, in the transactions of the group `name`.  Until canceled."""
+    group = f"{kafka.prefix}.{name}"
     consumer = AIOKafkaConsumer(
         kafka.topic(RAW),
         **kafka.client_args(),
@@ -53,17 +57,13 @@ async def copy(kafka: KafkaSettings) -> None:
             )
             if fetched:
                 async with producer.transaction():
-                    await _sent(producer, kafka.topic(EVENTS), fetched)
+                    await send(producer, fetched)
                     await producer.send_offsets_to_transaction(
                         {place: records[-1].offset + 1 for place, records in fetched.items()}, group
                     )
 
 
-async def _sent(
-    producer: AIOKafkaProducer,
-    topic: str,
-    fetched: Mapping[TopicPartition, Sequence[ConsumerRecord]],
-) -> None:
+async def _copied(topic: str, producer: AIOKafkaProducer, fetched: Fetched) -> None:
     """Each partition's records, as many in a batch as it takes."""
     futures = []
     for place, records in fetched.items():
@@ -84,17 +84,23 @@ def _taken(batch: BatchBuilder, record: ConsumerRecord) -> bool:
     return taken is not None
 
 
-async def main(kafka: KafkaSettings) -> None:
-    """Until a signal."""
-    copying = asyncio.create_task(copy(kafka))
+async def _until_told(work: Awaitable[None]) -> None:
+    working = asyncio.ensure_future(work)
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, copying.cancel)
-    await asyncio.wait({copying})
-    if not copying.cancelled():
-        copying.result()
+        asyncio.get_running_loop().add_signal_handler(number, working.cancel)
+    await asyncio.wait({working})
+    if not working.cancelled():
+        working.result()
+
+
+def run(name: str, sending: Callable[[KafkaSettings], Send]) -> None:
+    """A peer as a process: what the configuration says, until a signal."""
+    arguments = command_line(name).parse_args()
+    kafka = Config.read(arguments.config).section("kafka", KafkaSettings)
+    send = sending(kafka)
+    gc.freeze()
+    asyncio.run(_until_told(passed(kafka, name, send)))
 
 
 if __name__ == "__main__":
-    arguments = command_line(NAME).parse_args()
-    gc.freeze()
-    asyncio.run(main(Config.read(arguments.config).section("kafka", KafkaSettings)))
+    run(NAME, lambda kafka: partial(_copied, kafka.topic(EVENTS)))

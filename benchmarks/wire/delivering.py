@@ -32,6 +32,7 @@ DELIVERED_SECONDS_MAX = 120.0
 CHECK_SECONDS = 0.1
 WARM_UP_SHARE = 0.25  # connections are opened meanwhile
 PERCENT = 100
+PARTS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,10 @@ class Endpoints:
     async def arrivals(self) -> list[Arrival]:
         """All of them."""
         return [(path, name, at) for path, name, at in await self._told("arrivals")]
+
+    async def dies(self, name: str) -> None:
+        """What is posted below `/name` is not answered any more."""
+        await self._told(f"dies/{name}")
 
     async def _told(self, what: str) -> Any:
         async with httpx2.AsyncClient(trust_env=False) as client:
@@ -102,7 +107,7 @@ async def attempted(kafka: KafkaSettings, count: int, clock: Clock) -> list[Samp
     return samples
 
 
-async def p99_ms(
+async def p99s_ms(
     kafka: KafkaSettings,
     records: Sequence[Record],
     taking: Endpoints,
@@ -110,29 +115,34 @@ async def p99_ms(
     *,
     per_second: float,
     endpoints_each: int,
-) -> float:
+) -> list[float]:
     """From the commit of an event to its arrival at each of so many endpoints that live.
 
-    Each record's key must be new.  Raises Stop when something has not arrived in time.
+    A figure for each part of the time, so that a hiccup of the machine is in one of them.  Each
+    record's key must be new.  Raises Stop when something has not arrived in time.
     """
     writer = Writer(kafka, f"{kafka.prefix}.light")
+    due = await taking.count() + len(records) * endpoints_each
     await writer.start()
     try:
         committed_at = await commits(writer, records, clock, per_second, records_max=1)
     finally:
         await writer.close()
     deadline = clock.monotonic() + DELIVERED_SECONDS_MAX
-    while await taking.count() < len(records) * endpoints_each:
+    while (count := await taking.count()) < due:
         if clock.monotonic() > deadline:
-            raise Stop(
-                f"{await taking.count()} deliveries arrived, {endpoints_each} of each were due"
-            )
+            raise Stop(f"{count} deliveries arrived, {due} were due")
         await clock.sleep(CHECK_SECONDS)
-    ids = {dict(record.headers)["ce_id"].decode(): record.key for record in records}
-    warm = {record.key for record in records[int(len(records) * WARM_UP_SHARE) :]}
-    found = [
-        (at - committed_at[ids[name]]) * 1000
-        for _, name, at in await taking.arrivals()
-        if ids[name] in warm
-    ]
+    keys = {dict(record.headers)["ce_id"].decode(): record.key for record in records}
+    took: dict[str, list[float]] = {record.key: [] for record in records}
+    for _, name, at in await taking.arrivals():
+        if name in keys:
+            took[keys[name]].append((at - committed_at[keys[name]]) * 1000)
+    measured = list(took.values())[int(len(records) * WARM_UP_SHARE) :]
+    size = len(measured) // PARTS
+    parts = [measured[place * size : (place + 1) * size] for place in range(PARTS)]
+    return [_p99([each for event in part for each in event]) for part in parts]
+
+
+def _p99(found: Sequence[float]) -> float:
     return statistics.quantiles(found, n=PERCENT, method="inclusive")[-1]

@@ -14,6 +14,7 @@ import typer
 
 from console.commands.options import ConfigOption, JsonOption, config_path, wait_for
 from console.house import House
+from services.notifier.settings import NotifierSettings
 
 NAME = "up"
 DATA_DIR = Path(".shipfeed")
@@ -63,13 +64,23 @@ async def _up(build: Callable[[], House], data: Path, *, as_json: bool) -> None:
         address, advice = house.kafka.bootstrap_servers, ""
         if not house.config.tables("accounts"):
             advice = ADVICE
+        api = api_address(house.config.section("notifier", NotifierSettings))
         if as_json:
-            typer.echo(dumps({"kafka": address, "logs": str(data), "advice": advice}))
+            typer.echo(dumps({"kafka": address, "api": api, "logs": str(data), "advice": advice}))
         else:
-            typer.echo(f"Kafka at {address}; logs in {data}\n{advice}")
+            told = f"; API at {api}" if api else ""
+            typer.echo(f"Kafka at {address}{told}; logs in {data}\n{advice}")
         ends: list[asyncio.Future[Any]] = [asyncio.create_task(stopped.wait()), house.refused]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         if house.refused.done():
             house.refused.result()
     finally:
         await house.stop()
+
+
+def api_address(http: NotifierSettings) -> str:
+    """Where subscriptions are asked for; nothing when the notifier takes any free port."""
+    if not http.http_port:
+        return ""
+    host = f"[{http.http_host}]" if ":" in http.http_host else http.http_host
+    return f"http://{host}:{http.http_port}/v1"

@@ -90,9 +90,9 @@ def mint(
     """
     used = set(taken)
     found: dict[int, tuple[str, Identity]] = {}
-    equals: dict[tuple[Identity, tuple[str, ...]], list[tuple[int, Seen]]] = defaultdict(list)
+    equals: dict[tuple[Identity, tuple[str, ...]], list[tuple[int, Seen]]] = {}
     for index, package in packages:
-        equals[_basis(package)].append((index, package))
+        equals.setdefault(_basis(package), []).append((index, package))
     for (basis, words), group in equals.items():
         if len(group) > 1:
             group.sort(key=lambda one: (_sortable(Evidence.of(one[1])), one[0]))

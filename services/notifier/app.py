@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from socket import getaddrinfo
 
 import structlog
 from starlette.routing import BaseRoute
@@ -19,8 +20,10 @@ from services.notifier.api.context import Context
 from services.notifier.channel import Surroundings
 from services.notifier.endpoints import Endpoints
 from services.notifier.gates import Gates
+from services.notifier.guard import LookUp
 from services.notifier.held import Held
 from services.notifier.partition import Partition, group_of
+from services.notifier.resealing import reseal
 from services.notifier.settings import (
     NotifierSettings,
     SubscriptionEntry,
@@ -49,6 +52,8 @@ class Notifier:
         entries: Sequence[SubscriptionEntry],
         clock: Clock,
         end: Callable[[BaseException], None],
+        *,
+        look_up: LookUp = getaddrinfo,
     ) -> None:
         self._kafka = kafka
         self._settings = settings
@@ -61,6 +66,7 @@ class Notifier:
             allow_networks=settings.allow_networks,
             allow_ports=settings.allow_ports,
             ca_file=settings.ca_file,
+            look_up=look_up,
             connect_timeout_seconds=settings.connect_timeout_seconds,
             total_timeout_seconds=settings.total_timeout_seconds,
             connections_max=CONNECTIONS_MAX,
@@ -103,6 +109,8 @@ class Notifier:
         await ensure_topics(self._kafka, self._clock)
         await self._store.sync(self._entries)
         await self._endpoints.start()
+        sealer = self._surroundings.sealer
+        await reseal(self._store, self._endpoints.all(), sealer, self._kafka.prefix)
         self._showing = asyncio.create_task(self._held.run(), name="notifier held")
         self._joining = True
         await self._consumer.start()

@@ -45,7 +45,10 @@ class Event(msgspec.Struct, frozen=True, gc=False):
         """Raises ValueError when it is no CloudEvent of ours."""
         envelope = Envelope.read(dict(record.headers), record.value or b"")
         str(envelope.data, "utf-8")  # the decoder checks no text that it passes over
-        data = _DATA.decode(envelope.data)
+        try:
+            data = _DATA.decode(envelope.data)
+        except RecursionError as error:
+            raise ValueError("its data nest deeper than any reader goes") from error
         return cls(
             offset=record.offset,
             at=datetime.fromtimestamp(record.timestamp / 1000, UTC),

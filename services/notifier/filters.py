@@ -32,16 +32,23 @@ _DATA = msgspec.json.Decoder(float_hook=str)
 
 
 class Facts:
-    """One event as filters look at it; its data is decoded when the first of them asks."""
+    """One event as filters look at it; what one of them has asked for, the others have, too."""
 
-    __slots__ = ("_data", "_envelope")
+    __slots__ = ("_data", "_envelope", "_found")
 
     def __init__(self, envelope: Envelope) -> None:
         self._envelope = envelope
         self._data: Any = None
+        self._found: dict[str, list[str]] = {}
 
     def texts(self, path: str) -> list[str]:
         """What `path` leads to."""
+        found = self._found.get(path)
+        if found is None:
+            found = self._found[path] = self._read(path)
+        return found
+
+    def _read(self, path: str) -> list[str]:
         if not path.startswith(DATA):
             text = self._envelope.attributes.get(path)
             return [] if text is None else [text]

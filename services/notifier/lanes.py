@@ -87,6 +87,8 @@ class Lanes:
         What is in flight stays so: an ordered lane goes on when the last of it has landed.
         """
         self._unordered = subscriptions
+        # Told whenever subscriptions change: also the time to forget those that have nothing.
+        self._queues = {name: queue for name, queue in self._queues.items() if queue.pending}
         for name, queue in self._queues.items():
             queue.let(ordered=name not in subscriptions)
 

@@ -79,12 +79,12 @@ class Obeying:
         if isinstance(command, Recover):
             done = await self._recover(subscription, command)
         elif targets_of(command, self._holdings.partition) or everything_unfinished(command):
-            events = await self._events(command)
+            events = await self._events(subscription, command)
             if events and self._full(subscription):
                 return False
             async with self._still(subscription.id):
                 # What came to its end meanwhile.
-                events = await self._events(command, events)
+                events = await self._events(subscription, command, events)
                 done = await self._retry(subscription, command, events)
         else:
             done = await self._retry(subscription, command, {})
@@ -143,14 +143,19 @@ class Obeying:
         return found
 
     async def _events(
-        self, command: Retry, known: dict[str, Event] | None = None
+        self, subscription: Subscription, command: Retry, known: dict[str, Event] | None = None
     ) -> dict[str, Event]:
-        """Of targets that are finished, by id; what is gone is left out.  Raises RetryLater."""
-        found = dict(known or {})
+        """Of targets that are finished, by id; what is gone is left out.  Raises RetryLater.
+
+        What the position has not reached is not read: there may be no such offset yet, or ever.
+        """
+        found, reached = dict(known or {}), self._holdings.position(subscription)
         targets = targets_of(command, self._holdings.partition)
         for target in sorted(targets, key=lambda one: (one.letter_offset or 0, one.event_offset)):
             key = key_of(command.subscription, target)
             if target.event_id in found or self._holdings.is_pending(key):
+                continue
+            if target.event_offset >= reached:
                 continue
             event = await self._bodies.read(target.event_offset, target.letter_offset)
             if event is not None and event.envelope.id == target.event_id:

@@ -73,7 +73,7 @@ def retry_after_seconds(header: str | None, now: datetime) -> float | None:
         return float(text[:9])
     try:
         return max(0.0, (_http_date(text) - now).total_seconds())
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 

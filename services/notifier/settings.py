@@ -43,6 +43,9 @@ def _listed(value: object) -> object:
 class NotifierSettings(HttpSettings):
     """`[notifier]`."""
 
+    http_host: str = Field(
+        "127.0.0.1", description="address of the API, below /v1, and of /health /ready /metrics"
+    )
     allow_networks: tuple[IPvAnyNetwork, ...] = Field(
         (),
         description="CIDR blocks that webhooks may reach although they are not public, at any port "

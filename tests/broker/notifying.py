@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import socket
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -10,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bus.clock import SystemClock
+from bus.clock import Clock, SystemClock
 from bus.errors import RetryLater
 from bus.partitioning import partition_of
 from bus.settings import KafkaSettings
@@ -24,6 +25,7 @@ from services.notifier.app import Notifier
 from services.notifier.channel import Surroundings
 from services.notifier.endpoints import Endpoints
 from services.notifier.gates import Gates
+from services.notifier.guard import LookUp
 from services.notifier.partition import Partition
 from services.notifier.settings import NotifierSettings, SubscriptionEntry
 from services.notifier.subscriptions import SubscriptionStore
@@ -103,11 +105,17 @@ def quick(**settings: Any) -> NotifierSettings:
 
 @asynccontextmanager
 async def notifying(
-    kafka: KafkaSettings, *entries: SubscriptionEntry, **settings: Any
+    kafka: KafkaSettings,
+    *entries: SubscriptionEntry,
+    clock: Clock | None = None,
+    look_up: LookUp = socket.getaddrinfo,
+    **settings: Any,
 ) -> AsyncIterator[Notifier]:
     """A running copy; a fatal error of its own fails the test."""
     fatal: list[BaseException] = []
-    service = Notifier(kafka, quick(**settings), entries, SystemClock(), fatal.append)
+    service = Notifier(
+        kafka, quick(**settings), entries, clock or SystemClock(), fatal.append, look_up=look_up
+    )
     try:
         await service.start()
         yield service

@@ -18,7 +18,7 @@ from tests.broker.test_api_keys import a_key
 REQUEST_SECONDS_MAX = 30
 FILTERED = r"/(subscriptions|subscriptions/\{name\}|test)$"
 # Endpoints are made up, and pings do not wait long for them.
-TIMES = {"connect_timeout_seconds": 0.2, "total_timeout_seconds": 0.5}
+TIMES: dict[str, Any] = {"connect_timeout_seconds": 0.2, "total_timeout_seconds": 0.5}
 ACCEPTING = ["2xx", "401", "403", "404", "409", "412"]
 
 

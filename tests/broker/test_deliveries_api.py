@@ -57,6 +57,22 @@ async def test_a_dry_run_counts_what_recover_then_brings(
     assert (done["kind"], done["waiting"]) == ("recover", [])
 
 
+async def test_any_instant_may_be_asked_from(topics: KafkaSettings, tmp_path: Path) -> None:
+    """Before Kafka began to count is from the beginning; outside of the calendar is refused."""
+    receiver = Receiver(SECRET)
+    await emit(topics, range(3), 1)
+    async with (
+        receiver.serve() as url,
+        notifying(topics, webhook("erp", url, tmp_path)) as service,
+        idle_copy(topics) as api,
+    ):
+        await until(lambda: service.health()["ready"] is True)
+        wish = {"since": "1960-01-01T00:00:00Z", "dry_run": True}
+        assert (await api.post("/recover", wish, 200))["matching"] == 3
+        await api.get("/attempts", since="0001-01-01T00:00:00Z")
+        await api.post("/recover", {"since": "0001-01-01T00:00:00+05:00"}, 422)
+
+
 async def test_recover_of_one_partition_leaves_the_others(
     topics: KafkaSettings, tmp_path: Path
 ) -> None:

@@ -22,6 +22,8 @@ from services.notifier.history import Standing, standings
 from services.notifier.holdings import Holdings
 from services.notifier.searching import PLACE_PATTERN, read, since
 
+WHOLE_MAX = 2**53  # what every JSON reader keeps exact; OpenAPI documents say bounds in floats
+
 Id = Annotated[str, Path(pattern=r"^[a-z0-9-]{1,64}$", description="of the subscription")]
 EventId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,128}$", description="of the event")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
@@ -31,7 +33,7 @@ Cursor = Annotated[
 Since = Annotated[Instant | None, Query(description="left out: from the oldest that is kept")]
 
 PartitionNumber = Annotated[int | None, Query(ge=0, le=10_000, description="of its event")]
-Offset = Annotated[int | None, Query(ge=0, le=2**53, description="of its event")]
+Offset = Annotated[int | None, Query(ge=0, le=WHOLE_MAX, description="of its event")]
 
 LIMIT = 100
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import httpx2
 
 from benchmarks.inputs.endpoints import Endpoints
@@ -45,9 +47,14 @@ async def test_the_loop_posts_each_event_once_and_the_endpoints_count_it() -> No
         rate = await posted_per_second(f"{url}/erp", made, clients=2, each=2)
         count = (await client.get(f"{url}/count")).json()
         arrivals = (await client.get(f"{url}/arrivals")).json()
+        await client.get(f"{url}/dies/erp/")
+        post = asyncio.create_task(client.post(f"{url}/erp/"))
+        await client.post(f"{url}/wms/")
+        unanswered = not post.done()
+        post.cancel()
 
     assert rate > 0
-    assert count == len(made)
+    assert (count, unanswered) == (len(made), True)
     assert {path for path, _, _ in arrivals} == {"/erp"}
     ids = [headers["webhook-id"] for headers, _ in made]
     assert sorted(ids) == sorted(name for _, name, _ in arrivals)

@@ -49,6 +49,14 @@ def test_a_ratio_that_is_no_number_meets_no_target(
     assert not row(value, baseline, target).ok
 
 
+def test_a_row_without_a_target_decides_nothing() -> None:
+    """It explains others; its target is null."""
+    bare = Row("bench.figure", 5, "ms", 10, None)
+
+    assert bare.ok
+    assert bare.as_dict()["target"] is None
+
+
 def test_a_row_is_plain_json() -> None:
     """All eight keys, the target as a person reads it, and null for what is no number."""
     told = row(5, 0, Target(">=", 0.25)).as_dict()

@@ -45,3 +45,10 @@ def test_what_is_no_json_object_is_unreadable(value: bytes | None) -> None:
     found = record(value)
 
     assert events_of([found]) == ([], [found])
+
+
+def test_what_nests_deeper_than_any_reader_goes_is_unreadable() -> None:
+    """It goes aside like the rest; an owner that fell over it would fall for ever."""
+    found = record(b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
+
+    assert events_of([found]) == ([], [found])

@@ -213,6 +213,20 @@ def test_a_dropped_subscription_leaves_only_what_is_in_flight() -> None:
     assert (len(lanes), lanes.subscriptions()) == (1, ["crm"])
 
 
+def test_of_dropped_subscriptions_nothing_is_kept() -> None:
+    """However many come and go, what is looked at for each delivery stays as it is."""
+    lanes = Lanes()
+    for number in range(10):
+        one = pending(number, subscription=f"sub-{number}")
+        lanes.add(one)
+        lanes.due(NOW, lambda _: 0.0)
+        lanes.drop(one.subscription)
+        lanes.finish(one)
+        lanes.let_unordered(frozenset())
+
+    assert lanes._queues == {}
+
+
 def test_times_that_were_put_off_leave_no_growing_heap() -> None:
     """However often a delivery's time is changed, memory stays in proportion to what waits."""
     one = pending(1)

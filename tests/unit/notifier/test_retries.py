@@ -96,6 +96,7 @@ def test_only_a_busy_endpoint_with_retry_after_is_paused() -> None:
         ("Thu Jan  1 00:01:00 2026", 60),
         ("Wed, 31 Dec 2025 00:00:00 GMT", 0),
         ("-5", None),
+        (f"Thu, 01 Jan 2026 00:01:00 +{'9' * 20}", None),
         ("soon", None),
         ("", None),
         (None, None),

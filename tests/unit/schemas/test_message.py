@@ -10,9 +10,11 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
 from schemas.cursor import Mark
 from schemas.message import (
+    Instant,
     canonical_json,
     iso,
     parse_instant,
@@ -62,6 +64,8 @@ def test_an_instant_that_its_zone_leads_out_of_the_calendar_is_refused(text: str
     """As every other text that is no instant: by a ValueError with the text in it."""
     with pytest.raises(ValueError, match="is not an ISO 8601 instant"):
         parse_instant(text)
+    with pytest.raises(ValidationError, match="leads out of the calendar"):
+        TypeAdapter(Instant).validate_python(text)
 
 
 def units() -> st.SearchStrategy[str]:

@@ -22,6 +22,8 @@ from services.notifier.rotation import new_secret, rotated
 from services.notifier.subscriptions import Missing
 
 PINGS_MAX = 4  # at once, of one copy
+# What a request without a body wishes.
+DISABLING, ROTATION = Disabling(), Rotation()
 
 
 class PingView(BaseModel):
@@ -55,14 +57,14 @@ def router(context: Context) -> APIRouter:
 
     @routes.post("/disable")
     async def disable(
-        name: Id, response: Response, wish: Disabling, if_match: IfMatch = "*"
+        name: Id, response: Response, wish: Disabling = DISABLING, if_match: IfMatch = "*"
     ) -> SubscriptionView:
         """Stand still: what comes meanwhile is held, and delivered once it is enabled."""
         return await update(name, disabled(wish.reason), if_match, response)
 
     @routes.post("/rotate-secret")
     async def rotate_secret(
-        name: Id, response: Response, wish: Rotation, if_match: IfMatch = "*"
+        name: Id, response: Response, wish: Rotation = ROTATION, if_match: IfMatch = "*"
     ) -> RotatedView:
         """Sign with a new secret; those before it sign beside it for a while, or end at once."""
         secret = wish.secret or new_secret()

@@ -13,7 +13,7 @@ from schemas.command import Command, Recover, Retry
 from schemas.message import Instant
 from schemas.subscription import Subscription
 from schemas.topics import EVENTS
-from services.notifier.api.asked import Id, known, order, standing_everywhere
+from services.notifier.api.asked import WHOLE_MAX, Id, known, order, standing_everywhere
 from services.notifier.api.context import Context
 from services.notifier.api.problems import Problem
 from services.notifier.channel import way_of
@@ -22,9 +22,9 @@ from services.notifier.recovering import bounded, count
 from services.notifier.searching import ends, since
 from services.notifier.settings import events_retention_seconds
 
-Number = Annotated[int, Path(ge=0, le=2**53)]
+Number = Annotated[int, Path(ge=0, le=WHOLE_MAX)]
 Offsets = Annotated[
-    dict[int, Annotated[int, Field(ge=0, le=2**53)]],  # what every JSON reader keeps exact
+    dict[int, Annotated[int, Field(ge=0, le=WHOLE_MAX)]],
     Field(json_schema_extra={"propertyNames": {"pattern": r"^(0|[1-9]\d{0,8})$"}}),
 ]
 _ONLY_SINCE: JsonDict = {

@@ -15,6 +15,7 @@ from schemas.subscription import Subscription
 from schemas.topics import DEAD_LETTERS
 from services.notifier.api.asked import (
     LIMIT,
+    WHOLE_MAX,
     Asked,
     Cursor,
     EventId,
@@ -39,7 +40,7 @@ from services.notifier.searching import PLACE_PATTERN, Search
 NAMED_MAX = 400  # in one request, whose body is bounded, too
 
 Place = Annotated[str, StringConstraints(pattern=r"^\d{1,6}/\d{1,18}$")]
-Count = Annotated[int, Field(ge=0, le=2**53)]
+Count = Annotated[int, Field(ge=0, le=WHOLE_MAX)]
 
 
 class Named(BaseModel):
