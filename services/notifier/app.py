@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from socket import getaddrinfo
 
 import structlog
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import BaseRoute
 
 from bus.admin import ensure_topics
 from bus.clock import Clock, SystemClock
@@ -15,7 +15,7 @@ from bus.consumer import PartitionConsumer
 from bus.errors import RetryLater
 from bus.settings import Config, KafkaSettings
 from schemas.topics import EVENTS
-from services.notifier.api.app import application
+from services.notifier.api.app import mounted
 from services.notifier.api.context import Context
 from services.notifier.channel import Surroundings
 from services.notifier.endpoints import Endpoints
@@ -23,6 +23,7 @@ from services.notifier.gates import Gates
 from services.notifier.guard import LookUp
 from services.notifier.held import Held
 from services.notifier.partition import Partition, group_of
+from services.notifier.resealing import reseal
 from services.notifier.settings import (
     NotifierSettings,
     SubscriptionEntry,
@@ -99,7 +100,7 @@ class Notifier:
             standing=self._held.standing,
             stopping=self._stopping,
         )
-        self.routes: Sequence[BaseRoute] = [Mount("/v1", application(context))]
+        self.routes: Sequence[BaseRoute] = [mounted(context)]
         self._joining = False
         self._started = False
 
@@ -108,6 +109,8 @@ class Notifier:
         await ensure_topics(self._kafka, self._clock)
         await self._store.sync(self._entries)
         await self._endpoints.start()
+        sealer = self._surroundings.sealer
+        await reseal(self._store, self._endpoints.all(), sealer, self._kafka.prefix)
         self._showing = asyncio.create_task(self._held.run(), name="notifier held")
         self._joining = True
         await self._consumer.start()

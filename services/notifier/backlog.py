@@ -1,7 +1,8 @@
 """How many events wait behind the positions of one partition that cannot move.
 
 Counted from the topic, at a bounded rate, so it is there again after a restart: a position that
-stands still has its exact count, one that moves under backpressure up to a chunk too many.
+stands still has its exact count, one that moves under backpressure up to a chunk too many, and a
+chunk grows with what waits.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from services.notifier.match import matcher_of
 
 CHUNK_PAUSE_SECONDS = 0.2  # at most 2,500 events/s in one partition
 IDLE_SECONDS = 1.0
+CHUNKS_MAX = 256  # of one subscription; even
 
 
 class Counted:
@@ -34,6 +36,12 @@ class Counted:
         """The next chunk."""
         self._chunks.append((end, count))
         self.end = end
+        if len(self._chunks) == CHUNKS_MAX:
+            firsts, seconds = list(self._chunks)[::2], list(self._chunks)[1::2]
+            self._chunks = deque(
+                (second[0], first[1] + second[1])
+                for first, second in zip(firsts, seconds, strict=True)
+            )
 
     def move(self, position: int) -> None:
         """What the position has passed counts no more; where it went back all begins anew."""

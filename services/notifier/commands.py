@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from schemas.command import Command, Recover, Retry, Target
-from schemas.delivery import Delivery, Position, delivery_key
+from schemas.delivery import Delivery, Position, delivery_key, position_key
 from services.notifier.events import Event
 from services.notifier.fan_out import delivery_of
 
@@ -33,10 +33,18 @@ class CarriedOut:
 
 
 def targets_of(command: Command, partition: int) -> list[Target]:
-    """The events that a command names in this partition."""
+    """The events that a command names in this partition.
+
+    Whoever asks names them: one called as the position is would have it read as a delivery.
+    """
     if isinstance(command, Recover):
         return []
-    return [target for target in command.targets if target.partition == partition]
+    taken = position_key(command.subscription)
+    return [
+        target
+        for target in command.targets
+        if target.partition == partition and key_of(command.subscription, target) != taken
+    ]
 
 
 def everything_unfinished(command: Command) -> bool:

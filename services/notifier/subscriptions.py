@@ -28,7 +28,8 @@ from services.notifier.writing import Writing
 
 GONE_FROM_FILE = "gone from the configuration"
 CURSOR_KEY_BYTES = 32
-
+# At start, when all copies of a feed may come up together; a request gives up sooner.
+SYNC_TRIES_MAX = 20
 SUBSCRIPTIONS_MAX = 2_000  # each copy looks at all of them for each batch of events
 
 log = structlog.get_logger(__name__)
@@ -112,7 +113,7 @@ class SubscriptionStore:
                     records.append(self._record(health_key(subscription.id), None))
             return records
 
-        await self._writing.write(decide)
+        await self._writing.write(decide, SYNC_TRIES_MAX)
 
     async def report(self, found: EndpointHealth) -> None:
         """Add a finding about an endpoint."""

@@ -32,15 +32,15 @@ class Writing:
         self._clock = clock
         self._lock = asyncio.Lock()
 
-    async def write(self, decide: Decide) -> None:
+    async def write(self, decide: Decide, tries_max: int = WRITES_MAX) -> None:
         """Write what `decide` makes of the newest content; it is asked again when fenced.
 
-        Raises what `decide` raises, and RetryLater after `WRITES_MAX` tries: Fenced when others
+        Raises what `decide` raises, and RetryLater after `tries_max` tries: Fenced when others
         wrote all the time.
         """
         async with self._lock:
             lost: list[Record] = []
-            for tries_left in reversed(range(WRITES_MAX)):
+            for tries_left in reversed(range(tries_max)):
                 try:
                     await self._try(decide, lost)
                 except RetryLater:

@@ -114,6 +114,7 @@ async def test_what_is_no_key_opens_nothing(made_of: str, topics: KafkaSettings)
     async with asking(topics) as client:
         problem(await client.get("/status", headers=with_key(tokens[made_of])), 401)
         problem(await client.get("/nowhere", headers=with_key(tokens[made_of])), 401)
+        problem(await client.get("/no%0Awhere", headers=with_key(tokens[made_of])), 401)
         problem(await client.get("/openapi.json", headers=with_key(tokens[made_of])), 401)
 
 

@@ -24,7 +24,7 @@ ACCEPTING = ["2xx", "401", "403", "404", "409", "412"]
 
 def config(key: str) -> SchemathesisConfig:
     """Bounded and the same each time."""
-    generation = {"deterministic": True, "max-examples": 6, "database": "none"}
+    generation = {"deterministic": True, "max-examples": 4, "database": "none"}
     return SchemathesisConfig.from_dict(
         {
             "seed": 6,

@@ -15,7 +15,7 @@ from tests.broker.reading import until
 async def test_an_event_that_there_cannot_be_holds_up_nobody(
     topics: KafkaSettings, tmp_path: Path
 ) -> None:
-    """An offset at the end of a partition, or beyond all: noted, and the owner lives on."""
+    """At the end of a partition, beyond all, or no event: noted, and the owner lives on."""
     receiver, failures = Receiver(SECRET), list[RetryLater]()
     await emit(topics, [0], 1)
     async with (
@@ -28,7 +28,8 @@ async def test_an_event_that_there_cannot_be_holds_up_nobody(
         target.model_copy(update={"event_id": f"evt_{offset}", "event_offset": offset})
         for offset in (target.event_offset + 1, target.event_offset + 2, 10**15)
     ]
-    command = await retry(topics, *nowhere)
+    position = target.model_copy(update={"event_id": "position"})  # as the position's own key
+    command = await retry(topics, *nowhere, position)
     async with owning(topics, quick(), target.partition, failures.append) as owner:
         await until(lambda: bool(failures) or owner.holdings.command("erp") == command.number)
 

@@ -54,8 +54,7 @@ async def test_a_rate_makes_wait_and_spends_no_try(topics: KafkaSettings, tmp_pa
     async with receiver.serve() as url:
         entry = webhook("erp", url, tmp_path, rate_per_second=1 / 86_400)
         async with notifying(topics, entry) as service:
-            await until(lambda: held(service) == {"rate": 7})
-            assert len(receiver.records) == 1
+            await until(lambda: held(service) == {"rate": 7} and len(receiver.records) == 1)
             await change(topics, rate_per_second=None)
             await until(lambda: len(accepted(receiver)) == 8)
             await until(lambda: held(service) is None)

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import io
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 import prometheus_client
 import pytest
-import structlog
 from pydantic import SecretStr
 
 from bus.errors import BadConfig
-from bus.telemetry import set_up_logging
 from services.poller import source as contract
 from services.poller.sources import sources
 from testbed.http import Request, Response
 from testbed.simulators import simulators
 from tests.contract.upstreams import Upstream, simulator_class, upstream
+from tests.logged import logged
 from tests.systems.bench import TOKEN, account
 
 SHORT = 8  # characters; what is shorter is no credential
@@ -49,24 +45,6 @@ class Canaries:
             self.found |= {one for one in (token.access, token.refresh) if one}
 
 
-@contextmanager
-def logged() -> Iterator[io.StringIO]:
-    """Everything a service would write to stderr, to the last detail."""
-    before, root = structlog.get_config(), logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    written = io.StringIO()
-    try:
-        with redirect_stderr(written):
-            set_up_logging("poller", level=logging.DEBUG)
-            root.setLevel(logging.INFO)
-            yield written
-    finally:
-        structlog.contextvars.clear_contextvars()
-        structlog.configure(**before)
-        root.handlers[:] = handlers
-        root.setLevel(level)
-
-
 def failures(source: str, told: str) -> list[dict[str, Any]]:
     """Answers that repeat a credential wherever an upstream could."""
     body = f'{{"error":"{told}","message":"no {told}","errors":[{{"message":"{told}"}}]}}'
@@ -87,7 +65,7 @@ async def test_no_credential_is_ever_shown(source: str) -> None:
     """Neither by good requests nor by failures whose answers repeat it."""
     canaries = Canaries(source)
     shown: dict[str, str] = {}
-    with logged() as log:
+    with logged("poller") as log:
         async with upstream(source, heard=canaries.hear, recheck_seconds=0.1) as tried:
             tried.write(6)
             tried.bench.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 
 from bus.clock import SystemClock
+from bus.errors import BadConfig
+from services.notifier.channel import Surroundings
 from services.notifier.channels.webhook import RESPONSE_KEPT_BYTES_MAX
 from services.notifier.guard import CONNECTION_USE_SECONDS_MAX
 from testbed.http import Request, Response, serving
@@ -205,6 +208,21 @@ async def over_tls(
             ca_file=str(authority.ca_file) if trusted else "",
         )
     return result.outcome, answers
+
+
+def test_tls_is_new_enough_and_always_verified(tmp_path: Path) -> None:
+    """Whatever the settings: the host's name, the authority, and 1.2 at least."""
+    for ca_file in ("", str(Authority.at(tmp_path).ca_file)):
+        context = Surroundings(SystemClock(), [], 1, 1, 1, ca_file=ca_file).ssl_context
+        assert context.check_hostname
+        assert context.verify_mode is ssl.CERT_REQUIRED
+        assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
+
+
+def test_authorities_that_cannot_be_read_stop_the_start(tmp_path: Path) -> None:
+    """The line names the setting and the file."""
+    with pytest.raises(BadConfig, match=r"\[notifier\] ca_file .*none"):
+        _ = Surroundings(SystemClock(), [], 1, 1, 1, ca_file=f"{tmp_path}/none").ssl_context
 
 
 async def test_an_endpoint_with_its_own_certificate_is_trusted(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Protocol, cast
 from fastapi import APIRouter, FastAPI, Security
 from fastapi.security import HTTPBearer
 from starlette.middleware import Middleware
+from starlette.routing import Mount
 
 from services.notifier.api import problems, routes
 from services.notifier.api.context import Context
@@ -47,6 +48,13 @@ def _paths() -> dict[str, Any]:
 
 class _RoutesModule(Protocol):
     def router(self, context: Context) -> APIRouter: ...
+
+
+def mounted(context: Context) -> Mount:
+    """At `/v1`, whatever comes after it: a path with a line feed in it, too, is answered here."""
+    mount = Mount("/v1", application(context))
+    mount.path_regex = re.compile(mount.path_regex.pattern, re.DOTALL)
+    return mount
 
 
 def application(context: Context) -> FastAPI:

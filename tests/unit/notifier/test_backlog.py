@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.notifier.backlog import Counted
+from services.notifier.backlog import CHUNKS_MAX, Counted
 
 
 def test_a_standing_position_has_every_chunk_counted() -> None:
@@ -29,6 +29,18 @@ def test_a_position_that_moves_leaves_chunks_behind() -> None:
     assert len(counted) == 50
     counted.move(200)
     assert (len(counted), counted.end) == (0, 200)
+
+
+def test_a_long_backlog_takes_no_more_memory_than_a_short_one() -> None:
+    """Its count stays exact where the position stands, and never too small where it moves."""
+    counted = Counted(0)
+    for number in range(10 * CHUNKS_MAX):
+        counted.add(500 * (number + 1), 3)
+    counted.move(0)
+    assert (len(counted), counted.end) == (30 * CHUNKS_MAX, 5_000 * CHUNKS_MAX)
+    assert len(counted._chunks) < CHUNKS_MAX
+    counted.move(2_500 * CHUNKS_MAX)
+    assert 15 * CHUNKS_MAX <= len(counted) < 30 * CHUNKS_MAX
 
 
 def test_a_position_that_went_back_or_ahead_of_the_count_is_counted_anew() -> None:

@@ -105,3 +105,11 @@ def test_other_partitions_are_their_owners_business() -> None:
 
     assert targets_of(command, HERE) == []
     assert done(command).position.command == 7
+
+
+def test_no_target_is_taken_for_the_position_that_stands_beside_deliveries() -> None:
+    """What it is called makes the position's own key, and a position is no delivery."""
+    (target,) = retry(4).targets
+    named = target.model_copy(update={"event_id": "position"})
+
+    assert targets_of(retry(4).model_copy(update={"targets": (named, target)}), HERE) == [target]

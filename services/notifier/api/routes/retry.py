@@ -7,6 +7,7 @@ from typing import Annotated, Self
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic.config import JsonDict
 
 from schemas.command import Retry, Target
 from schemas.message import Instant
@@ -52,10 +53,20 @@ class Named(BaseModel):
     event_offset: Count
 
 
+_THESE: JsonDict = {
+    "required": ["events"],
+    "properties": {"events": {"minItems": 1}, "all_unfinished": {"const": False}},
+}
+_ALL: JsonDict = {
+    "required": ["all_unfinished"],
+    "properties": {"events": {"maxItems": 0}, "all_unfinished": {"const": True}},
+}
+
+
 class RetryWish(BaseModel):
     """These events, delivered already or not; or all that is unfinished."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"oneOf": [_THESE, _ALL]})
 
     events: Annotated[list[Named], Field(max_length=NAMED_MAX)] = []
     all_unfinished: bool = False

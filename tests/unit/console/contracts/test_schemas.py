@@ -25,6 +25,7 @@ from schemas.filters import All, Exact, Not, Prefix
 from schemas.message import Message, quantity
 from schemas.raw import Provenance
 from schemas.subscription import (
+    CursorKey,
     EndpointHealth,
     LogChannel,
     SigningSecret,
@@ -99,6 +100,7 @@ OWN: list[tuple[str, Message]] = [
         ),
     ),
     ("subscriptions", ApiKey(id="ci", name="", scope="read", sha256="0" * 64, created_at=NOON)),
+    ("subscriptions", CursorKey(secret="0" * 64, created_at=NOON)),
     ("subscriptions", EndpointHealth(subscription="erp", paused_until=NOON, updated_at=NOON)),
     (
         "deliveries",
