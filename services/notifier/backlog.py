@@ -31,22 +31,31 @@ class Counted:
         self.end = position
         self._start = position
         self._chunks: deque[tuple[int, int]] = deque()  # where each ends, and how many match
+        self._added_each = 1  # so many of those added make one that is kept, all of a size
+        self._added = 0
 
     def add(self, end: int, count: int) -> None:
         """The next chunk."""
+        if self._chunks and self._added % self._added_each:
+            count += self._chunks.pop()[1]
         self._chunks.append((end, count))
+        self._added += 1
         self.end = end
-        if len(self._chunks) == CHUNKS_MAX:
-            firsts, seconds = list(self._chunks)[::2], list(self._chunks)[1::2]
-            self._chunks = deque(
-                (second[0], first[1] + second[1])
-                for first, second in zip(firsts, seconds, strict=True)
-            )
+        if len(self._chunks) == CHUNKS_MAX and not self._added % self._added_each:
+            self._halve()
+
+    def _halve(self) -> None:
+        firsts, seconds = list(self._chunks)[::2], list(self._chunks)[1::2]
+        pairs = zip(firsts, seconds, strict=True)
+        self._chunks = deque((second[0], first[1] + second[1]) for first, second in pairs)
+        self._added_each *= 2
+        self._added = 0
 
     def move(self, position: int) -> None:
         """What the position has passed counts no more; where it went back all begins anew."""
         if position < self._start or position > self.end:
             self._chunks.clear()
+            self._added_each, self._added = 1, 0
             self.end = position
         self._start = position
         while self._chunks and self._chunks[0][0] <= position:
