@@ -41,7 +41,6 @@ def mistakes(secret: str) -> list[dict[str, Any]]:
         {"secret": secret, "overlap_seconds": -1},
         {"secret": f"{secret}!"},
         {"secret": [secret]},
-        {secret: secret},
     ]
 
 
