@@ -76,6 +76,7 @@ def _failures(event: events.ScenarioFinished) -> list[str]:
     ]
 
 
+@pytest.mark.timeout(400)  # every route, some hundred requests
 # Of the tool's own doing, in what it generates.
 @pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")
 @pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisDeprecationWarning")
