@@ -6,7 +6,6 @@ is either behind or live, never both, so its lanes see events in order and each 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -19,9 +18,10 @@ from services.notifier.events import CHUNK_RECORDS_MAX, Event, EventReader
 from services.notifier.fan_out import fan_out
 from services.notifier.holdings import Holdings
 from services.notifier.outlets import Outlet, Outlets
+from services.notifier.waking import Waking
 
 CHUNK_PAUSE_SECONDS = 0.05  # between chunks: at most 10,000 events/s in one partition
-IDLE_SECONDS_MAX = 0.5
+IDLE_SECONDS_MAX = 0.5  # how late room, or Kafka being back, may be seen
 
 log = structlog.get_logger(__name__)
 
@@ -45,27 +45,23 @@ class CatchUp:
         self._outlets = outlets
         self._clock = clock
         self._wake = wake
-        self._woken = asyncio.Event()
+        self._waking = Waking()
 
     def wake(self) -> None:
         """Something changed: somebody may be behind."""
-        self._woken.set()
+        self._waking.wake()
 
     async def run(self) -> None:
         """Until canceled.  Raises RetryLater when a write failed."""
         while True:
-            self._woken.clear()
+            self._waking.look_again()
             moved = False
             for subscription in self._endpoints.advancing():
                 moved |= await self._advance(subscription)
             if moved:
                 await self._clock.sleep(CHUNK_PAUSE_SECONDS)
                 continue
-            try:
-                async with asyncio.timeout(IDLE_SECONDS_MAX):
-                    await self._woken.wait()
-            except TimeoutError:
-                pass  # room may have come, or Kafka back
+            await self._waking.rest(IDLE_SECONDS_MAX)
 
     async def _advance(self, subscription: Subscription) -> bool:
         """One chunk, if it is behind and has room.  Returns whether its position moved."""

@@ -24,6 +24,7 @@ from services.notifier.holdings import Holdings
 from services.notifier.lanes import Pending
 from services.notifier.letters import Bodies
 from services.notifier.settlement import SERVICE, Settlement, delivered, dropped, expire, failed
+from services.notifier.waking import Waking
 
 IDLE_SECONDS_MAX = 0.5  # how late room that nobody told of may be seen
 
@@ -50,7 +51,7 @@ class Dispatcher:
         self._clock = gates.clock
         self._schedule = schedule_seconds
         self._broken = broken
-        self._woken = asyncio.Event()
+        self._waking = Waking()
         self._loop_task: asyncio.Task[None] | None = None
         self._tries: set[asyncio.Task[None]] = set()
         self._ends: list[Callable[[], None]] = []
@@ -64,7 +65,7 @@ class Dispatcher:
 
     def wake(self) -> None:
         """Something changed: look at the lanes again."""
-        self._woken.set()
+        self._waking.wake()
 
     async def close(self, drain_seconds: float) -> None:
         """Start nothing more, give tries in flight `drain_seconds`, then cancel them.
@@ -96,16 +97,12 @@ class Dispatcher:
     async def _run(self) -> None:
         lanes, gates = self._holdings.lanes, self._gates
         while True:
-            self._woken.clear()
+            self._waking.look_again()
             moment = gates.moment()
             started, wait_seconds = lanes.due(moment.now, gates.claims(moment, self.wake))
             for pending in started:
                 self._spawn(self._try(pending))
-            try:
-                async with asyncio.timeout(min(wait_seconds, IDLE_SECONDS_MAX)):
-                    await self._woken.wait()
-            except TimeoutError:
-                pass  # time for another look
+            await self._waking.rest(min(wait_seconds, IDLE_SECONDS_MAX))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

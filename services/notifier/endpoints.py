@@ -22,7 +22,7 @@ from schemas.api_key import ApiKey
 from schemas.command import Command
 from schemas.subscription import CursorKey, EndpointHealth, Subscription
 from schemas.topics import SUBSCRIPTIONS
-from services.notifier.known import Known, merged
+from services.notifier.known import Known, merged, passing
 from services.notifier.subscriptions import SubscriptionStore
 
 GONE_REASON = "the endpoint answered 410 Gone"
@@ -98,9 +98,10 @@ class Endpoints:
         if not self._tasks:
             raise RetryLater(f"{self._place}: not read to its end yet: try again")
         try:
-            async with asyncio.timeout(CURRENT_SECONDS_MAX), self._moved:
-                end = await self._end()
-                await self._moved.wait_for(lambda: self._known.end >= end)
+            async with asyncio.timeout(CURRENT_SECONDS_MAX):
+                end = await self._end()  # before the lock, which the follower needs
+                async with self._moved:
+                    await self._moved.wait_for(lambda: self._known.end >= end)
         except (KafkaError, TimeoutError) as error:
             raise RetryLater(
                 f"{self._place}: what others wrote could not be read within "
@@ -244,6 +245,11 @@ class Endpoints:
             await self._found.wait()
             self._found.clear()
             for subscription, found in list(self._unwritten.items()):
+                if subscription not in self._known.subscriptions:
+                    del self._unwritten[subscription]
+                    continue
+                if passing(found, self._clock.now()):
+                    continue  # it counts in this copy all the same
                 try:
                     await self._store.report(found)
                     # From here on the topic speaks, and whoever enabled it again since.

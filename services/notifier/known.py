@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from pydantic import TypeAdapter
@@ -14,6 +15,7 @@ from schemas.keys import joined, split
 from schemas.subscription import CursorKey, EndpointHealth, Subscription
 
 API_KEYS = "api-key"  # no subscription may have this id
+TOLD_PAUSE = timedelta(seconds=5)  # from this on; each copy hears of a shorter one by itself
 K = TypeVar("K")
 V = TypeVar("V")
 _COMMAND: TypeAdapter[Command] = TypeAdapter(Command)
@@ -62,6 +64,17 @@ def _set(values: dict[K, V], key: K, value: bytes | None, read: Callable[[bytes]
 def health_key(subscription: str) -> str:
     """`<id>/health`."""
     return joined(subscription, "health")
+
+
+def passing(found: EndpointHealth, now: datetime) -> bool:
+    """Whether it is nothing but a pause that is over before other copies have settled to it.
+
+    An endpoint that asks for a second again and again would have the topic written as often, and
+    whoever writes it fences whoever else does.
+    """
+    pause = found.paused_until
+    only_a_pause = not (found.disabled_reason or found.failing_since or found.succeeded_at)
+    return only_a_pause and pause is not None and pause - now < TOLD_PAUSE
 
 
 def merged(before: EndpointHealth | None, found: EndpointHealth) -> EndpointHealth:

@@ -28,6 +28,7 @@ from services.notifier.endpoints import Endpoints
 from services.notifier.events import Event
 from services.notifier.holdings import Holdings
 from services.notifier.letters import Bodies
+from services.notifier.waking import Waking
 
 IDLE_SECONDS_MAX = 0.5  # how late room may be seen
 LANDING_SECONDS = 0.02  # between looks at what is in flight, which ends within its own limits
@@ -52,36 +53,32 @@ class Obeying:
         self._endpoints = endpoints
         self._clock = clock
         self._wake = wake
-        self._woken = asyncio.Event()
+        self._waking = Waking()
 
     def wake(self) -> None:
         """Something changed: there may be a command."""
-        self._woken.set()
+        self._waking.wake()
 
     async def run(self) -> None:
         """Until canceled.  Raises RetryLater when a write failed."""
         while True:
-            self._woken.clear()
+            self._waking.look_again()
             for subscription in self._endpoints.all():
                 for command in self._endpoints.commands(subscription.id):
                     if command.number <= self._holdings.command(subscription.id):
                         continue
                     if not await self._carry_out(subscription, command):
                         break  # the next one waits for it
-            try:
-                async with asyncio.timeout(IDLE_SECONDS_MAX):
-                    await self._woken.wait()
-            except TimeoutError:
-                pass  # room may have come
+            await self._waking.rest(IDLE_SECONDS_MAX)
 
     async def _carry_out(self, subscription: Subscription, command: Command) -> bool:
         """Returns whether it is done; not while what it begins finds no room."""
         if isinstance(command, Recover):
             done = await self._recover(subscription, command)
         elif targets_of(command, self._holdings.partition) or everything_unfinished(command):
+            if self._full(subscription) and self._begins(command):
+                return False  # before its bodies are read, since it is asked again and again
             events = await self._events(subscription, command)
-            if events and self._full(subscription):
-                return False
             async with self._still(subscription.id):
                 # What came to its end meanwhile.
                 events = await self._events(subscription, command, events)
@@ -161,6 +158,13 @@ class Obeying:
             if event is not None and event.envelope.id == target.event_id:
                 found[target.event_id] = event
         return found
+
+    def _begins(self, command: Retry) -> bool:
+        """Whether it names what is finished, so that there may be deliveries more."""
+        return any(
+            not self._holdings.is_pending(key_of(command.subscription, target))
+            for target in targets_of(command, self._holdings.partition)
+        )
 
     def _full(self, subscription: Subscription) -> bool:
         return self._holdings.room(subscription.id, len(self._endpoints.all())) <= 0

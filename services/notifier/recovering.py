@@ -12,7 +12,7 @@ from schemas.topics import EVENTS
 from services.notifier.events import events_of
 from services.notifier.history import Standing
 from services.notifier.match import matcher_of
-from services.notifier.searching import Search
+from services.notifier.searching import Search, ends
 
 
 @dataclass(slots=True)
@@ -36,7 +36,8 @@ async def count(
     clock: Clock,
 ) -> Counted:
     """Reads every event from there on.  Raises RetryLater."""
-    search = Search(kafka, EVENTS, clock, starts=from_offsets)
+    # A partition that is not asked about begins at its end.
+    search = Search(kafka, EVENTS, clock, starts={**await ends(kafka, EVENTS), **from_offsets})
     matcher, counted = matcher_of(subscription), Counted()
     async for record in search.records():
         if record.offset < from_offsets.get(record.partition, record.offset + 1):

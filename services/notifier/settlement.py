@@ -48,12 +48,8 @@ def delivered(
     started_at: datetime,
 ) -> Settlement:
     """After the try that succeeded; all it takes is in memory, since most tries end so."""
-    number = pending.attempts + 1
-    attempt = _attempt(pending, event, result, number=number, started_at=started_at)
-    return Settlement(
-        [_logged(kafka, partition, pending.key, attempt), _done(kafka, partition, pending.key)],
-        None,
-    )
+    tried = dropped(kafka, partition, pending, event, result, started_at=started_at)
+    return Settlement([*tried.records, _done(kafka, partition, pending.key)], None)
 
 
 def dropped(

@@ -17,7 +17,7 @@ from services.notifier.failing import (
     hopeless,
     to_be_told,
 )
-from services.notifier.known import merged
+from services.notifier.known import TOLD_PAUSE, merged, passing
 
 NOW = datetime(2026, 1, 10, tzinfo=UTC)
 
@@ -98,3 +98,22 @@ def test_a_success_ends_what_failed_before_it_and_not_what_fails_after() -> None
     assert merged(success, before).failing_since is None
     assert merged(before, success).failed_tries == 0
     assert merged(success, after).failing_since == after.failing_since
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ({"paused_until": NOW + TOLD_PAUSE - timedelta(seconds=1)}, True),
+        ({"paused_until": NOW - timedelta(days=1)}, True),
+        ({"paused_until": NOW + TOLD_PAUSE}, False),
+        ({"paused_until": NOW, "disabled_reason": "no"}, False),
+        ({"paused_until": NOW, "failing_since": NOW}, False),
+        ({"paused_until": NOW, "succeeded_at": NOW}, False),
+        ({"succeeded_at": NOW}, False),
+    ],
+)
+def test_only_a_pause_that_is_over_soon_is_not_worth_a_record(
+    found: dict[str, Any], expected: bool
+) -> None:
+    """Whatever else was found has to be told, and so has a longer pause."""
+    assert passing(health(**found), NOW) is expected
