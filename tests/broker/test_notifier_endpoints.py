@@ -235,11 +235,12 @@ async def test_a_copy_that_stops_hearing_of_endpoints_says_so(
 
     store, fatal = Torn(topics, SystemClock()), list[BaseException]()
     endpoints = Endpoints(topics, store, SystemClock(), fatal.append)
+    await store.sync([webhook("erp", "http://127.0.0.1:9/", tmp_path)])
     await endpoints.start()
     try:
         if task == "follow":
             endpoints.listen(refuse)
-            await store.sync([webhook("erp", "http://127.0.0.1:9/", tmp_path)])
+            await store.sync([])
         else:
             endpoints.gone("erp")
         await until(lambda: len(fatal) == 1)
