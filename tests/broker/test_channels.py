@@ -28,7 +28,7 @@ from services.notifier.channel import (
     Surroundings,
     Way,
     open_channel,
-    open_target,
+    open_sink,
     refuse_other_way,
     way_of,
 )
@@ -193,14 +193,14 @@ async def test_events_of_a_partition_are_written_to_one_place_as_they_stand(
 ) -> None:
     """The same place for every owner, so that order holds; key, value and headers untouched."""
     wish = subscription(name, topic=f"{topics.prefix}.for-erp")
-    target, again = [await open_target(wish, topics, 5, SystemClock()) for _ in range(2)]
+    sink, again = [await open_sink(wish, topics, 5, SystemClock()) for _ in range(2)]
     found = await events(topics)
 
-    written = [target.record(event, datetime(2026, 1, 1, tzinfo=UTC)) for event in found]
+    written = [sink.record(event, datetime(2026, 1, 1, tzinfo=UTC)) for event in found]
 
     assert found
-    assert target.place == again.place
-    assert {(one.topic, one.partition) for one in written} == {target.place}
+    assert sink.places == again.places
+    assert {(one.topic, one.partition) for one in written} == set(sink.places)
     assert [(one.key, one.value, tuple(one.headers)) for one in written] == [
         (event.key, event.envelope.data, event.headers) for event in found
     ]
@@ -217,5 +217,5 @@ async def test_only_what_is_fanned_out_has_an_outlet(name: str, topics: KafkaSet
 
     assert outlets.refused == {}
     assert (outlet is None) == (WAYS[name] == "served")
-    assert (outlet is not None and outlet.target is not None) == (WAYS[name] == "written")
+    assert (outlet is not None and outlet.sink is not None) == (WAYS[name] == "written")
     assert len(outlets.places) == (WAYS[name] == "written")

@@ -1,0 +1,1 @@
+"""The folder is the registry: every module is a target, its file name is its `system`."""
