@@ -16,6 +16,7 @@ from schemas.keys import joined, split
 from schemas.message import Instant, Message, Quantity, StateRecord
 
 WANTED = "wanted"
+EVENT_ID_NAME = "shipfeed_event_id"  # what a target keeps the event's id under, for all to see
 OrderWay = Literal["order_number", "order_id"]
 State = Literal["waiting", "sending", "unknown", "done", "held"]
 

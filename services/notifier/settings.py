@@ -156,6 +156,7 @@ class SubscriptionEntry(Settings):
         "now", description='"now", "earliest" or an instant'
     )
     backfill: bool = Field(False, description="facts older than the connection to their account")
+    echo: bool = Field(False, description="what was written back by Shipfeed itself, too")
     order: Literal["ordered", "unordered"] = Field(
         "ordered", description="whether events of one fulfillment wait for each other"
     )
@@ -181,6 +182,7 @@ class SubscriptionEntry(Settings):
             "rate_per_second": self.rate_per_second,
             "concurrency": self.concurrency,
             "backfill": self.backfill,
+            "echo": self.echo,
         }
 
 
