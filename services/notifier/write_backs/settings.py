@@ -12,7 +12,7 @@ class TargetEntry(Settings):
     """One `[[targets]]` table."""
 
     name: Name
-    system: Name = Field(description="such as digital_river: a module of targets/")
+    system: str = Field(description="such as digital_river: a module of targets/")
     secret: str = Field(
         description="env:NAME or file:PATH of a key that may write; not the one that polls"
     )
