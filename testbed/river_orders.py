@@ -30,6 +30,7 @@ class Orders:
     """The orders of one key, by id, and the payments that writing captured or released."""
 
     def __init__(self) -> None:
+        self.shipped_by = ""  # the system whose packages they are, if they were sold for one
         self.captures: list[Body] = []
         self._orders: dict[str, Body] = {}
         self._written: set[str] = set()
@@ -84,11 +85,12 @@ class Orders:
         return {**fulfillment, **body}
 
     def as_written(self, fulfillments: Iterable[Body]) -> Body:
-        """`{"orders", "fulfillments", "captures"}`: what the audit judges writing by.
+        """`{shipped_by, orders, fulfillments, captures}`: what the audit judges writing by.
 
         `fulfillments` are those there are; only written ones are told of.
         """
         return {
+            "shipped_by": self.shipped_by,
             "orders": list(self._orders.values()),
             "fulfillments": [one for one in fulfillments if one["id"] in self._written],
             "captures": self.captures,

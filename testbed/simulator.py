@@ -98,12 +98,12 @@ class Simulator(ABC):
         """Whether the request changes something here, so that faults of writing can strike it."""
         return False
 
-    def sell(self, orders: Iterable[Order]) -> None:
-        """Take orders that are shipped elsewhere; raises TypeError where nothing is written to."""
+    def sell(self, orders: Iterable[Order], *, shipped_by: str) -> None:
+        """Take orders that another system ships; raises TypeError where nothing is written to."""
         raise TypeError(f"{type(self).__name__} takes no orders")
 
     def written(self) -> dict[str, Any]:
-        """What has come of writing here, as JSON; the audit knows its shape."""
+        """What has come of writing here, as testbed/written.py judges it; {}: it cannot be."""
         return {}
 
     @asynccontextmanager

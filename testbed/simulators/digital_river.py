@@ -90,8 +90,9 @@ class DigitalRiverSimulator(Simulator):
         """Write an order object; it replaces the one with the same id. See Orders.put."""
         self._orders.put(order, self.clock())
 
-    def sell(self, orders: Iterable[Order]) -> None:
+    def sell(self, orders: Iterable[Order], *, shipped_by: str) -> None:
         """Each is an open order here, its number the merchant's own id."""
+        self._orders.shipped_by = shipped_by
         for order in orders:
             self.put_order(order_of(order))
 

@@ -198,7 +198,7 @@ async def test_an_order_sold_here_is_open_under_the_number_of_who_ships_it(
     """Each of a world's orders before the world has begun, line by line."""
     simulator, client = river
     world = World(7, start=None, orders=3)
-    simulator.sell(world.placed())
+    simulator.sell(world.placed(), shipped_by="zentail")
     world.begin(START)
     for order in world.orders(START.replace(year=2027)):
         page = (await client.get(f"/orders?upstreamIds={order.number}")).json()["data"]
