@@ -109,8 +109,10 @@ async def test_a_fenced_owner_loses_all_that_is_ahead_and_nothing_before(
     partition = await owner(settings, failures)
     await partition.handle(first)
 
+    begin = int(others[0][0].offset)
+
     async def durable() -> bool:
-        return await covered(settings) == others[0][0].offset
+        return await covered(settings) == begin
 
     await until(durable)
     await fenced(settings, 0)
