@@ -50,8 +50,26 @@ class StreamChannel(Message):
     type: Literal["stream"] = "stream"
 
 
+class WriteBackChannel(Message):
+    """What shipped is fulfilled in another system, once.
+
+    `target`: the name of a `[[targets]]` table.  `order`: what an order is found by there, the
+    event's `order_number` or `order_id`, or `file:PATH` of a JSON object from order numbers to the
+    target's order ids.  `costs`: `file:PATH` of a JSON object from SKUs to `{"distributor_cost":
+    "1.20", "shipping_cost": "0.30"}`, in `currency` (ISO 4217).
+    """
+
+    type: Literal["write_back"] = "write_back"
+    target: str
+    order: str = "order_number"
+    costs: str | None = None
+    currency: str | None = None
+    partner_id: str | None = None
+
+
 Channel = Annotated[
-    WebhookChannel | LogChannel | TopicChannel | StreamChannel, Field(discriminator="type")
+    WebhookChannel | LogChannel | TopicChannel | StreamChannel | WriteBackChannel,
+    Field(discriminator="type"),
 ]
 
 
@@ -63,7 +81,7 @@ class Subscription(StateRecord):
     `order`: whether deliveries of one fulfillment wait for each other.  `lane_deadline_seconds`:
     how long a failing one may hold up those behind it; none: until its tries are used up.
     `rate_per_second`, `concurrency`: of tries, over all copies; none: as the notifier's settings.
-    `description` is for people.
+    `echo`: whether it wants to hear of what was written back by us.  `description` is for people.
     """
 
     id: Name
@@ -76,6 +94,7 @@ class Subscription(StateRecord):
     rate_per_second: float | None = None
     concurrency: int | None = None
     backfill: bool = False
+    echo: bool = False
     start_from: str = "now"
     start_offsets: dict[int, int]
     origin: Literal["config", "api"] = "config"

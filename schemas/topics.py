@@ -14,6 +14,7 @@ from schemas.fulfillment import Fulfillment
 from schemas.message import Message
 from schemas.raw import Provenance
 from schemas.subscription import CursorKey, EndpointHealth, Subscription
+from schemas.write_back import Wanted, WriteBack
 
 DAY_MS = 24 * 3600 * 1000
 RECORD_BYTES_MAX = 8 * 1024 * 1024
@@ -118,6 +119,13 @@ ATTEMPTS = Topic(
     kinds=(Attempt,),
 )
 
+WRITE_BACKS = Topic(
+    name="write-backs",
+    key="target account and order",
+    record="Wanted, or the WriteBack that came of it",
+    kinds=(Wanted, WriteBack),
+)
+
 TOPICS: tuple[Topic, ...] = (
     RAW,
     CURSORS,
@@ -127,4 +135,5 @@ TOPICS: tuple[Topic, ...] = (
     SUBSCRIPTIONS,
     DELIVERIES,
     ATTEMPTS,
+    WRITE_BACKS,
 )

@@ -69,7 +69,7 @@ class CatchUp:
         if outlet is None or not holdings.behind(subscription):
             return False
         count_max = CHUNK_RECORDS_MAX
-        if outlet.target is None:  # what is written takes no room
+        if outlet.sink is None:  # what is written takes no room
             room = holdings.room(subscription.id, sharers(self._endpoints))
             count_max = min(count_max, room)
         if count_max <= 0:

@@ -7,7 +7,7 @@ three ways it works:
   surroundings)` makes what sends once and says what came of it; when to try again, and what to
   remember, is decided elsewhere.
 - `written`: each event becomes a record in the very transaction that moves the position: exactly
-  once, without a delivery.  `open_target(subscription, kafka, partition, clock)` makes what it
+  once, without a delivery.  `open_sink(subscription, kafka, partition, clock)` makes what it
   is written to.
 - `served`: the subscriber reads for itself and keeps its place.  Nothing is fanned out, and no
   position is kept.
@@ -60,15 +60,19 @@ class Channel(Protocol):
         """Let connections go; nothing is sent afterwards."""
 
 
-class Target(Protocol):
+class Sink(Protocol):
     """What the events of one partition are written to, where a subscription's are written."""
 
     @property
-    def place(self) -> tuple[str, int]:
-        """Topic and partition: always the same one, so that order holds."""
+    def places(self) -> Sequence[tuple[str, int]]:
+        """All topics and partitions there may be records for; what belongs together goes to the
+        same one, so that its order holds.
+        """
 
-    def record(self, event: Event, now: datetime) -> Record:
-        """The event as it is written there; its dead letter when the target cannot take it."""
+    def record(self, event: Event, now: datetime) -> Record | None:
+        """The event as it is written there; its dead letter when the sink cannot take it; None
+        when it says nothing there.
+        """
 
 
 @dataclass(frozen=True)
@@ -119,9 +123,9 @@ class _DeliveredModule(Protocol):
 
 
 class _WrittenModule(Protocol):
-    async def open_target(
+    async def open_sink(
         self, subscription: Subscription, kafka: KafkaSettings, partition: int, clock: Clock
-    ) -> Target: ...
+    ) -> Sink: ...
 
 
 def way_of(subscription: Subscription) -> Way:
@@ -152,15 +156,15 @@ def open_channel(subscription: Subscription, surroundings: Surroundings) -> Chan
     return cast("_DeliveredModule", _module(subscription)).open_channel(subscription, surroundings)
 
 
-async def open_target(
+async def open_sink(
     subscription: Subscription, kafka: KafkaSettings, partition: int, clock: Clock
-) -> Target:
+) -> Sink:
     """Where the events of a partition are written.
 
     Raises BadConfig when somebody has to change something first, RetryLater when time may do.
     """
     module = cast("_WrittenModule", _module(subscription))
-    return await module.open_target(subscription, kafka, partition, clock)
+    return await module.open_sink(subscription, kafka, partition, clock)
 
 
 def _module(subscription: Subscription) -> object:

@@ -52,8 +52,9 @@ def fan_out(
         for outlet, position in asking:
             if event.offset < position or not outlet.matcher.takes(event, facts):
                 continue
-            if outlet.target is not None:
-                made.transaction.records.append(outlet.target.record(event, now))
+            if outlet.sink is not None:
+                if (written := outlet.sink.record(event, now)) is not None:
+                    made.transaction.records.append(written)
                 continue
             delivery = delivery_of(outlet.subscription.id, event, now)
             if (key := delivery.key) in begun or is_pending(key):

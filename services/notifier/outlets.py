@@ -1,6 +1,6 @@
-"""How the owner of one partition hands events to each subscription: its wish and its target.
+"""How the owner of one partition hands events to each subscription: its wish and its sink.
 
-An outlet is made once for each revision of a subscription.  A target that cannot be written holds
+An outlet is made once for each revision of a subscription.  A sink that cannot be written holds
 up its own subscription alone: it is opened before anything is written to it, beside all else, and
 again and again until that succeeds.
 """
@@ -17,28 +17,28 @@ from bus.clock import Clock
 from bus.errors import RetryLater
 from bus.settings import KafkaSettings
 from schemas.subscription import Subscription
-from services.notifier.channel import Target, open_target, way_of
+from services.notifier.channel import Sink, open_sink, way_of
 from services.notifier.match import Matcher, matcher_of
 
 OUTLETS_MAX = 10_000  # of deleted subscriptions, too: then all are made anew
 RETRY_SECONDS = 1.0
 RECHECK_SECONDS = 30.0  # after what somebody has to change
-OPENING_MAX = 8  # targets being opened at once
+OPENING_MAX = 8  # sinks being opened at once
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Outlet:
-    """One subscription's; `target` None: events become deliveries."""
+    """One subscription's; `sink` None: events become deliveries."""
 
     subscription: Subscription
     matcher: Matcher
-    target: Target | None = None
+    sink: Sink | None = None
 
 
 class Outlets:
-    """Those of one partition; `wake` is called when a target came into reach."""
+    """Those of one partition; `wake` is called when a sink came into reach."""
 
     def __init__(
         self, kafka: KafkaSettings, partition: int, clock: Clock, wake: Callable[[], None]
@@ -51,10 +51,10 @@ class Outlets:
         self._opening: dict[str, asyncio.Task[None]] = {}
         self._again_at: dict[str, float] = {}  # on the monotonic clock
         self._slots = asyncio.Semaphore(OPENING_MAX)
-        self.refused: dict[str, str] = {}  # why a subscription's target is not written at present
+        self.refused: dict[str, str] = {}  # why a subscription's sink is not written at present
 
     async def open(self, subscriptions: Iterable[Subscription]) -> None:
-        """Open the targets there are; one that cannot be is left for later."""
+        """Open the sinks there are; one that cannot be is left for later."""
         written = [found for found in subscriptions if way_of(found) == "written"]
         await asyncio.gather(*(self._open(found) for found in written))
 
@@ -67,8 +67,8 @@ class Outlets:
     @property
     def places(self) -> list[tuple[str, int]]:
         """What is written beside our own topics: (topic, partition) pairs."""
-        targets = [found.target for found in self._outlets.values()]
-        return list(dict.fromkeys(target.place for target in targets if target is not None))
+        sinks = [found.sink for found in self._outlets.values() if found.sink is not None]
+        return list(dict.fromkeys(place for sink in sinks for place in sink.places))
 
     def ready(self, subscription: Subscription) -> Outlet | None:
         """Its outlet; None where events are served, or cannot be written at present."""
@@ -81,15 +81,15 @@ class Outlets:
         if way == "served" or known is None or known.subscription.channel != subscription.channel:
             self._outlets.pop(subscription.id, None)
             return None
-        return self._keep(Outlet(subscription, matcher_of(subscription), known.target))
+        return self._keep(Outlet(subscription, matcher_of(subscription), known.sink))
 
     def seek(self, subscription: Subscription) -> Outlet | None:
-        """As `ready`; a target that is not open yet is opened meanwhile."""
+        """As `ready`; a sink that is not open yet is opened meanwhile."""
         outlet = self.ready(subscription)
         if outlet is None and way_of(subscription) == "written":
             name, now = subscription.id, self._clock.monotonic()
             if name not in self._opening and now >= self._again_at.get(name, now):
-                task = asyncio.create_task(self._open(subscription), name=f"target of {name}")
+                task = asyncio.create_task(self._open(subscription), name=f"sink of {name}")
                 self._opening[name] = task
                 task.add_done_callback(lambda _: self._opening.pop(name, None))
         return outlet
@@ -98,9 +98,9 @@ class Outlets:
         name, wait_seconds = subscription.id, RETRY_SECONDS
         try:
             async with self._slots:
-                target = await open_target(subscription, self._kafka, self._partition, self._clock)
+                sink = await open_sink(subscription, self._kafka, self._partition, self._clock)
         except Exception as error:
-            # Whatever is wrong with a target holds up its own subscription, never the others.
+            # Whatever is wrong with a sink holds up its own subscription, never the others.
             if not isinstance(error, RetryLater):
                 wait_seconds = RECHECK_SECONDS
             self._again_at[name] = self._clock.monotonic() + wait_seconds
@@ -110,7 +110,7 @@ class Outlets:
             return
         self._again_at.pop(name, None)
         self.refused.pop(name, None)
-        self._keep(Outlet(subscription, matcher_of(subscription), target))
+        self._keep(Outlet(subscription, matcher_of(subscription), sink))
         self._wake()
 
     def _keep(self, outlet: Outlet) -> Outlet:

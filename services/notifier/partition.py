@@ -179,7 +179,7 @@ class Partition:
             for found in self._endpoints.advancing()
             if (outlet := self.outlets.ready(found)) is not None
             and not holdings.behind(found)
-            and (outlet.target is not None or holdings.room(found.id, sharing) >= event_count)
+            and (outlet.sink is not None or holdings.room(found.id, sharing) >= event_count)
         ]
 
     def _wake(self) -> None:

@@ -13,6 +13,8 @@ OTHERS = {
     "testbed/simulators/*.py": "",
     "tests/systems/test_*.py": "test_",
 }
+TARGETS = "services/notifier/targets/*.py"  # systems that are written to
+TARGET_TESTS = "tests/systems/test_*_target.py"
 # No system: a simulator that only misbehaves, and what tests/systems claims of all of them at once.
 EXTRA_NAMES = {
     "hostile",
@@ -22,6 +24,7 @@ EXTRA_NAMES = {
     "upstream_loop",
     "upstream_parents",
     "hostile_receivers",
+    "hostile_targets",
     "webhook",
     "webhook_bodies",
     "webhook_secrets",
@@ -30,7 +33,8 @@ EXTRA_NAMES = {
 
 def names(pattern: str, prefix: str = "") -> set[str]:
     """The systems that have a file in this folder."""
-    stems = {path.stem.removeprefix(prefix) for path in ROOT.glob(pattern)}
+    tests_of_targets = set(ROOT.glob(TARGET_TESTS))
+    stems = {path.stem.removeprefix(prefix) for path in {*ROOT.glob(pattern)} - tests_of_targets}
     return {stem for stem in stems if not stem.startswith("__")} - EXTRA_NAMES
 
 
@@ -38,6 +42,13 @@ def names(pattern: str, prefix: str = "") -> set[str]:
 def test_every_folder_holds_the_same_systems(pattern: str, prefix: str) -> None:
     """The folder names the systems that have a source, no more and no fewer."""
     assert names(pattern, prefix) == names(SOURCES)
+
+
+def test_every_target_has_a_test_of_what_is_written_there() -> None:
+    """One file each, the module and what is claimed of it."""
+    tested = {path.stem[len("test_") : -len("_target")] for path in ROOT.glob(TARGET_TESTS)}
+
+    assert tested == names(TARGETS)
 
 
 def test_there_is_a_system_at_all() -> None:

@@ -9,12 +9,14 @@ from pydantic import BaseModel, Field
 from schemas.filters import Filter
 from schemas.message import Instant
 from schemas.subscription import (
+    Channel,
     EndpointHealth,
     LogChannel,
     StreamChannel,
     Subscription,
     TopicChannel,
     WebhookChannel,
+    WriteBackChannel,
 )
 
 
@@ -41,7 +43,8 @@ class HealthView(BaseModel):
 
 
 ChannelView = Annotated[
-    WebhookView | LogChannel | TopicChannel | StreamChannel, Field(discriminator="type")
+    WebhookView | LogChannel | TopicChannel | StreamChannel | WriteBackChannel,
+    Field(discriminator="type"),
 ]
 
 
@@ -59,6 +62,7 @@ class SubscriptionView(BaseModel):
     rate_per_second: float | None
     concurrency: int | None
     backfill: bool
+    echo: bool
     start_from: str
     start_offsets: dict[int, int]
     origin: Literal["config", "api"]
@@ -103,9 +107,7 @@ def shown(subscription: Subscription, health: EndpointHealth | None) -> Subscrip
     )
 
 
-def _channel(
-    channel: WebhookChannel | LogChannel | TopicChannel | StreamChannel,
-) -> WebhookView | LogChannel | TopicChannel | StreamChannel:
+def _channel(channel: Channel) -> ChannelView:
     if not isinstance(channel, WebhookChannel):
         return channel
     secrets = [SecretView(until=secret.until) for secret in channel.secrets]

@@ -6,6 +6,7 @@ The events of one partition go to one partition, so their order holds.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from bus.admin import Layout, layout_of
@@ -15,7 +16,7 @@ from bus.settings import KafkaSettings
 from bus.transaction import BATCH_BYTES, OVERHEAD_BYTES, Reach, Record, Writer
 from schemas.subscription import Subscription, TopicChannel
 from schemas.topics import EVENTS
-from services.notifier.channel import Target, Way
+from services.notifier.channel import Sink, Way
 from services.notifier.events import Event
 from services.notifier.fan_out import delivery_of
 from services.notifier.settings import refuse_own
@@ -24,7 +25,7 @@ from services.notifier.settlement import dead_letter
 WAY: Way = "written"
 
 
-class TopicTarget:
+class TopicSink:
     """One partition of the topic, for the events of one of ours."""
 
     def __init__(
@@ -38,9 +39,9 @@ class TopicTarget:
         self._number = partition % layout.partition_count
 
     @property
-    def place(self) -> tuple[str, int]:
+    def places(self) -> Sequence[tuple[str, int]]:
         """The topic, and the events partition modulo its count."""
-        return self._topic, self._number
+        return [(self._topic, self._number)]
 
     def record(self, event: Event, now: datetime) -> Record:
         """Byte for byte; the dead letter of one that is larger than the topic takes."""
@@ -57,9 +58,9 @@ class TopicTarget:
         return dead_letter(self._kafka, self._partition, delivery, event, reason=reason, now=now)
 
 
-async def open_target(
+async def open_sink(
     subscription: Subscription, kafka: KafkaSettings, partition: int, clock: Clock
-) -> Target:
+) -> Sink:
     """The topic is made if there is none, laid out as events are, and tried with a record that is
     never committed.
 
@@ -82,9 +83,9 @@ async def open_target(
             f"{where}: {topic} takes {layout.record_bytes_max} bytes at once, events are written "
             f"in batches of up to {BATCH_BYTES}: alter its max.message.bytes to {needed} or more"
         )
-    target = TopicTarget(kafka, subscription.id, partition, topic, layout)
+    sink = TopicSink(kafka, subscription.id, partition, topic, layout)
     name = f"{kafka.prefix}.notifier.{subscription.id}.{partition}"
-    probe = Writer(kafka, name, Reach(outputs=(target.place,)))
+    probe = Writer(kafka, name, Reach(outputs=tuple(sink.places)))
     await probe.start()
     await probe.close()
-    return target
+    return sink

@@ -9,7 +9,7 @@ from typing import Any
 from bus.settings import KafkaSettings
 from schemas.events import Envelope
 from schemas.subscription import LogChannel, Subscription
-from services.notifier.channel import Target
+from services.notifier.channel import Sink
 from services.notifier.events import Event
 from services.notifier.fan_out import FanOut, fan_out
 from services.notifier.match import matcher_of
@@ -43,8 +43,8 @@ def subscription(name: str = "erp", **values: Any) -> Subscription:
     )
 
 
-def outlet(wish: Subscription, target: Target | None = None) -> Outlet:
-    return Outlet(wish, matcher_of(wish), target)
+def outlet(wish: Subscription, sink: Sink | None = None) -> Outlet:
+    return Outlet(wish, matcher_of(wish), sink)
 
 
 def made(
