@@ -12,17 +12,19 @@ from schemas.events import EVENT_TYPES
 
 FINDINGS_MAX = 20
 BAD = ("missing", "duplicate", "wrong")
-BY_SOURCE = ("shipped_in_world", *BAD, "delivered", "faults")
+BY_SOURCE = ("shipped_in_world", *BAD, "delivered", "written", "held", "faults")
 ROWS = {
     "shipped_in_world": "packages that shipped in the worlds and stayed shipped",
     "shipped_events": "package.shipped events the subscriber accepted",
-    "missing": "of those packages, never announced",
-    "duplicate": "announced under a second event id",
-    "wrong": "announced or stored, but never true",
+    "missing": "of those packages, never announced; or never written back",
+    "duplicate": "announced under a second event id; or written back or paid twice",
+    "wrong": "announced, stored or written back, but never true",
     "may_shipped": "shipped only for a while: may or may not have been seen",
     "delivered": "events the subscriber accepted",
     "redelivered": "the same webhook-id sent again",
     "verified": "requests whose signature the standardwebhooks library verified",
+    "written": "packages and cancellations fulfilled in another system, each paid once",
+    "held": "not written back, for more would have been fulfilled than was ordered",
     "faults": "requests or writes that a simulator answered wrongly on purpose",
     "kills": "processes killed while they worked",
     "seconds": "the whole run",

@@ -16,15 +16,17 @@ from schemas.keys import joined, split
 from schemas.message import Instant, Message, Quantity, StateRecord
 
 WANTED = "wanted"
+EVENT_ID_NAME = "shipfeed_event_id"  # what a target keeps the event's id under, for all to see
 OrderWay = Literal["order_number", "order_id"]
 State = Literal["waiting", "sending", "unknown", "done", "held"]
 
 
 class WantedItem(Message):
-    """So many of a product, as the source names it."""
+    """So many of a product, as the source names it; `unit` where one was told."""
 
     sku: str | None = None
     quantity: Quantity
+    unit: str | None = None
 
 
 class Wanted(StateRecord):
@@ -33,6 +35,7 @@ class Wanted(StateRecord):
     `order`: what the target's order is asked for by, in the `way` told; null when the event does
     not say it, `problem` then says why and `candidates` what there was to choose from.
     `items`: what the package holds, or what was canceled; null when the source does not say.
+    `canceled_in_all`: of a cancellation, all that the fulfillment has canceled by then.
     `shipment_id`: the package's own id at its source.
     """
 
@@ -48,6 +51,7 @@ class Wanted(StateRecord):
     fulfillment: str
     package_id: str | None = None
     items: tuple[WantedItem, ...] | None = None
+    canceled_in_all: tuple[WantedItem, ...] | None = None
     tracking_company: str | None = None
     tracking_number: str | None = None
     tracking_url: str | None = None
@@ -103,8 +107,10 @@ class WriteBack(StateRecord):
     target is read until that is known.  `done`: the target has it, as `fulfillment_id`; `found`
     tells that it was seen there, not answered.  `held`: somebody has to decide; `reason` says what
     to do, `candidates` between what.
-    `place` orders those of one order.  `calls` counts those made, `empty_reads` the reads since the
-    last one, after the time it could still have been carried out in, that did not show it.
+    `place` orders those of one order.  `calls` counts those that may have been carried out,
+    `empty_reads` the reads since the last one, after the time it could still have been carried out
+    in, that did not show it.  While it waits, a `call` is one that the target called done already,
+    which the next read has to show.
     """
 
     wanted: Wanted

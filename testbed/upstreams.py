@@ -1,9 +1,10 @@
 """Several simulated upstreams behind one address, each living through a world of its own.
 
 A request goes to the simulator whose base path it begins with, one below `/control/SOURCE/` to
-that simulator's own control. `GET /control/world` tells of all of them: their truths joined, and
-for each system its base path, whether it was ever asked, the faults it knows and how many have
-struck it. `POST /control/begin` lets worlds begin that were held.
+that simulator's own control. `GET /control/world` tells of all of them: their truths joined, what
+was written to those that sell for another, and for each system its base path, whether it was ever
+asked, the faults it knows and how many have struck it. `POST /control/begin` lets worlds begin that
+were held.
 """
 
 from __future__ import annotations
@@ -72,16 +73,25 @@ class Upstreams:
             "seconds_left": max(world["seconds_left"] for world in worlds.values()),
             "orders": sum(world["orders"] for world in worlds.values()),
             "truth": {"orders": orders},
+            "written": {
+                source: world["written"]
+                for source, world in worlds.items()
+                if world["written"].get("shipped_by")
+            },
             "systems": {source: _about(one) for source, one in self._simulators.items()},
         }
 
 
 def _about(simulator: Simulator) -> dict[str, Any]:
-    """A fault of a clock is no moment's: it stays until it is cleared, so it is left out."""
+    """A fault of a clock is no moment's: it stays until it is cleared, so it is left out.
+
+    Those of writing are for who sells for another; nobody else is written to.
+    """
+    places = {"wire", "records", *(["write"] if simulator.written().get("shipped_by") else [])}
     known = [
         kind.name
         for kind in CATALOGUE
-        if kind.place in {"wire", "records"} or kind.name in simulator.listing_faults
+        if kind.place in places or kind.name in simulator.listing_faults
     ]
     return {
         "base_path": simulator.base_path,

@@ -27,6 +27,12 @@ from services.notifier.retries import JITTER
 from services.notifier.sealing import KEYS_MAX, Sealer, master_key
 from services.notifier.signing import signing_key
 from services.notifier.starting import checked_start
+from services.notifier.write_backs.settings import (
+    WriteBackEntry,
+    check_ways,
+    check_write_back,
+    read_targets,
+)
 
 # Standard Webhooks, "Deliverability and reliability": ten tries over about 75 h.
 RETRY_SCHEDULE_SECONDS = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
@@ -157,6 +163,7 @@ class SubscriptionEntry(Settings):
         "now", description='"now", "earliest" or an instant'
     )
     backfill: bool = Field(False, description="facts older than the connection to their account")
+    echo: bool = Field(False, description="what was written back by Shipfeed itself, too")
     order: Literal["ordered", "unordered"] = Field(
         "ordered", description="whether events of one fulfillment wait for each other"
     )
@@ -168,7 +175,8 @@ class SubscriptionEntry(Settings):
         None, ge=1, description="tries in flight over all copies; none: as in [notifier]"
     )
     channel: Annotated[
-        WebhookEntry | LogEntry | TopicEntry | StreamEntry, Field(discriminator="type")
+        WebhookEntry | LogEntry | TopicEntry | StreamEntry | WriteBackEntry,
+        Field(discriminator="type"),
     ]
 
     def wish(self) -> dict[str, object]:
@@ -182,6 +190,7 @@ class SubscriptionEntry(Settings):
             "rate_per_second": self.rate_per_second,
             "concurrency": self.concurrency,
             "backfill": self.backfill,
+            "echo": self.echo,
         }
 
 
@@ -192,6 +201,7 @@ def read_subscriptions(config: Config) -> list[SubscriptionEntry]:
         config.section("notifier", NotifierSettings),
     )
     entries: list[SubscriptionEntry] = []
+    targets = read_targets(config)
     egress = Egress(settings.allow_networks, settings.allow_ports)
     for number, table in enumerate(config.tables("subscriptions"), start=1):
         where = f"[[subscriptions]] {table.get('name', f'number {number}')}"
@@ -206,7 +216,12 @@ def read_subscriptions(config: Config) -> list[SubscriptionEntry]:
                 check_secret(reference, f"{where} channel.secret")
         elif isinstance(entry.channel, TopicEntry):
             refuse_own(kafka, entry.channel.topic, f"{where} channel.topic")
+        elif isinstance(entry.channel, WriteBackEntry):
+            check_write_back(entry.channel, entry.types, targets, where)
         entries.append(entry)
+    check_ways(
+        (one.name, one.channel) for one in entries if isinstance(one.channel, WriteBackEntry)
+    )
     return entries
 
 

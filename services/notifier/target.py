@@ -84,7 +84,9 @@ class Unread(Exception):
 
 
 class WriteTarget(Protocol):
-    """One account at a target."""
+    """One account at a target; `sent`: the requests made so far, by which its rate is kept."""
+
+    sent: int
 
     async def orders(self, order: str, way: OrderWay) -> Sequence[TargetOrder]:
         """All orders of that number or id, whole: every line, every fulfillment of it.
