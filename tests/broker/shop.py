@@ -17,13 +17,12 @@ from services.notifier.target import (
     Part,
     TargetOrder,
     Unread,
-    WriteTarget,
 )
 
 Fault = Literal["lost", "answer lost", "lands later", "hangs", "answer hangs", "busy", "refused"]
 
 
-class Shop(WriteTarget):
+class Shop:
     """`faults`: what becomes of the next calls, in order; then all goes well.
 
     `dead`: nothing is answered at all, until it is let go.
