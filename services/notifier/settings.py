@@ -54,11 +54,12 @@ class NotifierSettings(HttpSettings):
     )
     allow_networks: tuple[IPvAnyNetwork, ...] = Field(
         (),
-        description="CIDR blocks that webhooks may reach although they are not public, at any port "
-        "and without TLS, too",
+        description="CIDR blocks that webhooks and targets may reach although they are not public, "
+        "at any port and without TLS, too",
     )
     allow_ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = Field(
-        (TLS_PORT,), description="ports of public addresses that webhooks may reach, with TLS"
+        (TLS_PORT,),
+        description="ports of public addresses that webhooks and targets may reach, with TLS",
     )
     ca_file: str = Field(
         "", description="PEM file of authorities to trust beside the system's, such as your own"
@@ -216,6 +217,8 @@ def read_subscriptions(config: Config) -> list[SubscriptionEntry]:
         elif isinstance(entry.channel, TopicEntry):
             refuse_own(kafka, entry.channel.topic, f"{where} channel.topic")
         elif isinstance(entry.channel, WriteBackEntry):
+            if entry.echo:
+                raise BadConfig(f"{where} echo: what was written back is never written back again")
             check_write_back(entry.channel, entry.types, targets, where)
         entries.append(entry)
     check_ways(

@@ -29,11 +29,11 @@ ORDERS_MAX = 10  # of one number; each is read whole
 ERRORS_TOLD_MAX = 3
 
 NOT_FULFILLED: Mapping[str, str] = {
-    "pending_payment": "its payment is not authorized yet: retry when it is accepted",
-    "in_review": "it is under fraud review: retry when it is accepted",
-    "dispute": "its payment is disputed: settle that first, then retry",
-    **dict.fromkeys(("blocked", "cancelled"), "call the package back, nothing is paid for it"),
-    **dict.fromkeys(("fulfilled", "complete", "returned"), "compare what is there with what left"),
+    "pending_payment": "its payment is not authorized yet",
+    "in_review": "its fraud review is not over",
+    "dispute": "its payment is disputed",
+    **dict.fromkeys(("blocked", "cancelled"), "it will not be paid for: call the package back"),
+    **dict.fromkeys(("fulfilled", "complete", "returned"), "compare what it has with what left"),
 }
 BY_TYPE: Mapping[str, Outcome] = {
     **dict.fromkeys(("bad_request", "not_found", "method_not_allowed"), "refused"),
@@ -205,8 +205,8 @@ def whole_order(order: _Order, fulfillments: Sequence[_Fulfillment]) -> TargetOr
         raise ValueError("a fulfillment of it is listed twice")
     fulfilled = tuple(_fulfilled(one, str(order.id), known) for one in fulfillments)
     state = str(order.state)
-    why = NOT_FULFILLED.get(state, "it is fulfilled only when accepted")
-    refused = None if state == "accepted" else f"order {order.id} is {state}: {why}"
+    why = NOT_FULFILLED.get(state, "only an accepted order is fulfilled")
+    refused = None if state == "accepted" else why
     return TargetOrder(str(order.id), state, lines, fulfilled, refused)
 
 
