@@ -11,11 +11,10 @@ from bus.errors import Misuse
 from bus.settings import KafkaSettings
 from schemas.command import Command, Recover, Retry, Target
 from schemas.subscription import WriteBackChannel
-from schemas.topics import EVENTS, SUBSCRIPTIONS
+from schemas.topics import SUBSCRIPTIONS
 from services.notifier.asking import ask
 from services.notifier.known import Known
-from services.notifier.recovering import bounded, oldest_safe
-from services.notifier.searching import since
+from services.notifier.recovering import beginning
 from services.notifier.subscriptions import SubscriptionStore
 
 
@@ -56,9 +55,7 @@ async def write_back(kafka: KafkaSettings, name: str, at: datetime | None) -> tu
             f"subscription {name} has the channel {subscription.channel.type}, not write_back: "
             "its events come again by POST /v1/subscriptions/ID/recover"
         )
-    oldest = await oldest_safe(kafka, now)
-    wished = oldest if at is None else await since(kafka, EVENTS, int(at.timestamp() * 1000))
-    offsets, shortened = bounded(wished, oldest)
+    offsets, shortened = await beginning(kafka, at, now)
     command = await _ask(
         kafka,
         known,

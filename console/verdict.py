@@ -12,7 +12,7 @@ from schemas.events import EVENT_TYPES
 
 FINDINGS_MAX = 20
 BAD = ("missing", "duplicate", "wrong")
-BY_SOURCE = ("shipped_in_world", *BAD, "delivered", "written", "held", "faults")
+BY_SOURCE = ("shipped_in_world", *BAD, "delivered", "faults")
 ROWS = {
     "shipped_in_world": "packages that shipped in the worlds and stayed shipped",
     "shipped_events": "package.shipped events the subscriber accepted",

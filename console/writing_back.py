@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Literal
 
 from bus import reading
+from bus.clock import SystemClock
 from bus.errors import Misuse
 from bus.partitioning import partition_of
 from bus.settings import KafkaSettings
@@ -16,6 +17,9 @@ from console.appending import appending
 from schemas.message import iso
 from schemas.topics import WRITE_BACKS
 from schemas.write_back import State, Wanted, WriteBack, is_wanted
+from services.notifier.write_backs import settling
+
+NOTHING = "nothing"
 
 Stage = State | Literal["wanted"]
 Found = WriteBack | Wanted
@@ -78,13 +82,15 @@ def next_step(one: Found) -> str:
             return f"nothing: it is tried again by itself, not before {due_at}"
         case "sending" | "unknown":
             return "nothing: the target is read until it is known what came of the call"
-        case "held" if wanted.order is None:
-            return (
-                f"have subscription {wanted.subscription} find the order, then: shipfeed "
-                f"write-backs send {wanted.subscription} --since {iso(wanted.event_at)}"
-            )
         case "held":
-            return f"do what the reason says, then: shipfeed write-backs retry {key}"
+            by_hand = f"shipfeed write-backs settle {key} --as FULFILLMENT (or nothing)"
+            again = f"do what the reason says, then: shipfeed write-backs retry {key}"
+            if wanted.order is None:
+                again = (
+                    f"have subscription {wanted.subscription} find the order, then: shipfeed "
+                    f"write-backs send {wanted.subscription} --since {iso(wanted.event_at)}"
+                )
+            return f"{again}; dealt with by hand: {by_hand}"
     return "nothing: it is done"
 
 
@@ -130,6 +136,19 @@ async def retry(kafka: KafkaSettings, names: Sequence[str], wanted: Filter) -> l
             await topic.add(record)
             came.append(Retried(one.key, to=f"{record.topic}/{record.partition}"))
     return came
+
+
+async def settle(kafka: KafkaSettings, name: str, became: str) -> WriteBack:
+    """Say that what is held became that fulfillment, or `nothing`.  Raises Misuse, RetryLater."""
+    found = named(await everything(kafka, Filter()), name)
+    held = [one for one in found if isinstance(one, WriteBack) and one.state == "held"]
+    if len(held) > 1:
+        keys = ", ".join(one.key for one in held)
+        raise Misuse(f"{name} is held for several: name one of the keys {keys}")
+    if not held:
+        raise Misuse(f"{found[0].key} is {stage_of(found[0])}, not held; {next_step(found[0])}")
+    fulfillment_id = None if became == NOTHING else became
+    return await settling.settle(kafka, held[0], fulfillment_id, SystemClock().now())
 
 
 def again(kafka: KafkaSettings, wanted: Wanted) -> Record:

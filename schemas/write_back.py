@@ -105,8 +105,9 @@ class WriteBack(StateRecord):
     `sending`: on Kafka before the `call` is made, at `sent_at`; whoever finds it so after a crash
     knows no more than `unknown`.  `unknown`: it may have been carried out, or may yet be; the
     target is read until that is known.  `done`: the target has it, as `fulfillment_id`; `found`
-    tells that it was seen there, not answered.  `held`: somebody has to decide; `reason` says what
-    to do, `candidates` between what.
+    tells that it was seen there, not answered; where `reason` says that an operator settled it,
+    there may be none.  `held`: somebody has to decide; `reason` says what to do, `candidates`
+    between what.
     `place` orders those of one order.  `calls` counts those that may have been carried out,
     `empty_reads` the reads since the last one, after the time it could still have been carried out
     in, that did not show it.  While it waits, a `call` is one that the target called done already,

@@ -23,6 +23,11 @@ from testbed.simulator import Simulator
 CONTROL = "/control/"
 
 
+# Under these, whoever writes holds what it would have written or waits a quarter of an hour, and it
+# should: they need people, of which the demo has none.
+FOR_PEOPLE = frozenset({"redirect", "unauthorized", "duplicate_page"})
+
+
 def seed_of(seed: int, source: str) -> int:
     """The seed of one system's world: no two systems live through the same."""
     return Random(f"world {seed} of {source}").randrange(2**31)
@@ -87,11 +92,13 @@ def _about(simulator: Simulator) -> dict[str, Any]:
 
     Those of writing are for who sells for another; nobody else is written to.
     """
-    places = {"wire", "records", *(["write"] if simulator.written().get("shipped_by") else [])}
+    written_to = bool(simulator.written().get("shipped_by"))
+    places = {"wire", "records"} | ({"write"} if written_to else set())
     known = [
         kind.name
         for kind in CATALOGUE
-        if kind.place in places or kind.name in simulator.listing_faults
+        if (kind.place in places or kind.name in simulator.listing_faults)
+        and not (written_to and kind.name in FOR_PEOPLE)
     ]
     return {
         "base_path": simulator.base_path,

@@ -55,8 +55,7 @@ def judge(
 
     `written` is the target's own account of it (testbed/river_orders.py), `events` what the
     subscriber accepted, oldest first, `stored` the newest record of each of the target's
-    fulfillments, `write_backs` that of each event that was to be written back, to a target account
-    of the system's name.
+    fulfillments, `write_backs` that of each event that was to be written back.
     """
     return _Judge(target, written, write_backs).judge(events, stored)
 
@@ -70,7 +69,7 @@ class _Judge:
         self._reasons = {
             one["wanted"]["event_id"]: one["reason"]
             for one in write_backs
-            if one["wanted"]["target"] == target and one["state"] == "held"
+            if one["state"] == "held"
         }
         self._verdict = Verdict()
 

@@ -2,44 +2,49 @@
 
 from __future__ import annotations
 
-import json as encoding
+from collections import Counter
 from dataclasses import asdict
-from typing import Annotated, Any, get_args
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, NoReturn, get_args
 
 import typer
 
+from bus.clock import SystemClock
 from bus.errors import Misuse
-from bus.settings import KafkaSettings
+from bus.settings import Config, KafkaSettings
 from console.commands.options import (
     ConfigOption,
     CountOption,
     JsonOption,
     KafkaOption,
     alone,
+    config_path,
     kafka_settings,
     say,
     show,
     wait_for,
 )
+from console.previewing import rehearse
+from console.redelivering import write_back
+from console.rehearsing import Outcome, Rehearsed
+from console.wording import WORDS, row, scene, story
 from console.writing_back import (
+    NOTHING,
     Filter,
-    Found,
     Retried,
     everything,
-    moved_at,
     named,
-    next_step,
-    reason_of,
     retry,
-    stage_of,
-    wanted_of,
+    settle,
 )
-from schemas.message import iso
-from schemas.write_back import State, WriteBack
+from schemas.write_back import State
+from services.poller.steering import instant
 
 NAME = "write-backs"
 COLUMNS = ("changed_at", "state", "target", "order", "event_type", "event_id", "says")
 COUNT = 50
+EARLIEST = "earliest"
 STATES: tuple[str, ...] = ("wanted", *get_args(State))
 
 app = typer.Typer(help="What was written into other systems, what is held, and why.")
@@ -89,7 +94,7 @@ def show_write_back(
     """Print all that is known of one: what was wanted, the call, and what to do next."""
     found = named(wait_for(everything(kafka_settings(config, kafka), Filter())), name)
     say(
-        [(_story(one), {"key": one.key, **one.model_dump(mode="json")}) for one in found],
+        [(story(one), {"key": one.key, **one.model_dump(mode="json")}) for one in found],
         as_json=json,
     )
 
@@ -117,71 +122,82 @@ def retry_write_backs(  # noqa: PLR0917 - typer calls it by name
     raise typer.Exit(1 if any(one.refused for one in came) else 0)
 
 
+@app.command("settle")
+def settle_write_back(
+    name: NameArgument,
+    became: Annotated[
+        str, typer.Option("--as", help='the fulfillment that it became there, or "nothing"')
+    ],
+    config: ConfigOption = None,
+    kafka: KafkaOption = "",
+    json: JsonOption = False,
+) -> None:
+    """Say what became of something held, once it was dealt with by hand."""
+    one = wait_for(settle(kafka_settings(config, kafka), name, became))
+    told = {"key": one.key, "fulfillment_id": one.fulfillment_id}
+    say([(f"{one.key}: done, as {one.fulfillment_id or NOTHING}", told)], as_json=json)
+
+
+@app.command("send")
+def send_write_backs(  # noqa: PLR0917 - typer calls it by name
+    name: Annotated[str, typer.Argument(help="of a subscription that writes back")],
+    since: Annotated[
+        str, typer.Option("--since", help='an instant, as 2026-01-31T12:00:00Z, or "earliest"')
+    ],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="print what would be sent; call and write nothing")
+    ] = False,
+    config: ConfigOption = None,
+    kafka: KafkaOption = "",
+    count: CountOption = COUNT,
+    json: JsonOption = False,
+) -> None:
+    """Have what matches since an instant written back; what is done stays done."""
+    at = None if since == EARLIEST else instant(since, "--since")
+    settings = kafka_settings(config, kafka)
+    if dry_run:
+        _rehearse(config, settings, name, at, count, as_json=json)
+    if count != COUNT:
+        raise Misuse("--count says how much --dry-run looks at; without it all that match are sent")
+    command, shortened = wait_for(write_back(settings, name, at))
+    told = {"subscription": name, "command": command.number, "shortened": shortened}
+    later = "; what is older is not kept, or about to be forgotten" if shortened else ""
+    line = f"{name}: asked by command {command.number}; what is done stays done{later}"
+    say([(line, told)], as_json=json)
+
+
+def _rehearse(
+    config: Path | None,
+    kafka: KafkaSettings,
+    name: str,
+    at: datetime | None,
+    count: int,
+    *,
+    as_json: bool,
+) -> NoReturn:
+    found: Counter[Outcome] = Counter()
+
+    def tell(one: Rehearsed) -> None:
+        found[one.outcome] += 1
+        say([(scene(one), asdict(one))], as_json=as_json)
+
+    read = Config.read(config_path(config))
+    matching = wait_for(
+        rehearse(read, kafka, name, at, count=count, clock=SystemClock(), tell=tell)
+    )
+    if not as_json:
+        parts = [f"{number} {WORDS[outcome]}" for outcome, number in found.items()]
+        more = f" (the oldest {count}; --count takes more)" if matching > found.total() else ""
+        typer.echo(
+            f"{matching} match{more}: {', '.join(parts) or 'nothing'}; nothing was sent or written"
+        )
+    raise typer.Exit(1 if found["unread"] else 0)
+
+
 def _list(kafka: KafkaSettings, wanted: Filter, count: int, *, as_json: bool) -> None:
-    rows = [_row(one) for one in wait_for(everything(kafka, wanted))[-count:]]
+    rows = [row(one) for one in wait_for(everything(kafka, wanted))[-count:]]
     columns = ("key", *COLUMNS) if as_json else COLUMNS
     show("write-backs", columns, [[row[c] for c in columns] for row in rows], as_json=as_json)
-
-
-def _row(one: Found) -> dict[str, Any]:
-    wanted = wanted_of(one)
-    return {
-        "key": one.key,
-        "changed_at": moved_at(one),
-        "state": stage_of(one),
-        "target": wanted.target,
-        "order": wanted.order,
-        "event_type": wanted.event_type,
-        "event_id": wanted.event_id,
-        "says": _says(one),
-    }
-
-
-def _says(one: Found) -> str:
-    if isinstance(one, WriteBack) and one.state == "done":
-        return f"{one.fulfillment_id}{', found there' if one.found else ''}"
-    return reason_of(one)
-
-
-def _story(one: Found) -> str:
-    """A line for each thing that is known."""
-    wanted = wanted_of(one)
-    told: dict[str, object] = {
-        "key": one.key,
-        "state": stage_of(one),
-        "says": _says(one),
-        "candidates": ", ".join(one.candidates),
-        "next": next_step(one),
-        "order": f"{wanted.order or 'not known'}, by {wanted.way} at {wanted.target}",
-        "event": f"{wanted.event_type} {wanted.event_id} of {iso(wanted.event_at)}",
-        "subscription": wanted.subscription,
-        "fulfillment": wanted.fulfillment,
-        "package": wanted.package_id,
-        "items": _items(one),
-        "tracking": _words(wanted.tracking_company, wanted.tracking_number, wanted.tracking_url),
-        "shipment": wanted.shipment_id,
-    }
-    if isinstance(one, WriteBack):
-        told |= {
-            "calls": one.calls
-            and f"{one.calls}, the last at {iso(one.sent_at) if one.sent_at else '?'}",
-            "empty reads": one.empty_reads,
-            "call": one.call
-            and encoding.dumps(one.call.model_dump(mode="json", exclude_defaults=True)),
-            "changed at": iso(one.updated_at),
-        }
-    return "\n".join(f"{name}: {value}" for name, value in told.items() if value) + "\n"
-
-
-def _items(one: Found) -> str:
-    items = wanted_of(one).items
-    if items is None:
-        return "its source does not say"
-    return ", ".join(f"{item.quantity} x {item.sku or 'without a SKU'}" for item in items)
-
-
-def _words(*parts: str | None) -> str:
-    return " ".join(part for part in parts if part)
 
 
 def _line(one: Retried) -> str:

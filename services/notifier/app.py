@@ -69,18 +69,7 @@ class Notifier:
         self._clock = clock
         self._store = SubscriptionStore(kafka, clock)
         self._endpoints = Endpoints(kafka, self._store, clock, end)
-        self._surroundings = Surroundings(
-            clock=clock,
-            allow_networks=settings.allow_networks,
-            allow_ports=settings.allow_ports,
-            ca_file=settings.ca_file,
-            look_up=look_up,
-            connect_timeout_seconds=settings.connect_timeout_seconds,
-            total_timeout_seconds=settings.total_timeout_seconds,
-            connections_max=CONNECTIONS_MAX,
-            prefix=kafka.prefix,
-            sealer=open_sealer(settings),
-        )
+        self._surroundings = surroundings_of(kafka, settings, clock, look_up)
         self._gates = Gates(
             self._endpoints, self._surroundings, settings, kafka.partition_count(EVENTS)
         )
@@ -171,6 +160,27 @@ class Notifier:
             gates=self._gates,
             broken=broken,
         )
+
+
+def surroundings_of(
+    kafka: KafkaSettings,
+    settings: NotifierSettings,
+    clock: Clock,
+    look_up: LookUp = getaddrinfo,
+) -> Surroundings:
+    """What channels and targets are given.  Raises BadConfig."""
+    return Surroundings(
+        clock=clock,
+        allow_networks=settings.allow_networks,
+        allow_ports=settings.allow_ports,
+        ca_file=settings.ca_file,
+        look_up=look_up,
+        connect_timeout_seconds=settings.connect_timeout_seconds,
+        total_timeout_seconds=settings.total_timeout_seconds,
+        connections_max=CONNECTIONS_MAX,
+        prefix=kafka.prefix,
+        sealer=open_sealer(settings),
+    )
 
 
 async def build(config: Config, end: Callable[[BaseException], None]) -> Notifier:

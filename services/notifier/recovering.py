@@ -60,6 +60,15 @@ async def oldest_safe(kafka: KafkaSettings, now: datetime) -> dict[int, int]:
     return await since(kafka, EVENTS, int((now - kept).timestamp() * 1000))
 
 
+async def beginning(
+    kafka: KafkaSettings, at: datetime | None, now: datetime
+) -> tuple[dict[int, int], bool]:
+    """As `bounded`, from an instant on; None: from the oldest that is safe.  Raises RetryLater."""
+    oldest = await oldest_safe(kafka, now)
+    wished = oldest if at is None else await since(kafka, EVENTS, int(at.timestamp() * 1000))
+    return bounded(wished, oldest)
+
+
 def bounded(
     wished: Mapping[int, int], oldest_safe: Mapping[int, int]
 ) -> tuple[dict[int, int], bool]:

@@ -217,6 +217,8 @@ def read_subscriptions(config: Config) -> list[SubscriptionEntry]:
         elif isinstance(entry.channel, TopicEntry):
             refuse_own(kafka, entry.channel.topic, f"{where} channel.topic")
         elif isinstance(entry.channel, WriteBackEntry):
+            if entry.echo:
+                raise BadConfig(f"{where} echo: what was written back is never written back again")
             check_write_back(entry.channel, entry.types, targets, where)
         entries.append(entry)
     check_ways(

@@ -16,17 +16,15 @@ from services.notifier.target import (
     Line,
     Part,
     TargetOrder,
-    Unread,
-    WriteTarget,
 )
 
 Fault = Literal["lost", "answer lost", "lands later", "hangs", "answer hangs", "busy", "refused"]
 
 
-class Shop(WriteTarget):
+class Shop:
     """`faults`: what becomes of the next calls, in order; then all goes well.
 
-    `dead`: nothing is answered at all, until it is let go.
+    `dead`: nothing is answered until it is let go, and then as it was when it was asked.
     """
 
     def __init__(self, clock: Clock, *, lands_after_seconds: float = 800.0) -> None:
@@ -34,7 +32,7 @@ class Shop(WriteTarget):
         self.reads: list[str] = []
         self.calls: list[Call] = []
         self.faults: deque[Fault] = deque()
-        self.unread: deque[Unread] = deque()
+        self.unread: deque[Exception] = deque()
         self.dead = False
         self.at_once_max = 0  # requests about one order
         self.hanging = asyncio.Event()
@@ -77,16 +75,16 @@ class Shop(WriteTarget):
         """See WriteTarget."""
         self.sent += 1
         self.reads.append(order)
+        if self.unread:
+            raise self.unread.popleft()
+        self._land()
+        found = self._orders.get(order)
+        shown = [] if found is None else [self._shown(order, found)]
         async with self._one_more(order):
             if self.dead:
                 await self._hang()
             await asyncio.sleep(0)
-        if self.unread:
-            raise self.unread.popleft()
-        self._land()
-        if order not in self._orders:
-            return []
-        return [TargetOrder(order, "accepted", self._orders[order], tuple(self._fulfilled[order]))]
+        return shown
 
     async def call(self, call: Call) -> Answer:
         """See WriteTarget."""
@@ -132,6 +130,9 @@ class Shop(WriteTarget):
             Fulfilled(made, parts, call.event_id, call.shipment_id, call.tracking_number)
         )
         return made
+
+    def _shown(self, order: str, lines: tuple[Line, ...]) -> TargetOrder:
+        return TargetOrder(order, "accepted", lines, tuple(self._fulfilled[order]))
 
     def _land(self) -> None:
         now = self._clock.now()

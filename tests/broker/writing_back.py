@@ -156,12 +156,15 @@ async def still_wanted(kafka: KafkaSettings) -> list[str]:
     return [key for key, value in newest.items() if value is not None and is_wanted(key)]
 
 
-async def become(kafka: KafkaSettings, wished: dict[str, str]) -> None:
-    """Wait until the WriteBacks are in these states, by the id of their events."""
+async def become(kafka: KafkaSettings, wished: dict[str, str], reason: str = "") -> None:
+    """Wait until the WriteBacks are in these states, by the id of their events, and one of them
+    gives this reason.
+    """
 
     async def so() -> bool:
         found = await written_back(kafka)
-        return {name: found[name].state for name in wished if name in found} == wished
+        told = any(reason in (one.reason or "") for one in found.values())
+        return told and {name: one.state for name, one in found.items()} == wished
 
     await until(so)
 

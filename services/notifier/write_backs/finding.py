@@ -39,17 +39,21 @@ def by_contents(
     """The package as somebody else fulfilled it, or we for another event; None: it is not there."""
     shipped = [(one, shipped_of(order, one)) for one in order.fulfilled]
     shipped = [(one, contents) for one, contents in shipped if contents]
+    makers = _makers(wanted, known)
     for one, contents in shipped:
         if wanted.shipment_id is not None and one.shipment_id == wanted.shipment_id:
-            if contents == counts:
-                return There(one.id)
-            why = f"fulfillment {one.id} has the shipment id {one.shipment_id} but {told(contents)}"
-            return hold(wanted, f"{why}, where {told(counts)} shipped", COMPARE, (one.id,))
-    makers = _makers(wanted, known)
+            why = f"fulfillment {one.id} has the shipment id {one.shipment_id}"
+            if contents != counts:
+                why = f"{why} but {told(contents)}, where {told(counts)} shipped"
+                return hold(wanted, why, COMPARE, (one.id,))
+            if one.event_id is None and one.id in makers:
+                why = f"{why}, but counts as that of event {makers[one.id].event_id} already"
+                return hold(wanted, why, COMPARE, (one.id,))
+            return There(one.id, ours=False)
     same = [one for one, contents in shipped if contents == counts and has_number(one, wanted)]
     for one in same:
         if one.event_id is None and one.id not in makers:
-            return There(one.id)
+            return There(one.id, ours=False)
     for one in same:
         maker = makers.get(one.id) or makers.get(one.event_id or "")
         if not _is_another(wanted, one, maker):

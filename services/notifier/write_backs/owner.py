@@ -38,6 +38,12 @@ def group_of(kafka: KafkaSettings) -> str:
     return f"{kafka.prefix}.write-backs"
 
 
+def writer_of(kafka: KafkaSettings, number: int) -> Writer:
+    """Of the partition: its start fences whoever else has one."""
+    place = TopicPartition(kafka.topic(WRITE_BACKS), number)
+    return Writer.of_partition(kafka, group_of(kafka), place, OUTPUTS)
+
+
 class Owner:
     """The `Owned` of partition `number`; thrown away and built anew when its writer breaks."""
 
@@ -69,7 +75,7 @@ class Owner:
 
         The older one may have died with a call on its way: what was `sending` is unknown now.
         """
-        self._writer = Writer.of_partition(self._kafka, self._group, self._place, OUTPUTS)
+        self._writer = writer_of(self._kafka, self._number)
         await self._writer.start()
         self._committer = Committer(self._writer, self._broken)
         await self.ledger.restore(self._committer)

@@ -77,14 +77,20 @@ def plan(
 
 def _one(wanted: Wanted, orders: Sequence[TargetOrder]) -> TargetOrder | Hold:
     if wanted.order is None:
-        why = wanted.problem or "the event names no order"
-        return hold(wanted, why, BY_HAND, wanted.candidates)
+        return _unaddressed(wanted)
     if len(orders) == 1:
         return orders[0]
     if not orders:
         return hold(wanted, f"there is none ({wanted.way})", MATCH)
     found = tuple(f"{one.id} ({one.state})" for one in orders)
     return hold(wanted, f"{len(orders)} orders have it: {', '.join(found)}", MATCH, found)
+
+
+def _unaddressed(wanted: Wanted) -> Hold:
+    """Asked for again as it stands it would say no more: the event has to be read again."""
+    why = wanted.problem or "the event names no order"
+    to_do = f"have subscription {wanted.subscription} find the order and send the event again"
+    return Hold(f"{place_of(wanted)}: {why}; {to_do}, or {BY_HAND}", wanted.candidates)
 
 
 def _refused(wanted: Wanted, order: TargetOrder) -> Hold | None:

@@ -22,7 +22,7 @@ from datetime import datetime, timedelta
 from schemas.write_back import State, WriteBack
 from services.notifier.retries import RETRY_AFTER_SECONDS_MAX
 from services.notifier.target import Answer, Unread
-from services.notifier.write_backs.verdicts import Hold, Plan, Ready, There, again, place_of
+from services.notifier.write_backs.verdicts import Hold, Plan, There, again, place_of
 from services.notifier.write_backs.wanting import SHIPPED, TRACKING_CHANGED
 
 CALLS_MAX = 3  # that may have been carried out and are not to be seen
@@ -30,7 +30,7 @@ WAIT_SECONDS_MIN = 1.0
 WAIT_SECONDS_MAX = 300.0
 LOOK_SECONDS_MAX = 60.0  # between reads of what is unknown
 EMPTY_READS = 2  # after which it was not carried out
-EMPTY_READS_APART_SECONDS = 30.0
+EMPTY_READS_APART_SECONDS = 30.0  # more than passes between an intent and its call
 UNAUTHORIZED_WAIT_SECONDS = 900.0
 PACKAGE_WAIT_SECONDS = 10.0
 """For the package itself, which is right behind a tracking number of the same observation."""
@@ -73,11 +73,9 @@ def after_read(
 
     `sending` then: to be called as soon as it stands on Kafka.
     """
-    if isinstance(plan, There):
-        return _ended(write_back, now, "done", fulfillment_id=plan.fulfillment_id, found=True)
-    if write_back.state == "unknown":
-        return _not_there(write_back, plan, now, unknown_wait_seconds)
-    return _begun(write_back, plan, now)
+    if write_back.state == "unknown" and not (isinstance(plan, There) and plan.ours):
+        return _not_seen(write_back, plan, now, unknown_wait_seconds)
+    return _planned(write_back, plan, now)
 
 
 def after_answer(write_back: WriteBack, answer: Answer, now: datetime, chance: float) -> WriteBack:
@@ -96,7 +94,7 @@ def after_answer(write_back: WriteBack, answer: Answer, now: datetime, chance: f
             due_at = _after(now, WAIT_SECONDS_MIN)
             return _with(write_back, now, state="unknown", reason=reason, due_at=due_at)
         case "conflict":
-            reason = f"the target says that it is done already: {detail}"
+            reason = f"{place_of(write_back.wanted)}: it says that this is done already: {detail}"
             return _with(write_back, now, state="waiting", reason=reason, due_at=now)
         case "refused":
             why = f"{place_of(write_back.wanted)}: the call was refused: {detail}"
@@ -146,11 +144,14 @@ def _due_at(write_back: WriteBack, known: Iterable[WriteBack]) -> datetime:
     return max(write_back.due_at, _after(write_back.updated_at, PACKAGE_WAIT_SECONDS))
 
 
-def _begun(write_back: WriteBack, plan: Hold | Ready, now: datetime) -> WriteBack:
-    """What is surely not there, and not on its way: sent, or held."""
-    if write_back.call is not None:  # the target said that it has it
-        shown = plan.reason if isinstance(plan, Hold) else "what it shows has room for it"
-        return _held(write_back, f"{write_back.reason}; {shown}; compare the two", now)
+def _planned(write_back: WriteBack, plan: Plan, now: datetime) -> WriteBack:
+    """What is surely not on its way: done, held, or to be sent."""
+    if isinstance(plan, There):
+        return _ended(write_back, now, "done", fulfillment_id=plan.fulfillment_id, found=True)
+    if write_back.state == "waiting" and write_back.call is not None:  # after a conflict
+        said = f"{place_of(write_back.wanted)}: the call was answered as done already"
+        shown = plan.reason if isinstance(plan, Hold) else "the order has room for it, without it"
+        return _held(write_back, f"{said}, but {shown}; compare the two", now)
     if isinstance(plan, Hold):
         return _ended(write_back, now, "held", reason=plan.reason, candidates=plan.candidates)
     if write_back.calls >= CALLS_MAX:
@@ -169,10 +170,10 @@ def _begun(write_back: WriteBack, plan: Hold | Ready, now: datetime) -> WriteBac
     )
 
 
-def _not_there(
-    write_back: WriteBack, plan: Hold | Ready, now: datetime, unknown_wait_seconds: float
+def _not_seen(
+    write_back: WriteBack, plan: Plan, now: datetime, unknown_wait_seconds: float
 ) -> WriteBack:
-    """Looked for and not seen: it may still come, until the wait is over and it was twice not."""
+    """What our call made is not seen: it may come, until the wait is over and it twice was not."""
     sent_at = write_back.sent_at
     assert sent_at is not None
     over_at = _after(sent_at, unknown_wait_seconds)
@@ -185,7 +186,7 @@ def _not_there(
     if empty_reads < EMPTY_READS:
         due_at = _after(now, EMPTY_READS_APART_SECONDS)
         return _with(write_back, now, due_at=due_at, failures=0, empty_reads=empty_reads)
-    return _begun(_with(write_back, now, call=None, failures=0), plan, now)
+    return _planned(write_back, plan, now)
 
 
 def _again(write_back: WriteBack, answer: Answer, now: datetime, chance: float) -> WriteBack:

@@ -19,9 +19,13 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class There:
-    """The target has it, as this fulfillment."""
+    """The target has it, as this fulfillment.
+
+    `ours` is false where somebody else made it: a call of ours may then still be on its way.
+    """
 
     fulfillment_id: str
+    ours: bool = True
 
 
 @dataclass(frozen=True, slots=True)

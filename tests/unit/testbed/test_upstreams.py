@@ -10,7 +10,7 @@ import pytest
 
 from testbed.http import Request
 from testbed.simulators import fulfilled_from, playing, simulators
-from testbed.upstreams import Upstreams, seed_of
+from testbed.upstreams import FOR_PEOPLE, Upstreams, seed_of
 from testbed.world import World
 
 START = datetime(2020, 1, 1, tzinfo=UTC)  # long ago: these worlds have ended
@@ -93,6 +93,10 @@ def test_faults_of_writing_are_for_who_sells_for_another(upstreams: Upstreams) -
     offered = [name for name, one in world["systems"].items() if "late_commit" in one["faults"]]
 
     assert list(fulfilled_from()) == offered == list(world["written"])
+    assert all(
+        FOR_PEOPLE.isdisjoint(one["faults"]) == (name in offered)
+        for name, one in world["systems"].items()
+    )
     for target, shipper in fulfilled_from().items():
         numbers = {one["id"] for one in world["truth"]["orders"] if one["source"] == shipper}
         assert shipper == world["written"][target]["shipped_by"]
