@@ -100,21 +100,27 @@ async def test_who_is_slow_without_end_is_left_after_the_total_time(name: str, s
 
 HUGE = b'{"id":"ful_1","x":"' + b"y" * (ANSWER_BYTES_MAX + 1) + b'"}'
 SWELLING = Response(201, gzip.compress(bytes(20_000_000)), {"Content-Encoding": "gzip"})
-HARMFUL: dict[str, Any] = {
-    "a body of many megabytes": Response(201, HUGE),
-    "a body that would swell": SWELLING,
-    "a packing nobody knows": Response(201, b"{}", {"Content-Encoding": "zip\x1b[2J"}),
-}
 
 
-@pytest.mark.parametrize("name", HARMFUL)
-async def test_an_answer_that_is_not_read_leaves_the_call_unknown(name: str, system: str) -> None:
+@pytest.mark.parametrize(
+    ("harmful", "why"),
+    [
+        (Response(201, HUGE), "the answer has more than 4194304 bytes"),
+        (SWELLING, "the answer came packed (gzip)"),
+        (Response(201, b"{}", {"Content-Encoding": "x\x1b[2J"}), "the answer came packed (x [2J)"),
+    ],
+    ids=["megabytes", "a bomb", "a packing nobody knows"],
+)
+async def test_an_answer_that_is_not_read_leaves_the_call_unknown(
+    harmful: Response, why: str, system: str
+) -> None:
     """Its cap holds whatever the status says, and nothing is unpacked."""
-    async with serving(always(HARMFUL[name])) as url, target_at(url, system) as target:
+    async with serving(always(harmful)) as url, target_at(url, system) as target:
         answer = await target.call(CALL)
         failed = await unread(target)
 
     assert (answer.outcome, failed.outcome) == ("unknown", "unknown")
+    assert str(answer.detail).startswith(why)
     assert str(answer.detail).isprintable()
 
 
@@ -257,7 +263,7 @@ async def test_nothing_is_sent_once_it_is_closed(system: str) -> None:
         await target.close()
         answer = await target.call(CALL)
 
-    assert (answer.outcome, len(seen)) == ("unsent", 1)
+    assert (answer.outcome, len(seen), target.sent) == ("unsent", 1, 2)
 
 
 def repeating() -> list[Response]:

@@ -101,6 +101,7 @@ class DigitalRiver:
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
+        self.sent = 0
 
     async def orders(self, order: str, way: OrderWay) -> Sequence[TargetOrder]:
         """See WriteTarget; an order's number is the merchant's own, here its `upstreamId`."""
@@ -115,15 +116,13 @@ class DigitalRiver:
         """See WriteTarget."""
         try:
             method, path, body = self.request(call)
-            reply = await self._exchange.send(method, path, body)
+            reply = await self._ask(method, path, body)
         except Unread as unread:
             return Answer(unread.outcome, detail=str(unread))
         except ValueError as error:
             return Answer("refused", detail=self._exchange.told(f"it was not sent: {error}"))
-        if reply.status in (200, 201):
-            made = made_by(call, reply.body)
-            detail = None if made else self._exchange.told(f"{said(reply)} without what was made")
-            return Answer("done" if made else "unknown", made, detail)
+        if (made := made_by(call, reply)) is not None:
+            return Answer("done", made)
         detail = self._exchange.told(said(reply))
         return Answer(judged(reply), None, detail, reply.retry_after_seconds)
 
@@ -138,8 +137,14 @@ class DigitalRiver:
         """See WriteTarget."""
         await self._exchange.close()
 
+    async def _ask(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None
+    ) -> replies.Reply:
+        self.sent += 1
+        return await self._exchange.send(method, path, body)
+
     async def _of_id(self, order_id: str) -> list[_Order]:
-        reply = await self._exchange.send("GET", f"/orders/{replies.in_path(order_id)}")
+        reply = await self._ask("GET", f"/orders/{replies.in_path(order_id)}")
         if reply.status == 404 and _errors(reply.body).type == "not_found":
             return []
         order = self._read(reply, _Order)
@@ -155,29 +160,28 @@ class DigitalRiver:
 
     async def _whole(self, order: _Order) -> TargetOrder:
         listed = _Listed[_Fulfillment]
-        fulfillments = await self._all("fulfillments", "orderId", str(order.id), listed)
+        found = await self._all("fulfillments", "orderId", str(order.id), listed)
         try:
-            return whole_order(order, fulfillments)
+            return whole_order(order, found)
         except ValueError as error:
             text = f"order {order.id} does not add up: {error}"
             raise self._exchange.unread(text, "refused") from None
 
     async def _all(self, resource: str, name: str, value: str, kind: type[_Listed[R]]) -> list[R]:
-        """A whole list, in its order, the newest first."""
+        """A whole list."""
 
         async def read(after: str | None) -> Page[R]:
             query = {name: value, "limit": PAGE_SIZE}
             query |= {} if after is None else {"startingAfter": after}
             asked = urlencode(query, quote_via=quote, errors="replace")
-            listed = self._read(await self._exchange.send("GET", f"/{resource}?{asked}"), kind)
+            listed = self._read(await self._ask("GET", f"/{resource}?{asked}"), kind)
             return Page(listed.data, str(listed.data[-1].id) if listed.has_more else None)
 
         return await all_pages(read)
 
     def _read(self, reply: replies.Reply, kind: type[S]) -> S:
         if reply.status != 200:
-            outcome = judged(reply)
-            outcome = "refused" if outcome == "conflict" else outcome
+            outcome: Outcome = "refused" if judged(reply) == "conflict" else judged(reply)
             raise self._exchange.unread(said(reply), outcome, reply.retry_after_seconds)
         try:
             return replies.decoded(reply.body, kind)
@@ -188,8 +192,8 @@ class DigitalRiver:
 def open_target(entry: TargetEntry, secret: str, surroundings: Surroundings) -> DigitalRiver:
     """The account of this key."""
     headers = {"authorization": f"Bearer {secret}", "digitalriver-version": VERSION}
-    base_url = entry.base_url or BASE_URL
-    return DigitalRiver(Exchange(base_url, headers, secret, surroundings, entry.timeout_seconds))
+    url, seconds = entry.base_url or BASE_URL, entry.timeout_seconds
+    return DigitalRiver(Exchange(url, headers, secret, surroundings, seconds))
 
 
 def whole_order(order: _Order, fulfillments: Sequence[_Fulfillment]) -> TargetOrder:
@@ -206,7 +210,7 @@ def whole_order(order: _Order, fulfillments: Sequence[_Fulfillment]) -> TargetOr
     fulfilled = tuple(_fulfilled(one, str(order.id), known) for one in fulfillments)
     state = str(order.state)
     why = NOT_FULFILLED.get(state, "only an accepted order is fulfilled")
-    refused = None if state == "accepted" else why
+    refused = why if state != "accepted" else None
     return TargetOrder(str(order.id), state, lines, fulfilled, refused)
 
 
@@ -218,13 +222,11 @@ def _fulfilled(one: _Fulfillment, order_id: str, lines: set[str]) -> Fulfilled:
             raise ValueError(f"fulfillment {one.id} is of item {item.item_id}, which it has not")
         if item.quantity is None and item.cancel_quantity is None:
             raise ValueError(f"fulfillment {one.id} has an item without a quantity")
-    parts = [
-        Part(str(item.item_id), item.quantity or 0, item.cancel_quantity or 0) for item in one.items
-    ]
+    parts = [Part(str(of.item_id), of.quantity or 0, of.cancel_quantity or 0) for of in one.items]
     event_id = (one.metadata or {}).get(EVENT_ID)
-    known = event_id if isinstance(event_id, str) else None
+    event_id = event_id if isinstance(event_id, str) else None
     shipment_id, number = replies.text_of(one.shipment_id), replies.text_of(one.tracking_number)
-    return Fulfilled(str(one.id), tuple(parts), known, shipment_id, number)
+    return Fulfilled(str(one.id), tuple(parts), event_id, shipment_id, number)
 
 
 def _new(call: Call) -> dict[str, Any]:
@@ -242,8 +244,8 @@ def _new(call: Call) -> dict[str, Any]:
     more = replies.present(
         shipmentId=call.shipment_id, currency=call.currency, partnerId=call.partner_id
     )
-    own = {"metadata": {EVENT_ID: call.event_id}}
-    return {"orderId": call.order_id, "items": parts, **more, **_tracking(call), **own}
+    more |= {**_tracking(call), "metadata": {EVENT_ID: call.event_id}}
+    return {"orderId": call.order_id, "items": parts, **more}
 
 
 def _tracking(call: Call) -> dict[str, Any]:
@@ -255,10 +257,10 @@ def _tracking(call: Call) -> dict[str, Any]:
     )
 
 
-def made_by(call: Call, body: bytes) -> str | None:
+def made_by(call: Call, reply: replies.Reply) -> str | None:
     """The fulfillment that a success tells of; None when it tells of nothing, or of another."""
     try:
-        made = replies.decoded(body, _Made)
+        made = replies.decoded(reply.body if reply.status in (200, 201) else b"", _Made)
     except ValueError:
         return None
     another = call.kind == "update" and str(made.id) != call.fulfillment_id
@@ -278,10 +280,11 @@ def judged(reply: replies.Reply) -> Outcome:
 def said(reply: replies.Reply) -> str:
     """An answer in Digital River's words, and what to do where that is clear."""
     told, asked = _errors(reply.body), reply.headers.get(REQUEST_ID)
+    errors = told.errors[:ERRORS_TOLD_MAX]
     parts = [
         f"Digital River answered {reply.status} {told.type}".strip(),
-        "in words that are not its own" if reply.status >= 400 and not told.type else "",
-        *(" ".join(_texts(one)) for one in told.errors[:ERRORS_TOLD_MAX]),
+        "" if told.type else "in words that are not its own",
+        *(" ".join(one for one in error.values() if isinstance(one, str)) for error in errors),
         replies.hint_of(reply.status),
         f"its request id is {asked}" if asked else "",
     ]
@@ -294,7 +297,3 @@ def _errors(body: bytes) -> _Errors:
         return replies.decoded(body, _Errors)
     except ValueError:
         return _Errors()
-
-
-def _texts(error: Mapping[str, Any]) -> list[str]:
-    return [value for value in error.values() if isinstance(value, str)]

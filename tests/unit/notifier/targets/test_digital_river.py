@@ -208,14 +208,19 @@ UNCLEAR: dict[str, bytes] = {
 @pytest.mark.parametrize("name", UNCLEAR)
 def test_a_success_counts_only_when_it_says_what_was_made(name: str) -> None:
     """For anything else the order is read first."""
-    assert made_by(CALL, UNCLEAR[name]) is None
-    assert made_by(CALL, json.dumps(MADE).encode()) == "ful_1"
+    assert made_by(CALL, Reply(201, {}, UNCLEAR[name])) is None
+
+
+@pytest.mark.parametrize(("status", "made"), [(200, "ful_1"), (201, "ful_1"), (202, None)])
+def test_a_success_says_what_was_made(status: int, made: str | None) -> None:
+    """Accepted for later is none: it is looked for."""
+    assert made_by(CALL, Reply(status, {}, json.dumps(MADE).encode())) == made
 
 
 def test_an_update_is_told_of_its_own_fulfillment() -> None:
     """Another's id says nothing of it."""
-    assert made_by(UPDATE, json.dumps(MADE).encode()) == "ful_1"
-    assert made_by(UPDATE, json.dumps({**MADE, "id": "ful_9"}).encode()) is None
+    assert made_by(UPDATE, Reply(200, {}, json.dumps(MADE).encode())) == "ful_1"
+    assert made_by(UPDATE, Reply(200, {}, json.dumps({**MADE, "id": "ful_9"}).encode())) is None
 
 
 def test_an_answer_is_told_in_its_own_words() -> None:

@@ -392,7 +392,11 @@ def test_no_line_ever_gets_more_than_it_has_left(
 ) -> None:
     """All that is wanted is called for, and every line has that left; or nothing is."""
     lines = [(name, sku, count) for name, (sku, count) in zip("abcd", ordered, strict=False)]
-    its = {"items": items(**counts), "canceled_in_all": items(**counts), "shipment_id": None}
+    its: dict[str, Any] = {
+        "items": items(**counts),
+        "canceled_in_all": items(**counts),
+        "shipment_id": None,
+    }
     one = wanted("evt_1", cancels, **its) if cancels else wanted(**its)
     found = planned(one, order(*lines, fulfilled=[fulfilled("f", *done)]))
     left = {
