@@ -10,13 +10,13 @@ import pytest
 from bus.clock import SystemClock
 from bus.settings import KafkaSettings
 from services.notifier.subscriptions import SubscriptionStore
-from services.notifier.write_backs.owner import Owner
 from services.notifier.write_backs.stepping import INTENT_SECONDS_MAX
-from tests.broker.leaping import A_MOMENT, LeapingClock
+from tests.broker.leaping import LeapingClock
 from tests.broker.reading import until
 from tests.broker.shop import Fault, Shop
 from tests.broker.writing_back import (
     become,
+    leap_until_done,
     left,
     owning,
     partition_for,
@@ -48,7 +48,7 @@ async def test_whoever_takes_over_while_a_call_is_on_its_way_looks_first(
                 await until(lambda: newer.ledger.counts["shop", "unknown"] == 1)
                 await until(lambda: len(shop.reads) >= 2)
                 assert len(shop.calls) == 1
-                await leap_until_done(clock, newer)
+                await leap_until_done(topics, clock)
                 assert clock.passed > UNKNOWN_WAIT
             else:
                 await until(lambda: newer.ledger.counts["shop", "done"] == 1)
@@ -60,18 +60,6 @@ async def test_whoever_takes_over_while_a_call_is_on_its_way_looks_first(
     assert (found.state, found.found) == ("done", fault == "answer hangs")
     assert len(shop.calls) == (2 if fault == "hangs" else 1)
     assert shop.pieces("1001") == {"mug": 1}
-
-
-async def leap_until_done(clock: LeapingClock, owner: Owner) -> None:
-    """Time stands until the order was read, and then leaps to when it is read again."""
-
-    async def done() -> bool:
-        one = next(iter(owner.ledger.all_unfinished()), None)
-        if one is not None and one.state != "sending" and one.due_at > clock.now():
-            clock.leap_to(one.due_at + A_MOMENT)
-        return one is None
-
-    await until(done)
 
 
 @pytest.mark.parametrize("fault", ["lost", "answer lost", "lands later"])
@@ -88,7 +76,7 @@ async def test_a_call_without_an_answer_is_looked_for_before_it_is_made_again(
     async with owning(topics, number, shop, clock=clock) as owner:
         await take_in(topics, owner, number)
         await until(lambda: len(shop.calls) == 1)
-        await leap_until_done(clock, owner)
+        await leap_until_done(topics, clock)
     found = (await written_back(topics))[event.id]
 
     assert (found.state, found.found) == ("done", fault != "lost")
@@ -145,7 +133,7 @@ async def test_who_slept_between_its_intent_and_its_call_does_not_call(
         await become(topics, {event.id: "waiting"}, reason="not called")
         assert shop.calls == []
         clock.dozing = False
-        await leap_until_done(clock, owner)
+        await leap_until_done(topics, clock)
 
     assert (len(shop.calls), shop.pieces("1001")) == (1, {"mug": 1})
 
@@ -166,7 +154,7 @@ async def test_nothing_is_sent_for_a_subscription_that_was_deleted(topics: Kafka
         await take_in(topics, owner, number)
         await store.delete("back", lambda _: None)
         await become(topics, {lost.id: "unknown", waiting.id: "held"})
-        await leap_until_done(clock, owner)
+        await leap_until_done(topics, clock)
         await want(topics, wanted_of(waiting))
         await take_in(topics, owner, number)
         found = await written_back(topics)

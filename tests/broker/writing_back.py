@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -30,12 +30,17 @@ from services.notifier.endpoints import Endpoints
 from services.notifier.settings import SubscriptionEntry
 from services.notifier.subscriptions import SubscriptionStore
 from services.notifier.target import WriteTarget
+from services.notifier.targets import open_target
 from services.notifier.write_backs.accounts import Accounts
+from services.notifier.write_backs.ledger import UNFINISHED
 from services.notifier.write_backs.owner import Owner
 from services.notifier.write_backs.settings import TargetEntry
+from services.notifier.write_backs.steps import Wait, next_of
+from tests.broker.leaping import A_MOMENT, LeapingClock
 from tests.broker.notifying import quick
 from tests.broker.reading import records, until
 
+LEAPING_SECONDS_MAX = 100.0  # of the machine's time
 AT = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
@@ -169,6 +174,28 @@ async def become(kafka: KafkaSettings, wished: dict[str, str], reason: str = "")
     await until(so)
 
 
+async def leap_until_done(kafka: KafkaSettings, clock: LeapingClock) -> None:
+    """Time stands while an order has anything to do, and leaps when all wait, until none does."""
+
+    async def done() -> bool:
+        orders: dict[str, list[WriteBack]] = {}
+        for one in (await written_back(kafka)).values():
+            orders.setdefault(one.wanted.folder, []).append(one)
+        unfinished = [found for found in orders.values() if any(map(is_unfinished, found))]
+        steps = [next_of(found, clock.now()) for found in unfinished]
+        waits = [step.until for step in steps if isinstance(step, Wait)]
+        if waits and len(waits) == len(steps):
+            clock.leap_to(min(waits) + A_MOMENT)
+        return bool(orders) and not unfinished
+
+    await until(done, LEAPING_SECONDS_MAX)
+
+
+def is_unfinished(write_back: WriteBack) -> bool:
+    """Whether something is still to come of it."""
+    return write_back.state in UNFINISHED
+
+
 async def take_in(kafka: KafkaSettings, owner: Owner, number: int) -> None:
     """Hand an owner all that stands in its partition, as the consumer does."""
     await owner.handle(await records(kafka, WRITE_BACKS, number))
@@ -196,10 +223,13 @@ def back(name: str = "back", to: str = "shop", **channel: Any) -> SubscriptionEn
 async def writing_back(
     kafka: KafkaSettings,
     *entries: SubscriptionEntry,
-    shops: dict[str, WriteTarget],
+    shops: Mapping[str, WriteTarget] | None = None,
+    targets: Sequence[TargetEntry] = (),
     clock: Clock | None = None,
 ) -> AsyncIterator[Notifier]:
-    """A running copy with targets in memory; a fatal error of its own fails the test."""
+    """A running copy with targets in memory, or those of entries; a fatal error of its own fails
+    the test.
+    """
     fatal: list[BaseException] = []
     service = Notifier(
         kafka,
@@ -207,8 +237,8 @@ async def writing_back(
         entries,
         clock or SystemClock(),
         fatal.append,
-        targets=[target(name) for name in shops],
-        open_target=lambda entry, *_: shops[entry.name],
+        targets=[*targets, *map(target, shops or ())],
+        open_target=lambda entry, *_: shops[entry.name] if shops else open_target(entry, *_),
     )
     try:
         await service.start()
