@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, get_args
 
 from schemas.write_back import Call, Wanted, WriteBack
 from services.notifier.target import Answer, Fulfilled, Line, Part, TargetOrder, Unread
@@ -32,6 +32,7 @@ Fate = Literal[
     "done", "lost after", "late", "lost before", "busy", "unsent", "unauthorized", "conflict",
     "refused",
 ]  # fmt: skip
+FATES: tuple[Fate, ...] = get_args(Fate)
 ANSWERS: dict[Fate, Answer] = {
     "busy": Answer("busy", retry_after_seconds=120),
     "unsent": Answer("unsent"),
