@@ -11,15 +11,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
-from aiokafka.producer.message_accumulator import BatchBuilder
 
 from bus.clients import started
+from bus.clock import SystemClock
 from bus.errors import Fenced, RetryLater, SetAside, TransactionLost
+from bus.record_batch import NONE, RecordBatch, block
 from bus.settings import KafkaSettings
 from schemas.topics import RECORD_BYTES_MAX, Topic
 
@@ -38,6 +38,7 @@ SURELY_FITS_BYTES = 256 * 1024
 class Record(msgspec.Struct, frozen=True, gc=False):
     """One record for one partition; `value` None is a tombstone.
 
+    `block`: the headers as `record_batch.block` encodes them, in place of `headers`.
     A struct, since a dataclass takes ten times as long to make, and there are two for each
     record polled.
     """
@@ -47,6 +48,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     key: str
     value: bytes | None
     headers: Sequence[tuple[str, bytes]] = ()
+    block: bytes = b""
 
     @property
     def fits(self) -> bool:
@@ -58,9 +60,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     def bytes_on_wire(self) -> int:
         """An upper estimate of its size in a batch."""
         size = len(self.key.encode()) + len(self.value or b"") + OVERHEAD_BYTES
-        for name, value in self.headers:
-            size += len(name) + len(value) + 10
-        return size
+        return size + len(self.block or block(self.headers))
 
 
 @dataclass(slots=True)
@@ -175,7 +175,7 @@ class Writer:
         producer = self._producer
         if producer is None:
             raise TransactionLost(f"{self.transactional_id}: the writer is closed")
-        batches = _batches(producer, transaction.records)
+        batches = _batches(transaction.records)
         try:
             async with asyncio.timeout(self.commit_seconds_max):
                 await producer.begin_transaction()
@@ -214,7 +214,7 @@ async def _abort_leftovers(producer: AIOKafkaProducer, reach: Reach) -> None:
         return
     await producer.begin_transaction()
     fences = [Record(topic, number, FENCE_KEY, None) for topic, number in reach.outputs]
-    await _send(producer, _batches(producer, fences))
+    await _send(producer, _batches(fences))
     if reach.inputs:
         await producer.send_offsets_to_transaction(dict.fromkeys(reach.inputs, 0), reach.group)
     await producer.abort_transaction()
@@ -226,36 +226,30 @@ class _Batch:
 
     topic: str
     partition: int
-    builder: BatchBuilder
+    builder: RecordBatch
 
 
-def _batches(producer: AIOKafkaProducer, records: Iterable[Record]) -> list[_Batch]:
+def _batches(records: Iterable[Record]) -> list[_Batch]:
     """Records encoded, in order within each partition.  Raises SetAside for one too large.
 
     Nothing is sent: the transaction is open for no longer than sending takes.
     """
+    at = int(SystemClock().now().timestamp() * 1000)
     found: list[_Batch] = []
-    filling: dict[tuple[str, int], BatchBuilder] = {}
+    filling: dict[tuple[str, int], RecordBatch] = {}
     for record in records:
         place = (record.topic, record.partition)
-        added = _append(filling[place], record) if place in filling else None
-        if added is None:
-            filling[place] = producer.create_batch()
+        key, value, headers = record.key.encode(), record.value, record.block or NONE
+        if record.headers:
+            headers = block(record.headers)
+        size = filling[place].append(key, value, headers) if place in filling else 0
+        if not size:
+            filling[place] = RecordBatch(BATCH_BYTES, at)
             found.append(_Batch(*place, filling[place]))
-            added = _append(filling[place], record)
-        if added.size + OVERHEAD_BYTES > RECORD_BYTES_MAX:
+            size = filling[place].append(key, value, headers)
+        if size + OVERHEAD_BYTES > RECORD_BYTES_MAX:
             refuse_too_large(record)
     return found
-
-
-def _append(batch: BatchBuilder, record: Record) -> Any:
-    """What the batch says of the record it took; None when it is full."""
-    return batch.append(
-        timestamp=None,
-        key=record.key.encode(),
-        value=record.value,
-        headers=list(record.headers),
-    )
 
 
 async def _send(producer: AIOKafkaProducer, batches: Iterable[_Batch]) -> None:

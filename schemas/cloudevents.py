@@ -40,11 +40,16 @@ class Shared(msgspec.Struct, frozen=True, gc=False):
             ("ce_type", kind.encode()),
             ("ce_subject", subject.encode()),
             ("ce_time", self.time),
-            ("ce_dataschema", f"urn:shipfeed:v1:{kind}".encode()),
+            ("ce_dataschema", dataschema(kind)),
             ("ce_partitionkey", self.key),
             ("ce_sequence", sequence.encode()),
             ("content-type", CONTENT_TYPE),
         ]
+
+
+def dataschema(kind: str) -> bytes:
+    """`$id` of the published schema of the value."""
+    return f"urn:shipfeed:v1:{kind}".encode()
 
 
 def event_id(key: str, package_id: str | None, kind: str, discriminator: str | int) -> str:

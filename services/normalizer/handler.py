@@ -7,6 +7,7 @@ here is the truth: after any doubt the partition is rebuilt from Kafka.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
@@ -24,6 +25,7 @@ from bus.transaction import Record, Transaction, Writer, refuse_any_too_large
 from schemas.dead_letter import DeadLetter
 from schemas.raw import Provenance
 from schemas.topics import DEAD_LETTERS, EVENTS, FULFILLMENTS, RAW
+from services.normalizer.envelope import Envelopes
 from services.normalizer.mapper import Mapper
 from services.normalizer.merge import Outcome
 from services.normalizer.model import Event, Fulfillment
@@ -32,6 +34,7 @@ from services.normalizer.stubs import Stubs
 from services.normalizer.sweep import Sweep
 
 SERVICE = "normalizer"
+BATCHES_AHEAD_MAX = 3  # of a partition on their way to Kafka while the next one is made
 BREATH_RECORDS = 100  # between two chances for heartbeats and the other partitions
 
 log = structlog.get_logger(__name__)
@@ -74,7 +77,7 @@ class RawPartition:
         self._raw = TopicPartition(kafka.topic(RAW), partition)
         self._writer = writer_of(kafka, partition)
         self._committer: Committer | None = None
-        self._sent: asyncio.Future[None] | None = None  # the batch on its way to Kafka
+        self._sent: deque[asyncio.Future[None]] = deque()  # batches on their way to Kafka
         self._table = Table(kafka, FULFILLMENTS, partition)
         self._sweep = Sweep(stubs, self._table)
 
@@ -88,11 +91,11 @@ class RawPartition:
         )
 
     async def handle(self, records: Sequence[ConsumerRecord]) -> None:
-        """Normalize a batch and send it on its way; returns once the one before is durable.
+        """Normalize a batch and send it on its way; returns once few others are.
 
-        So the next batch is made while this one is committed.  The table runs ahead of Kafka by
-        these two: when a commit fails, the partition is rebuilt with a table of its own.  Raises
-        RetryLater, Stop.
+        So the next batch is made while these are committed, and no partition waits for another's
+        commit.  The table runs ahead of Kafka by as much: when a commit fails, the partition is
+        rebuilt with a table of its own.  Raises RetryLater, Stop.
         """
         if self._committer is None:
             raise RetryLater(f"{self._raw}: not open")
@@ -113,9 +116,9 @@ class RawPartition:
                 BATCH_SECONDS.labels(SERVICE).observe(self._clock.monotonic() - began)
 
         sent.add_done_callback(durable)
-        before, self._sent = self._sent, sent
-        if before is not None:
-            await asyncio.shield(before)
+        self._sent.append(sent)
+        while len(self._sent) > BATCHES_AHEAD_MAX:
+            await asyncio.shield(self._sent.popleft())
 
     async def close(self) -> None:
         """Finish what is being committed, let the writer go."""
@@ -193,16 +196,14 @@ class _Batch:
         written = [self._table.put(key, state)]
         if outcome.events:
             header = outcome.state.header_json(state)
-            trace = provenance.traceparent.encode()
-            written += [self._event(key, event, header, trace) for event in outcome.events]
+            envelopes = Envelopes(outcome.events[0].shared, provenance.traceparent.encode())
+            written += [self._event(key, event, header, envelopes) for event in outcome.events]
         refuse_any_too_large(written)
         return written
 
-    def _event(self, key: str, event: Event, header: bytes, trace: bytes) -> Record:
-        headers = event.headers()
-        if trace:
-            headers.append(("traceparent", trace))
-        return Record(self._events, self._partition, key, event.data.to_json(header), headers)
+    def _event(self, key: str, event: Event, header: bytes, envelopes: Envelopes) -> Record:
+        value, block = event.data.to_json(header), envelopes.block(event)
+        return Record(self._events, self._partition, key, value, block=block)
 
     def _set_aside(
         self, record: ConsumerRecord, provenance: Provenance | None, error: SetAside, clock: Clock

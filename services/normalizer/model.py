@@ -227,9 +227,13 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
     def headers(self) -> list[tuple[str, bytes]]:
         """Kafka headers of the binary mode."""
+        return self.shared.headers(self.type, self.id, self.subject, self.sequence)
+
+    @property
+    def subject(self) -> str:
+        """What it is about: a package, else the fulfillment."""
         package = self.data.package
-        subject = package.id if package else self.data.fulfillment.key
-        return self.shared.headers(self.type, self.id, subject, self.sequence)
+        return package.id if package else self.data.fulfillment.key
 
 
 class _Version(msgspec.Struct):

@@ -12,12 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from bus.record_batch import block
 from schemas import events, fulfillment
 from schemas.cloudevents import Shared
 from schemas.events import EVENT_CLASSES, Envelope
 from schemas.message import SCHEMA_MAJOR
 from services.normalizer import model
+from services.normalizer.envelope import Envelopes
 from services.normalizer.mapper import verbatim
+from tests.unit.normalizer.feed import NOON, Feed, box, order
 
 SHAPES: dict[type[BaseModel], type[msgspec.Struct]] = {
     fulfillment.OrderRef: model.OrderRef,
@@ -157,6 +160,44 @@ def test_an_event_of_a_struct_is_the_event_of_its_class() -> None:
     assert ours.headers() == theirs.headers()
     assert ours.data.to_json() == theirs.data.to_json()
     assert Envelope.read(dict(ours.headers()), b"").attributes == theirs.attributes
+
+
+@settings(deadline=None)
+@given(st.booleans(), WORDS, st.sampled_from([b"", b"00-4bf92f3577b34da6a3ce929d0e0e4736"]))
+def test_an_envelope_encoded_in_parts_is_that_of_its_headers(
+    of_package: bool, key: str, trace: bytes
+) -> None:
+    """Any key, of a package or not, with a trace and without one."""
+    seen = [box({"MUG": 1}, tracking="T1", shipped=0)] if of_package else []
+    feed = Feed()
+    feed.see(order(*seen, status="SHIPPED"))
+    shared = Shared.of(key, "zentail", "acme", NOON)
+    traced = [("traceparent", trace)] if trace else []
+    for told in feed.events:
+        event = msgspec.structs.replace(told, shared=shared)
+        assert Envelopes(shared, trace).block(event) == block([*event.headers(), *traced])
+    assert feed.events
+
+
+@given(contract(fulfillment.Fulfillment))
+@settings(max_examples=60, deadline=None)
+def test_a_header_cut_out_is_the_header_written(value: Any) -> None:
+    """Whatever the account's own fields are called, of stubs too."""
+    state = model.Fulfillment.from_json(value.to_json())
+    written = state.to_json()
+
+    assert state.header_json(written) == msgspec.json.encode(state.header())
+    assert model.EventData(state).to_json() == model.EventData(state.header()).to_json()
+
+
+def test_a_field_of_the_account_may_be_called_as_ours() -> None:
+    """What stands behind the header is not looked for inside it."""
+    feed = Feed()
+    feed.see(order(status="SHIPPED"))
+    named = msgspec.Raw(b'{"a":1,"line_items":[]}')
+    state = msgspec.structs.replace(feed.state, field_mappings=named)
+
+    assert state.header_json(state.to_json()) == msgspec.json.encode(state.header())
 
 
 def test_what_is_the_source_s_own_keeps_its_numbers_and_has_one_spelling() -> None:
