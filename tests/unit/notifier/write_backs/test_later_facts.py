@@ -112,8 +112,10 @@ def test_an_earlier_number_does_not_replace_a_later_one() -> None:
     known = [PACKAGE, written(later, "done", fulfillment_id="f")]
 
     assert There("f") == planned(NUMBER, shown("1Z 8"), known=known)
-    later_is_held = [PACKAGE, written(later, "held")]
-    assert call_of(planned(NUMBER, shown("1Z 5"), known=later_is_held)).tracking_number == "1Z 7"
+    earlier = wanted("evt_2", TRACKING_CHANGED, event_at=at(8), tracking_number="1Z 6")
+    for other in (written(later, "held"), written(earlier, "done", fulfillment_id="f")):
+        found = planned(NUMBER, shown("1Z 6"), known=[PACKAGE, other])
+        assert call_of(found).tracking_number == "1Z 7"
 
 
 @pytest.mark.parametrize(
