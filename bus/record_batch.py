@@ -25,6 +25,7 @@ _BEGIN = struct.Struct(">qiibI")
 _REST = struct.Struct(">hiqqqhii")
 _UNCOUNTED = 12  # bytes of base offset and length
 HEADER_BYTES = _BEGIN.size + _REST.size
+_UNFILLED = bytes(HEADER_BYTES)
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -39,12 +40,14 @@ def varint(number: int) -> bytes:
     return bytes(found)
 
 
-_SHORT = tuple(map(varint, range(1 << 13)))  # all of one or two bytes: nearly every length
+class _Lengths(dict[int, bytes]):
+    """As `varint` gives them; those in it without a call."""
+
+    def __missing__(self, number: int) -> bytes:
+        return varint(number)
 
 
-def length(number: int) -> bytes:
-    """As `varint`, which takes twenty times as long."""
-    return _SHORT[number] if number < len(_SHORT) else varint(number)
+LENGTHS = _Lengths({number: varint(number) for number in range(1 << 13)})  # one or two bytes: most
 
 
 @lru_cache(maxsize=NAMES_CACHED_MAX)
@@ -55,15 +58,15 @@ def header_name(name: str) -> bytes:
 
 
 def header(name: str, value: bytes | None) -> bytes:
-    """One header; a block is their number, as `length` gives it, and all of them."""
+    """One header; a block is their number, as in `LENGTHS`, and all of them."""
     if value is None:
         return header_name(name) + NULL
-    return b"".join((header_name(name), length(len(value)), value))
+    return b"".join((header_name(name), LENGTHS[len(value)], value))
 
 
 def block(headers: Headers) -> bytes:
     """All headers of a record."""
-    return length(len(headers)) + b"".join([header(name, value) for name, value in headers])
+    return LENGTHS[len(headers)] + b"".join([header(name, value) for name, value in headers])
 
 
 class RecordBatch:
@@ -79,17 +82,17 @@ class RecordBatch:
         self._count = 0
         self._size = HEADER_BYTES
         self._producer = (-1, -1, 0)
-        self._built = b""
+        self._built = bytearray()
 
     def append(self, key: bytes, value: bytes | None, headers: bytes) -> int:
         """The size of the record in the batch; 0 when it does not fit, but the first always does.
 
         `headers` is their block.
         """
-        parts = (NULL,) if value is None else (length(len(value)), value)
+        parts = (NULL,) if value is None else (LENGTHS[len(value)], value)
         # No attributes, and no later than the batch; then its place in it.
-        record = b"".join((b"\0\0", length(self._count), length(len(key)), key, *parts, headers))
-        size = length(len(record))
+        record = b"".join((b"\0\0", LENGTHS[self._count], LENGTHS[len(key)], key, *parts, headers))
+        size = LENGTHS[len(record)]
         bytes_taken = len(size) + len(record)
         if self._count and self._size + bytes_taken > self._bytes_max:
             return 0
@@ -117,13 +120,15 @@ class RecordBatch:
         """Who sends it, and the number of its first record; before it is built."""
         self._producer = producer_id, epoch, sequence
 
-    def _build(self) -> bytes:
+    def _build(self) -> bytearray:
         """The batch as the broker takes it; the same bytes when it is tried again."""
         if not self._built:
             at, last = self._timestamp_ms, self._count - 1
-            rest = _REST.pack(TRANSACTIONAL, last, at, at, *self._producer, self._count)
-            checked = b"".join((rest, *self._parts))
+            self._built = bytearray().join((_UNFILLED, *self._parts))
+            self._parts = []
+            rest = (TRANSACTIONAL, last, at, at, *self._producer, self._count)
+            _REST.pack_into(self._built, _BEGIN.size, *rest)
+            checksum = calc_crc32c(memoryview(self._built)[_BEGIN.size :])
             counted = self._size - _UNCOUNTED
-            begin = _BEGIN.pack(0, counted, LEADER_UNKNOWN, MAGIC, calc_crc32c(checked))
-            self._built, self._parts = begin + checked, []
+            _BEGIN.pack_into(self._built, 0, 0, counted, LEADER_UNKNOWN, MAGIC, checksum)
         return self._built

@@ -16,7 +16,7 @@ from schemas.topics import CURSOR_SLOTS, DAY_MS, SHARED_PARTITIONS, Topic
 
 ENVIRONMENT_PREFIX = "SHIPFEED_"
 SECTIONS = ("kafka", "poller", "normalizer", "notifier")
-TABLES = ("accounts", "subscriptions")
+TABLES = ("accounts", "subscriptions", "targets")
 
 S = TypeVar("S", bound="Settings")
 

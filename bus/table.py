@@ -60,6 +60,11 @@ class Table:
     def __len__(self) -> int:
         return sum(map(len, self._folders.values()))
 
+    @property
+    def folder_count(self) -> int:
+        """How many folders have something in them."""
+        return len(self._folders)
+
     def put(self, key: str, value: bytes | None) -> Record:
         """The record that sets `key` (None: deletes it); `apply` it once it is committed."""
         return Record(self.topic, self.partition, key, value)
@@ -73,13 +78,12 @@ class Table:
 
 def _set(folders: dict[str, dict[str, bytes]], key: str, value: bytes | None) -> None:
     folder = _folder_of(key)
-    values = folders.get(folder)
-    if values is None:
-        values = folders[folder] = {}
-    if value is None:
+    if value is not None:
+        folders.setdefault(folder, {})[key] = value
+    elif (values := folders.get(folder)) is not None:
         values.pop(key, None)
-    else:
-        values[key] = value
+        if not values:
+            del folders[folder]
 
 
 def _folder_of(key: str) -> str:

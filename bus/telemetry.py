@@ -29,6 +29,10 @@ ATTEMPTS = Counter("shipfeed_attempts_total", "Delivery tries", ["subscription",
 READERS = Gauge("shipfeed_stream_readers", "Readers of streams and pages served now")
 PENDING = Gauge("shipfeed_deliveries_pending", "Unfinished deliveries", ["partition"])
 HELD = Gauge("shipfeed_events_held", "Events that cannot go on", ["subscription", "reason"])
+WRITE_BACKS = Gauge("shipfeed_write_backs", "What is written back, by state", ["target", "state"])
+WRITE_BACK_CALLS = Counter(
+    "shipfeed_write_back_calls_total", "Calls made at a target", ["target", "outcome"]
+)
 
 
 def set_up_logging(service: str, *, level: int = logging.INFO) -> None:

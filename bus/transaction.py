@@ -242,11 +242,12 @@ def _batches(records: Iterable[Record]) -> list[_Batch]:
         key, value, headers = record.key.encode(), record.value, record.block or NONE
         if record.headers:
             headers = block(record.headers)
-        size = filling[place].append(key, value, headers) if place in filling else 0
+        batch = filling.get(place)
+        size = batch.append(key, value, headers) if batch else 0
         if not size:
-            filling[place] = RecordBatch(BATCH_BYTES, at)
-            found.append(_Batch(*place, filling[place]))
-            size = filling[place].append(key, value, headers)
+            batch = filling[place] = RecordBatch(BATCH_BYTES, at)
+            found.append(_Batch(*place, batch))
+            size = batch.append(key, value, headers)
         if size + OVERHEAD_BYTES > RECORD_BYTES_MAX:
             refuse_too_large(record)
     return found

@@ -1,4 +1,4 @@
-"""Records that a command appends to raw: what passes through there is the normalizer's to judge."""
+"""Records that a command appends to a topic: what comes of them is for its readers to judge."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from bus.settings import KafkaSettings
 from bus.transaction import Reach, Record, Transaction, Writer
-from schemas.topics import RAW
+from schemas.topics import RAW, Topic
 
 RECORDS_MAX = 500  # in one transaction
 BYTES_MAX = 4 * 1024 * 1024
@@ -36,13 +36,15 @@ class Appending:
 
 
 @asynccontextmanager
-async def appending(kafka: KafkaSettings, work: str) -> AsyncIterator[Appending]:
+async def appending(
+    kafka: KafkaSettings, work: str, topic: Topic = RAW
+) -> AsyncIterator[Appending]:
     """A writer named for the work, for as long as the block; what is left is written at its end.
 
     Raises RetryLater.
     """
-    count = kafka.partition_count(RAW)
-    reach = Reach(tuple((kafka.topic(RAW), number) for number in range(count)))
+    count = kafka.partition_count(topic)
+    reach = Reach(tuple((kafka.topic(topic), number) for number in range(count)))
     writer = Writer(kafka, f"{kafka.prefix}.{work}", reach)
     await writer.start()
     try:

@@ -12,7 +12,8 @@ import httpx2
 
 from bus import reading
 from bus.settings import KafkaSettings
-from schemas.topics import FULFILLMENTS
+from schemas.topics import FULFILLMENTS, WRITE_BACKS
+from schemas.write_back import is_wanted
 from testbed.audit import Report, audit
 
 ASK_SECONDS = 0.2
@@ -82,9 +83,16 @@ class Outside:
     async def audit(self, kafka: KafkaSettings) -> Report:
         """Truth against what was received and what is stored."""
         state = await reading.table(kafka, FULFILLMENTS)
-        truth = (await self._worlds())["truth"]
-        fulfillments = [json.loads(value) for value in state.values()]
-        return audit(truth, await self.received(), fulfillments, everything=True)
+        wanted = await reading.table(kafka, WRITE_BACKS)
+        worlds = await self._worlds()
+        return audit(
+            worlds["truth"],
+            await self.received(),
+            [json.loads(value) for value in state.values()],
+            everything=True,
+            written=worlds["written"],
+            write_backs=[json.loads(v) for key, v in wanted.items() if not is_wanted(key)],
+        )
 
     async def _worlds(self) -> dict[str, Any]:
         found: dict[str, Any] = (await self._client.get(self._control("world"))).json()

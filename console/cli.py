@@ -25,6 +25,7 @@ from console.commands import (
     sources,
     topics,
     up,
+    write_backs,
 )
 
 app = typer.Typer(
@@ -36,7 +37,7 @@ app = typer.Typer(
 )
 for verb in (demo, up, sources, topics, remap, audit):
     app.command(verb.NAME)(verb.run)
-for noun in (accounts, api_keys, cursors, packages, dead_letters):
+for noun in (accounts, api_keys, cursors, packages, dead_letters, write_backs):
     app.add_typer(noun.app, name=noun.NAME)
 
 

@@ -1,17 +1,20 @@
-"""Dead letters of deliveries: the notifiers are asked to deliver the events in them again."""
+"""Events once more: the notifiers are asked, by a command that each partition's owner obeys."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from bus import reading
 from bus.clock import SystemClock
 from bus.errors import Misuse
 from bus.settings import KafkaSettings
-from schemas.command import Command, Retry, Target
+from schemas.command import Command, Recover, Retry, Target
+from schemas.subscription import WriteBackChannel
 from schemas.topics import SUBSCRIPTIONS
 from services.notifier.asking import ask
 from services.notifier.known import Known
+from services.notifier.recovering import beginning
 from services.notifier.subscriptions import SubscriptionStore
 
 
@@ -20,20 +23,60 @@ async def redeliver(kafka: KafkaSettings, name: str, targets: Sequence[Target]) 
 
     Raises Misuse when there is no such subscription or too much was asked of it, RetryLater.
     """
+    known = await _known(kafka)
+    if name not in known.subscriptions:
+        raise Misuse(f"there is no subscription {name!r} any more, so nobody to deliver it to")
+    now = SystemClock().now()
+    return await _ask(
+        kafka,
+        known,
+        name,
+        lambda number: Retry(
+            subscription=name, number=number, created_at=now, targets=tuple(targets)
+        ),
+    )
+
+
+async def write_back(kafka: KafkaSettings, name: str, at: datetime | None) -> tuple[Command, bool]:
+    """Every matching event since then is wanted once more by a write_back subscription.
+
+    `at` None: since the oldest event that is kept.  Returns whether that is later than was asked,
+    too.  Raises Misuse, RetryLater.
+    """
+    known, now = await _known(kafka), SystemClock().now()
+    subscription = known.subscriptions.get(name)
+    if subscription is None:
+        raise Misuse(
+            f"no notifier has run with the subscription {name!r} yet: start one with its "
+            "[[subscriptions]] table, or say --dry-run"
+        )
+    if not isinstance(subscription.channel, WriteBackChannel):
+        raise Misuse(
+            f"subscription {name} has the channel {subscription.channel.type}, not write_back: "
+            "its events come again by POST /v1/subscriptions/ID/recover"
+        )
+    offsets, shortened = await beginning(kafka, at, now)
+    command = await _ask(
+        kafka,
+        known,
+        name,
+        lambda number: Recover(
+            subscription=name, number=number, created_at=now, from_offsets=offsets
+        ),
+    )
+    return command, shortened
+
+
+async def _known(kafka: KafkaSettings) -> Known:
     known = Known()
     for key, value in (await reading.table(kafka, SUBSCRIPTIONS)).items():
         known.take(key, value)
-    subscription = known.subscriptions.get(name)
-    if subscription is None:
-        raise Misuse(f"there is no subscription {name!r} any more, so nobody to deliver it to")
-    clock = SystemClock()
-    commands = known.commands.get(name, {})
-    return await ask(
-        kafka,
-        SubscriptionStore(kafka, clock),
-        subscription,
-        [commands[number] for number in sorted(commands)],
-        lambda number: Retry(
-            subscription=name, number=number, created_at=clock.now(), targets=tuple(targets)
-        ),
-    )
+    return known
+
+
+async def _ask(
+    kafka: KafkaSettings, known: Known, name: str, make: Callable[[int], Command]
+) -> Command:
+    commands, store = known.commands.get(name, {}), SubscriptionStore(kafka, SystemClock())
+    numbered = [commands[number] for number in sorted(commands)]
+    return await ask(kafka, store, known.subscriptions[name], numbered, make)

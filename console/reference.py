@@ -20,6 +20,7 @@ from services.notifier.settings import (
     TopicEntry,
     WebhookEntry,
 )
+from services.notifier.write_backs.settings import TargetEntry, WriteBackEntry
 from services.poller.settings import PollerSettings
 from services.poller.sources import sources
 
@@ -39,6 +40,7 @@ CHANNELS = {
     "topic": TopicEntry,
     "stream": StreamEntry,
     "log": LogEntry,
+    "write_back": WriteBackEntry,
 }
 
 
@@ -53,6 +55,7 @@ def page() -> str:
         *((f'[[accounts]] with source = "{name}"', one.settings) for name, one in _sources()),
         ("[[subscriptions]]", SubscriptionEntry),
         *((f'channel = {{ type = "{name}" }}', model) for name, model in CHANNELS.items()),
+        ("[[targets]]", TargetEntry),
     ):
         parts.append(f"## `{name}`\n\n" + "\n".join(settings_table(model.model_fields)) + "\n")
     return "\n".join(parts)

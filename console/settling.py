@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from aiokafka.errors import KafkaError
@@ -11,7 +11,8 @@ from aiokafka.errors import KafkaError
 from bus import reading
 from bus.settings import KafkaSettings
 from schemas.cursor import Cursor, Mark, cursor_key
-from schemas.topics import CURSORS, DELIVERIES, EVENTS, RAW
+from schemas.topics import CURSORS, DELIVERIES, EVENTS, RAW, WRITE_BACKS
+from schemas.write_back import WriteBack, is_wanted
 from services.poller.source import AccountSettings
 from services.poller.sources import sources
 
@@ -27,9 +28,9 @@ async def settled(
     """Returns once nothing is on its way; until then `still` says what is, in words.
 
     The caller has the deadline.
-    Settled: every list has been read from its beginning to its end since the world stood still,
-    what those passes found to be read by its id has been read, no group has unread records and
-    no delivery is pending.
+    Settled: every list has been read from its beginning to its end since the world stood still and
+    the last write-back was done, what those passes found to be read by its id has been read, no
+    group has unread records, and no delivery and no write-back is pending.
     """
     lists = list_keys(accounts)
     while True:
@@ -80,7 +81,24 @@ def unread_records(marks: Iterable[Mark]) -> int:
     return sum(mark.due_at is not None and mark.due_at <= mark.observed_at for mark in marks)
 
 
+def write_backs(records: Mapping[str, bytes], ended_at: datetime) -> tuple[int, datetime]:
+    """How many are neither done nor held, and when the last one became so, `ended_at` at least.
+
+    `records` are the newest of the write-backs topic, by key.
+    """
+    pending, last = 0, ended_at
+    for key, value in records.items():
+        if is_wanted(key):
+            pending += 1
+            continue
+        write_back = WriteBack.model_validate_json(value)
+        pending += write_back.state not in ("done", "held")
+        last = max(last, write_back.updated_at)
+    return pending, last
+
+
 async def _unsettled(kafka: KafkaSettings, lists: list[str], ended_at: datetime) -> list[str]:
+    """In the order that things go on in, so that nothing slips by between two looks."""
     cursors: list[Cursor] = []
     marks: dict[str, Mark] = {}
     for record in await reading.records(kafka, CURSORS, {}):
@@ -91,13 +109,14 @@ async def _unsettled(kafka: KafkaSettings, lists: list[str], ended_at: datetime)
             cursors.append(Cursor.model_validate_json(record.value))
         else:
             marks[key] = Mark.model_validate_json(record.value)
-    found = [f"a whole pass of {key}" for key in unread_lists(lists, cursors, ended_at)]
     due = unread_records(marks.values())
-    found += [f"{due} records to read by their id"] if due else []
+    found = [f"{due} records to read by their id"] if due else []
     for topic, service in ((RAW, "normalizer"), (EVENTS, "notifier")):
         count = await reading.unread(kafka, topic, f"{kafka.prefix}.{service}")
         found += [f"{count} records for the {service}"] if count else []
     deliveries = await reading.table(kafka, DELIVERIES)
     pending = sum(not key.endswith("/position") for key in deliveries)
     found += [f"{pending} deliveries"] if pending else []
-    return found
+    waiting, written_at = write_backs(await reading.table(kafka, WRITE_BACKS), ended_at)
+    found += [f"{waiting} write-backs"] if waiting else []
+    return [f"a whole pass of {key}" for key in unread_lists(lists, cursors, written_at)] + found

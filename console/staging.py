@@ -1,4 +1,5 @@
-"""What the demo's services are configured with: every system there is, and one subscriber.
+"""What the demo's services are configured with: every system there is, one subscriber, and what
+ships in one system and is sold in another is written back.
 
 `python -m console.staging > deploy/demo.toml` writes it for the demo under docker compose.
 """
@@ -17,15 +18,19 @@ from pydantic import SecretStr
 
 from services.poller.sources import sources
 from testbed.simulator import Simulator
-from testbed.simulators import simulators
+from testbed.simulators import fulfilled_from, simulators
 from testbed.world import World
 
 ACCOUNT = "acme"
 POLL_SECONDS_MIN = 1
 POLL_REQUESTS = 4  # that a rate must allow between two polls: lists are not all that is read
+REQUEST_TIMEOUT_SECONDS = 3
+TARGET_REQUESTS_PER_SECOND = 100
+COMMIT_SECONDS_MAX = 2  # testbed.mayhem lets nothing be carried out later
 ABOUT = """\
-# What the demo's services read: an account at every simulated system, one subscriber, all inside
-# the compose network.  Made by `python -m console.staging > deploy/demo.toml`.
+# What the demo's services read: an account at every simulated system, one subscriber, what is
+# written back; all inside the compose network.
+# Made by `python -m console.staging > deploy/demo.toml`.
 """
 HEAD = """\
 [kafka]
@@ -34,7 +39,7 @@ transaction_timeout_ms = {transaction_timeout_ms}
 
 [poller]
 recheck_seconds = 2
-request_timeout_seconds = 3
+request_timeout_seconds = {request_timeout_seconds}
 
 [notifier]
 allow_networks = {networks}
@@ -64,6 +69,7 @@ class Stage:
             session_timeout_ms=self.session_timeout_ms,
             transaction_timeout_ms=2 * self.session_timeout_ms,
             networks=json.dumps(self.networks),
+            request_timeout_seconds=REQUEST_TIMEOUT_SECONDS,
         )
         subscription = {
             "name": "demo",
@@ -76,6 +82,9 @@ class Stage:
         }
         tables = [("accounts", self._account(source)) for source in self.base_urls]
         tables.append(("subscriptions", subscription))
+        for target, source in fulfilled_from().items():
+            tables.append(("targets", self._target(target)))
+            tables.append(("subscriptions", _write_back(target, source)))
         return "\n".join([head, *("\n".join(_lines(*table)) for table in tables)])
 
     def _account(self, source: str) -> dict[str, Any]:
@@ -92,6 +101,37 @@ class Stage:
             **simulators()[source].ACCOUNT,
         }
 
+    def _target(self, system: str) -> dict[str, Any]:
+        """Its simulator has one key for everything, and no write takes it longer than a moment."""
+        return {
+            "name": _name(system),
+            "system": system,
+            "base_url": self.base_urls[system],
+            "secret": self.token,
+            "requests_per_second": TARGET_REQUESTS_PER_SECOND,
+            "timeout_seconds": REQUEST_TIMEOUT_SECONDS,
+            "unknown_wait_seconds": COMMIT_SECONDS_MAX,
+        }
+
+
+def _name(system: str) -> str:
+    """Targets and subscriptions have no underscores."""
+    return system.replace("_", "-")
+
+
+def _write_back(target: str, source: str) -> dict[str, Any]:
+    """What leaves or is canceled at `source` is so at `target`, where orders have its numbers."""
+    return {
+        "name": f"{_name(source)}-to-{_name(target)}",
+        "types": ["package.shipped", "package.tracking_changed", "fulfillment.items_canceled"],
+        "filters": [{"exact": {"source": f"/{source}/{ACCOUNT}"}}],
+        "start_from": "earliest",
+        "backfill": True,
+        "channel.type": "write_back",
+        "channel.target": _name(target),
+        "channel.order": "order_number",
+    }
+
 
 def _quick(source: str) -> dict[str, Any]:
     """A world lives for seconds: what takes hours in life takes as long as some polls here."""
@@ -105,11 +145,19 @@ def _quick(source: str) -> dict[str, Any]:
 
 
 def _lines(name: str, table: Mapping[str, Any]) -> Iterator[str]:
-    """Texts, numbers, booleans and lists of them look the same in TOML and in JSON."""
     yield f"[[{name}]]"
     for key, value in table.items():
-        yield f"{key} = {json.dumps(value)}"
+        yield f"{key} = {_toml(value)}"
     yield ""
+
+
+def _toml(value: Any) -> str:
+    """Texts, numbers and booleans look the same in TOML and in JSON."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + " }"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(value)
 
 
 def _base_path(source: str) -> str:

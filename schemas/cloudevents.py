@@ -61,6 +61,7 @@ def event_id(key: str, package_id: str | None, kind: str, discriminator: str | i
     return minted("evt", [key, package_id, kind, discriminator])
 
 
+@lru_cache(maxsize=10_000)
 def sequence(revision: int, index: int) -> str:
     """Zero-padded fulfillment revision + index: "0000000003.0001" sorts as text."""
     return _SEQUENCE % (revision, index)

@@ -33,8 +33,8 @@ class EventData(Message):
     """The JSON value of an event.
 
     `provisional`: the source says this package may still change.  `backfill`: the fact is older
-    than the connection to the account.  `echo`: it was read while a request of our own about it
-    was open.  `package` is null where the event is about the fulfillment as a whole.
+    than the connection to the account.  `echo`: the fulfillment's; who did not ask for echoes is
+    not told.  `package` is null where the event is about the fulfillment as a whole.
     """
 
     fulfillment: FulfillmentHeader

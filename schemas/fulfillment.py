@@ -97,9 +97,9 @@ class RawRef(Message):
 class FulfillmentHeader(StateRecord):
     """A fulfillment without its packages and line items: what every event carries.
 
-    `remote_id` is its id in a system behind the source.  `echo`: some of it is shown as it was
-    before an open request of our own.  `field_mappings` are fields that the account itself has
-    named at the source.
+    `remote_id` is its id in a system behind the source.  `echo`: it stands at the source because we
+    wrote it back there, from an event about another one.  `field_mappings` are fields that the
+    account itself has named at the source.
     """
 
     key: str

@@ -16,6 +16,7 @@ from schemas.keys import joined, split
 from schemas.message import Instant, Message, Quantity, StateRecord
 
 WANTED = "wanted"
+EVENT_ID_NAME = "shipfeed_event_id"  # what a target keeps the event's id under, for all to see
 OrderWay = Literal["order_number", "order_id"]
 State = Literal["waiting", "sending", "unknown", "done", "held"]
 
@@ -104,8 +105,9 @@ class WriteBack(StateRecord):
     `sending`: on Kafka before the `call` is made, at `sent_at`; whoever finds it so after a crash
     knows no more than `unknown`.  `unknown`: it may have been carried out, or may yet be; the
     target is read until that is known.  `done`: the target has it, as `fulfillment_id`; `found`
-    tells that it was seen there, not answered.  `held`: somebody has to decide; `reason` says what
-    to do, `candidates` between what.
+    tells that it was seen there, not answered; where `reason` says that an operator settled it,
+    there may be none.  `held`: somebody has to decide; `reason` says what to do, `candidates`
+    between what.
     `place` orders those of one order.  `calls` counts those that may have been carried out,
     `empty_reads` the reads since the last one, after the time it could still have been carried out
     in, that did not show it.  While it waits, a `call` is one that the target called done already,

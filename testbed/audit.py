@@ -8,7 +8,7 @@ shipped only for a while, so a poll may honestly never have seen it. missing and
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -21,6 +21,8 @@ from testbed.claims import (
     sighting_of_state,
 )
 from testbed.told import Told, differs
+from testbed.written import Verdict, echoed
+from testbed.written import judge as judge_written
 
 SHIPPED = "package.shipped"
 
@@ -38,6 +40,8 @@ class Figures:
     delivered: int = 0
     redelivered: int = 0
     verified: int = 0
+    written: int = 0
+    held: int = 0
 
 
 @dataclass
@@ -67,17 +71,27 @@ def audit(
     fulfillments: list[dict[str, Any]],
     *,
     everything: bool = False,
+    written: Mapping[str, Any] | None = None,
+    write_backs: Sequence[dict[str, Any]] = (),
 ) -> Report:
     """Judge a run that has settled.
 
     `everything`: the subscriber asked for every type of event, so that what they tell together
-    must be what is true in the end.
+    must be what is true in the end.  `written` tells by system what has come of writing to it; that
+    is no part of its world, and judged with `write_backs` by testbed/written.py.
 
     `truth` is World.truth (orders of several worlds may be joined), `received` the receiver's
     records, `fulfillments` the newest record of each fulfillment. Requests the receiver did not
     answer with 2xx do not count as delivered.
     """
-    return _Judge(truth).judge(received, fulfillments, everything=everything)
+    judge = _Judge(truth)
+    echoes = echoed(written or {})
+    own = [one for one in fulfillments if (one["source"], one.get("upstream_id")) not in echoes]
+    events = judge.judge(received, own, everything=everything)
+    for target, told in (written or {}).items():
+        stored = [one for one in fulfillments if one["source"] == target]
+        judge.take(target, judge_written(target, told, events, stored, write_backs))
+    return judge.report()
 
 
 @dataclass
@@ -115,10 +129,12 @@ class _Judge:
         fulfillments: list[dict[str, Any]],
         *,
         everything: bool,
-    ) -> Report:
+    ) -> list[dict[str, Any]]:
+        """The accepted events, each judged; what is wrong is kept for the report."""
         announcements = []
         told = Told()
-        for event in self._delivered(received):
+        events = list(self._delivered(received))
+        for event in events:
             self._by_type[event["type"]] += 1
             self._check_claim(event)
             if everything:
@@ -130,7 +146,16 @@ class _Judge:
         self._check_final(fulfillments)
         if everything:
             self._check_told(told, fulfillments)
-        return self._report()
+        return events
+
+    def take(self, target: str, verdict: Verdict) -> None:
+        """Add what was found of writing to a system to its figures."""
+        figures = self._figures[target]
+        figures.written += verdict.written
+        figures.held += verdict.held
+        for bad, text in verdict.findings:
+            setattr(figures, bad, getattr(figures, bad) + 1)
+            self._findings.append(f"{target}: {text}")
 
     def _delivered(self, received: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
         """Each accepted event once, in order of first receipt; counts the deliveries."""
@@ -237,7 +262,8 @@ class _Judge:
         self._figures[source].wrong += 1
         self._findings.append(f"{source}: {finding}")
 
-    def _report(self) -> Report:
+    def report(self) -> Report:
+        """All that was found."""
         by_type = dict(sorted(self._by_type.items()))
         report = Report(findings=self._findings, by_type=by_type, by_source=dict(self._figures))
         for figures in self._figures.values():

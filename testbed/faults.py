@@ -1,10 +1,10 @@
 """Named misbehavior, scripted while a simulator or receiver runs.
 
 A script is a JSON list of faults, each for the next `count` requests whose target begins with
-`match`, after the first `skip` of them went well; a count of null strikes until cleared. Which
-request meets which fault is decided here; what a fault does to a good answer is in
-`testbed/wire.py`, and faults that need to know the upstream's shape are carried out by its
-simulator. What there is: the catalogue below.
+`match` and, if it says one, have the `method`, after the first `skip` of them went well; a count
+of null strikes until cleared. Which request meets which fault is decided here; what a fault does
+to a good answer is in `testbed/wire.py`, and faults that need to know the upstream's shape are
+carried out by its simulator. What there is: the catalogue below.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ OTHER_HOST = "http://other.invalid"
 TIED_RECORDS = 350
 FOREVER_SECONDS = 3600.0
 
-Place = Literal["wire", "listing", "records", "clock"]
+Place = Literal["wire", "listing", "records", "clock", "write"]
+Heard = Literal["at once", "never", "late"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,9 @@ class Kind:
     """One entry of the catalogue: its name, what it does in one sentence, who carries it out.
 
     wire: any server; records, clock: any simulator; listing: a simulator that names it in its
-    `listing_faults`. `acts` is the fault that it is a case of, with the fields of `preset`.
+    `listing_faults`; write: one that is written to, at requests that write. `acts` is the fault
+    that it is a case of, with the fields of `preset`. `heard`: whether a simulator carries the
+    request out before it answers, not at all, or `seconds` later.
     """
 
     name: str
@@ -36,14 +39,20 @@ class Kind:
     about: str
     acts: str = ""
     preset: Mapping[str, Any] = field(default_factory=dict)
+    heard: Heard = "at once"
 
 
 def _answered(name: str, about: str, status: int, **preset: Any) -> Kind:
-    return Kind(name, "wire", about, "status", {"status": status, **preset})
+    return Kind(name, "wire", about, "status", {"status": status, **preset}, "never")
 
 
 CATALOGUE: tuple[Kind, ...] = (
-    Kind("status", "wire", "The answer is a `status` with `headers` and `body`; 500 if not told."),
+    Kind(
+        "status",
+        "wire",
+        "The answer is a `status` with `headers` and `body`; 500 if not told.",
+        heard="never",
+    ),
     _answered(
         "rate_limited",
         "429 that says with Retry-After how long.",
@@ -60,11 +69,11 @@ CATALOGUE: tuple[Kind, ...] = (
     ),
     Kind("stall", "wire", "The answer is right, but comes `seconds` late."),
     Kind("hang", "wire", "No answer ever comes.", "stall", {"seconds": FOREVER_SECONDS}),
-    Kind("reset", "wire", "The connection is reset before the answer."),
+    Kind("reset", "wire", "The connection is reset before the answer.", heard="never"),
     Kind("reset_body", "wire", "Half the body, then the connection is reset."),
     Kind("cut_body", "wire", "Half the body, then the connection is closed in order."),
     Kind("broken_json", "wire", "The JSON ends after two thirds, in a body of the length told."),
-    Kind("html_200", "wire", "A page for people, with status 200."),
+    Kind("html_200", "wire", "A page for people, with status 200.", heard="never"),
     Kind("oversized", "wire", "White space before the document makes a body of `bytes` more."),
     Kind(
         "gzip_bomb",
@@ -72,7 +81,7 @@ CATALOGUE: tuple[Kind, ...] = (
         "The same as a small gzip that unfolds to `bytes` more.",
         preset={"bytes": BOMB_BYTES},
     ),
-    Kind("redirect", "wire", "A redirect to another `host`."),
+    Kind("redirect", "wire", "A redirect to another `host`.", heard="never"),
     Kind("duplicate_page", "records", "The answer is the one before it on the same path."),
     Kind(
         "late_write",
@@ -92,6 +101,22 @@ CATALOGUE: tuple[Kind, ...] = (
     Kind("shifting_page", "listing", "A record of the page just read moves: the rest shifts up."),
     Kind("next_token_host", "listing", "The link to the next page leads to another `host`."),
     Kind("shrinking_total", "listing", "The total told gets smaller while the list is paged."),
+    Kind("commit_then_reset", "write", "It is carried out, then the connection is reset.", "reset"),
+    Kind("commit_then_error", "write", "It is carried out, then answered with 500.", "status"),
+    Kind(
+        "late_commit",
+        "write",
+        "The connection is reset; it is carried out `seconds` later.",
+        "reset",
+        heard="late",
+    ),
+    Kind(
+        "slow_commit",
+        "write",
+        "No answer ever comes; it is carried out `seconds` later.",
+        "stall",
+        heard="late",
+    ),
 )
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in CATALOGUE}
 
@@ -99,15 +124,18 @@ KINDS: Mapping[str, Kind] = {kind.name: kind for kind in CATALOGUE}
 WIRE_FAULTS = frozenset(kind.name for kind in CATALOGUE if kind.place == "wire")
 # Faults of a listing, carried out by the simulator that knows its shape.
 LISTING_FAULTS = frozenset(kind.name for kind in CATALOGUE if kind.place == "listing")
+# Faults of requests that write, in a simulator that is written to.
+WRITE_FAULTS = frozenset(kind.name for kind in CATALOGUE if kind.place == "write")
 
 
 @dataclass
 class Fault:
-    """One scripted fault; fields beyond name, count, match and skip belong to some names only."""
+    """One scripted fault; the fields from `status` on belong to some names only."""
 
     name: str
     count: int | None = 1
     match: str = ""
+    method: str = ""
     skip: int = 0
     status: int = 500
     headers: dict[str, str] = field(default_factory=dict)
@@ -122,6 +150,11 @@ class Fault:
     def acts(self) -> str:
         """The fault that this one is a case of, or itself."""
         return KINDS[self.name].acts or self.name
+
+    @property
+    def heard(self) -> Heard:
+        """Whether what it strikes is carried out all the same."""
+        return KINDS[self.name].heard
 
 
 class Faults:
@@ -148,10 +181,12 @@ class Faults:
         """Forget every fault that has not struck yet."""
         self._waiting.clear()
 
-    def take(self, names: Collection[str], target: str) -> Fault | None:
-        """Use up one turn of the first fault of these names that matches the target."""
+    def take(self, names: Collection[str], target: str, method: str = "") -> Fault | None:
+        """Use up one turn of the first fault of these names that matches target and method."""
         for fault in self._waiting:
             if fault.name not in names or not target.startswith(fault.match):
+                continue
+            if fault.method not in ("", method):
                 continue
             if fault.skip > 0:
                 fault.skip -= 1

@@ -99,7 +99,7 @@ class Receiver:
             return json_response(401, {"error": f"not verified: {error}"})
         response = json_response(200, {})
         subject = str(event.get("subject", "")) if isinstance(event, dict) else ""
-        fault = self.behavior.take(WIRE_FAULTS, subject)
+        fault = self.behavior.take(WIRE_FAULTS, subject, request.method)
         response = misshape(fault, response) if fault else response
         self._record(request, event, 0 if response.reset or response.cut else response.status)
         return response

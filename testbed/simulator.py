@@ -2,21 +2,22 @@
 
 A subclass renders orders and answers requests in one upstream's shape. The control endpoints
 need no token, are not throttled, not logged and never misbehave:
-`POST|DELETE /control/faults`, `GET /control/requests`, `GET /control/world`.
+`POST|DELETE /control/faults`, `GET /control/requests`, `GET /control/captures`,
+`GET /control/world`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any, ClassVar, NamedTuple
 
-from testbed.faults import WIRE_FAULTS, Faults
+from testbed.faults import FOREVER_SECONDS, WIRE_FAULTS, WRITE_FAULTS, Faults
 from testbed.http import Request, Response, json_response, serving
 from testbed.orders import Order
 from testbed.rows import Row, Rows
@@ -68,6 +69,7 @@ class Simulator(ABC):
         self._world = world
         self._answered: dict[tuple[str, str], Response] = {}
         self._rows = Rows()
+        self._late_writes: list[tuple[datetime, Request]] = []  # and when each is carried out
         self._bucket = LeakyBucket(requests_per_second, burst)
         # Whether an edit moves what lists sort by, at an upstream where it need not.
         self.edits_show = True
@@ -92,6 +94,18 @@ class Simulator(ABC):
     def refusal(self, status: int, message: str) -> Response:
         """An error in this upstream's own shape."""
 
+    def writes(self, request: Request) -> bool:
+        """Whether the request changes something here, so that faults of writing can strike it."""
+        return False
+
+    def sell(self, orders: Iterable[Order], *, shipped_by: str) -> None:
+        """Take orders that another system ships; raises TypeError where nothing is written to."""
+        raise TypeError(f"{type(self).__name__} takes no orders")
+
+    def written(self) -> dict[str, Any]:
+        """What has come of writing here, as testbed/written.py judges it; {}: it cannot be."""
+        return {}
+
     @asynccontextmanager
     async def serve(self, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
         """Serve until left; yields the base URL an account would be configured with."""
@@ -105,11 +119,11 @@ class Simulator(ABC):
     def handle(self, request: Request) -> Response:
         """One request from arrival to answer."""
         now = self.clock()
-        self._live(now)
+        self.live(now)
         if request.path.startswith("/control/"):
             return self._control(request, now)
         self._flood(request, now)
-        response = self._misbehave(request, self._repeated(request, self._admit(request, now)))
+        response = self._answer_or_fault(request, now)
         self.requests.append(
             {
                 "at": now.isoformat(),
@@ -146,21 +160,23 @@ class Simulator(ABC):
 
     def finished(self, now: datetime) -> bool:
         """Nothing will change any more by itself."""
-        return self._rows.settled(now) and (self._world is None or self._world.finished(now))
+        ended = self._world is None or self._world.finished(now)
+        return ended and self._rows.settled(now) and not self._late_writes
 
     def shift(self, request: Request, key: int, touched: Touched | None = None) -> None:
         """A `shifting_page` fault touches a record of the page just read: the rest moves up.
 
         `touched` where a row holds more than the page has shown: only that is to move.
         """
-        if self.faults.take({"shifting_page"}, request.target):
+        if self.faults.take({"shifting_page"}, request.target, request.method):
             self.touch(key, touched)
 
     def with_bad_record(self, request: Request, page: list[Any], **wrong: Any) -> list[Any]:
         """A `bad_record` fault adds its `record`, else a copy of one with fields that are wrong;
         `null_record` and `mistyped_record` add one that has no right field at all.
         """
-        fault = self.faults.take(BAD_RECORDS, request.target) if page else None
+        named = BAD_RECORDS if page else frozenset()
+        fault = self.faults.take(named, request.target, request.method)
         if fault is None:
             return page
         middle = len(page) // 2
@@ -174,13 +190,18 @@ class Simulator(ABC):
         self.planted.append(record)
         return [*page[:middle], record, *page[middle:]]
 
-    def _live(self, now: datetime) -> None:
+    def live(self, now: datetime) -> None:
+        """Let everything happen that is due by then."""
         for order in self._world.advance(now) if self._world else ():
             self.write(self.row(order))
+        for at, request in sorted(self._late_writes, key=lambda late: late[0]):
+            if at <= now:
+                self._late_writes.remove((at, request))
+                self.answer(request, at)
 
     def _flood(self, request: Request, now: datetime) -> None:
         """A `tie_flood` fault rewrites what was updated last with one equal stamp."""
-        if fault := self.faults.take({"tie_flood"}, request.target):
+        if fault := self.faults.take({"tie_flood"}, request.target, request.method):
             for row in self.visible(now)[-fault.records :]:
                 self.write(self.touched(row, now))
 
@@ -190,7 +211,9 @@ class Simulator(ABC):
             return response
         place = (request.method, request.path)
         before = self._answered.get(place)
-        if before is not None and self.faults.take({"duplicate_page"}, request.target):
+        if before is not None and self.faults.take(
+            {"duplicate_page"}, request.target, request.method
+        ):
             return before
         self._answered[place] = response
         if len(self._answered) > ANSWERS_KEPT_MAX:
@@ -204,9 +227,21 @@ class Simulator(ABC):
             return self.refusal(429, "too many requests")
         return self.answer(request, now)
 
-    def _misbehave(self, request: Request, response: Response) -> Response:
-        fault = self.faults.take(WIRE_FAULTS, request.target)
-        return misshape(fault, response) if fault else response
+    def _answer_or_fault(self, request: Request, now: datetime) -> Response:
+        """The answer, or what a fault makes of it; some keep the request unheard, or for later."""
+        names = WIRE_FAULTS | (WRITE_FAULTS if self.writes(request) else frozenset())
+        fault = self.faults.take(names, request.target, request.method)
+        if fault is None:
+            return self._repeated(request, self._admit(request, now))
+        match fault.heard:
+            case "at once":
+                return misshape(fault, self._repeated(request, self._admit(request, now)))
+            case "never":
+                return misshape(fault, Response())
+            case "late":
+                self._late_writes.append((now + timedelta(seconds=fault.seconds), request))
+                hangs = FOREVER_SECONDS if fault.acts == "stall" else 0
+                return misshape(replace(fault, seconds=hangs), Response())
 
     def _control(self, request: Request, now: datetime) -> Response:
         match request.method, request.path:
@@ -221,6 +256,8 @@ class Simulator(ABC):
                 return json_response(200, {})
             case "GET", "/control/requests":
                 return json_response(200, list(self.requests))
+            case "GET", "/control/captures":
+                return json_response(200, self.written().get("captures", []))
             case "GET", "/control/world":
                 return json_response(200, self._world_now(now))
             case _:
@@ -233,6 +270,7 @@ class Simulator(ABC):
             "seconds_left": world.seconds_left(now) if world else 0.0,
             "orders": len(self.visible(now)),
             "truth": world.truth(now) if world else None,
+            "written": self.written(),
         }
 
 

@@ -1,9 +1,10 @@
 """Several simulated upstreams behind one address, each living through a world of its own.
 
 A request goes to the simulator whose base path it begins with, one below `/control/SOURCE/` to
-that simulator's own control. `GET /control/world` tells of all of them: their truths joined, and
-for each system its base path, whether it was ever asked, the faults it knows and how many have
-struck it. `POST /control/begin` lets worlds begin that were held.
+that simulator's own control. `GET /control/world` tells of all of them: their truths joined, what
+was written to those that sell for another, and for each system its base path, whether it was ever
+asked, the faults it knows and how many have struck it. `POST /control/begin` lets worlds begin that
+were held.
 """
 
 from __future__ import annotations
@@ -20,6 +21,11 @@ from testbed.http import Request, Response, json_response, serving
 from testbed.simulator import Simulator
 
 CONTROL = "/control/"
+
+
+# Under these, whoever writes holds what it would have written or waits a quarter of an hour, and it
+# should: they need people, of which the demo has none.
+FOR_PEOPLE = frozenset({"redirect", "unauthorized", "duplicate_page"})
 
 
 def seed_of(seed: int, source: str) -> int:
@@ -72,16 +78,27 @@ class Upstreams:
             "seconds_left": max(world["seconds_left"] for world in worlds.values()),
             "orders": sum(world["orders"] for world in worlds.values()),
             "truth": {"orders": orders},
+            "written": {
+                source: world["written"]
+                for source, world in worlds.items()
+                if world["written"].get("shipped_by")
+            },
             "systems": {source: _about(one) for source, one in self._simulators.items()},
         }
 
 
 def _about(simulator: Simulator) -> dict[str, Any]:
-    """A fault of a clock is no moment's: it stays until it is cleared, so it is left out."""
+    """A fault of a clock is no moment's: it stays until it is cleared, so it is left out.
+
+    Those of writing are for who sells for another; nobody else is written to.
+    """
+    written_to = bool(simulator.written().get("shipped_by"))
+    places = {"wire", "records"} | ({"write"} if written_to else set())
     known = [
         kind.name
         for kind in CATALOGUE
-        if kind.place in {"wire", "records"} or kind.name in simulator.listing_faults
+        if (kind.place in places or kind.name in simulator.listing_faults)
+        and not (written_to and kind.name in FOR_PEOPLE)
     ]
     return {
         "base_path": simulator.base_path,

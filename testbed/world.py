@@ -6,7 +6,7 @@ Neutral of any upstream: a simulator renders these orders in its own shape.
 from __future__ import annotations
 
 from collections import deque
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from testbed.orders import Order
@@ -54,15 +54,21 @@ class World:
             return
         start = start.replace(microsecond=start.microsecond // 1000 * 1000)
         self._ends_at = start + timedelta(seconds=self._duration_seconds)
-        self._due.extend(
-            timeline(
-                self._seed,
-                orders=self._order_count,
-                duration_seconds=self._duration_seconds,
-                start=start,
-                package_ids=self.package_ids,
-            )
+        self._due.extend(self._timeline(start))
+
+    def _timeline(self, start: datetime) -> list[Moment]:
+        return timeline(
+            self._seed,
+            orders=self._order_count,
+            duration_seconds=self._duration_seconds,
+            start=start,
+            package_ids=self.package_ids,
         )
+
+    def placed(self) -> list[Order]:
+        """Every order there will ever be, as it is placed; nothing happens by it."""
+        moments = self._timeline(datetime(1970, 1, 1, tzinfo=UTC))
+        return [moment.order for moment in moments if moment.kind == "placed"]
 
     def advance(self, now: datetime) -> list[Order]:
         """Let everything due by `now` happen; the states it made, oldest first.

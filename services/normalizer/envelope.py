@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from bus.record_batch import header, header_name, length
+from bus.record_batch import LENGTHS, header, header_name
 from schemas.cloudevents import CONTENT_TYPE, SPEC_VERSION, Shared, dataschema
 from services.normalizer.model import Event
 
@@ -34,15 +34,15 @@ class Envelopes:
         return b"".join(
             (
                 self._begin,
-                length(len(event_id)),
+                LENGTHS[len(event_id)],
                 event_id,
                 of_type,
-                length(len(subject)),
+                LENGTHS[len(subject)],
                 subject,
                 self._time,
                 schema,
                 self._key,
-                length(len(sequence)),
+                LENGTHS[len(sequence)],
                 sequence,
                 self._end,
             )
@@ -51,7 +51,7 @@ class Envelopes:
 
 _ID, _SUBJECT, _SEQUENCE = map(header_name, ("ce_id", "ce_subject", "ce_sequence"))
 _BEGIN, _BEGIN_TRACED = [
-    length(count) + header("ce_specversion", SPEC_VERSION) + _ID for count in (COUNT, COUNT + 1)
+    LENGTHS[count] + header("ce_specversion", SPEC_VERSION) + _ID for count in (COUNT, COUNT + 1)
 ]
 _END = header("content-type", CONTENT_TYPE)
 

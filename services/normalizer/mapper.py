@@ -71,9 +71,9 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
 
     `status` None: the source has no word for it, so it follows from the packages.  `updated_at`
     is the source's own version of the record; None: the instant of observation decides.
-    `provisional`: the source says the packages may still change.  `announced_lines`: line ids
-    whose changes are told, None for all; what is stored is whole either way.  `field_mappings` and
-    `remote_data` as `verbatim` gives them.
+    `provisional`: the source says the packages may still change.  `echo`: the record says that we
+    wrote it back there.  `announced_lines`: line ids whose changes are told, None for all; what is
+    stored is whole either way.  `field_mappings` and `remote_data` as `verbatim` gives them.
     """
 
     scope: Scope

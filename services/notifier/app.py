@@ -13,7 +13,7 @@ from bus.admin import ensure_topics
 from bus.clock import Clock, SystemClock
 from bus.consumer import PartitionConsumer
 from bus.errors import RetryLater
-from bus.settings import Config, KafkaSettings
+from bus.settings import Config, KafkaSettings, secret
 from schemas.topics import EVENTS
 from services.notifier.api.app import mounted
 from services.notifier.api.context import Context
@@ -32,12 +32,18 @@ from services.notifier.settings import (
     read_subscriptions,
 )
 from services.notifier.subscriptions import SubscriptionStore
+from services.notifier.target import WriteTarget
+from services.notifier.targets import open_target
+from services.notifier.write_backs.member import Member
+from services.notifier.write_backs.settings import TargetEntry, read_targets
 
 CONNECTIONS_MAX = 1_000  # to one endpoint; fewer are used, since its gate limits tries
 ADVICE = (
     "no subscriptions: add a [[subscriptions]] table with name, types and "
     'channel = { type = "log" } or { type = "webhook", url = "https://…", secret = "env:NAME" }'
 )
+
+OpenTarget = Callable[[TargetEntry, str, Surroundings], WriteTarget]
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +60,8 @@ class Notifier:
         end: Callable[[BaseException], None],
         *,
         look_up: LookUp = getaddrinfo,
+        targets: Sequence[TargetEntry] = (),
+        open_target: OpenTarget = open_target,
     ) -> None:
         self._kafka = kafka
         self._settings = settings
@@ -61,18 +69,7 @@ class Notifier:
         self._clock = clock
         self._store = SubscriptionStore(kafka, clock)
         self._endpoints = Endpoints(kafka, self._store, clock, end)
-        self._surroundings = Surroundings(
-            clock=clock,
-            allow_networks=settings.allow_networks,
-            allow_ports=settings.allow_ports,
-            ca_file=settings.ca_file,
-            look_up=look_up,
-            connect_timeout_seconds=settings.connect_timeout_seconds,
-            total_timeout_seconds=settings.total_timeout_seconds,
-            connections_max=CONNECTIONS_MAX,
-            prefix=kafka.prefix,
-            sealer=open_sealer(settings),
-        )
+        self._surroundings = surroundings_of(kafka, settings, clock, look_up)
         self._gates = Gates(
             self._endpoints, self._surroundings, settings, kafka.partition_count(EVENTS)
         )
@@ -80,6 +77,8 @@ class Notifier:
         self._consumer = PartitionConsumer(
             kafka, EVENTS, group_of(kafka), self._build, clock=clock, on_fatal=end
         )
+        opened = [(one, open_target(one, _key_of(one), self._surroundings)) for one in targets]
+        self._member = Member(kafka, opened, self._endpoints, clock, end)
         self._held = Held(
             self._endpoints,
             self._gates,
@@ -114,6 +113,7 @@ class Notifier:
         self._showing = asyncio.create_task(self._held.run(), name="notifier held")
         self._joining = True
         await self._consumer.start()
+        await self._member.start()
         self._started = True
         if not self._endpoints.all():
             log.info("notifier.subscriptions_missing", advice=ADVICE)
@@ -121,8 +121,10 @@ class Notifier:
     async def stop(self) -> None:
         """Tries in flight end or are canceled; nothing stays open."""
         self._stopping.set()
+        ending = [self._member.stop()]
         if self._joining:
-            await self._consumer.stop()
+            ending.append(self._consumer.stop())
+        await asyncio.gather(*ending)  # both at once: together they have ten seconds
         if self._showing is not None:
             self._showing.cancel()
             await asyncio.gather(self._showing, return_exceptions=True)
@@ -130,11 +132,14 @@ class Notifier:
         await self._endpoints.stop()
 
     def health(self) -> dict[str, object]:
-        """The consumer's, what is pending and what is held."""
-        owned = self._owned()
+        """The consumers', what is pending, what is held and what is written back."""
+        owned, events, write_backs = self._owned(), self._consumer.health(), self._member.health()
         advice = {} if self._endpoints.all() or not self._started else {"advice": ADVICE}
         return {
-            **self._consumer.health(),
+            **events,
+            "ok": events["ok"] and write_backs["ok"],
+            "ready": events["ready"] and write_backs["ready"],
+            "write_backs": write_backs,
             "pending": sum(len(one.holdings.lanes) for one in owned.values()),
             "subscriptions": len(self._endpoints.all()),
             "held": self._held.standing(),
@@ -157,8 +162,34 @@ class Notifier:
         )
 
 
+def surroundings_of(
+    kafka: KafkaSettings,
+    settings: NotifierSettings,
+    clock: Clock,
+    look_up: LookUp = getaddrinfo,
+) -> Surroundings:
+    """What channels and targets are given.  Raises BadConfig."""
+    return Surroundings(
+        clock=clock,
+        allow_networks=settings.allow_networks,
+        allow_ports=settings.allow_ports,
+        ca_file=settings.ca_file,
+        look_up=look_up,
+        connect_timeout_seconds=settings.connect_timeout_seconds,
+        total_timeout_seconds=settings.total_timeout_seconds,
+        connections_max=CONNECTIONS_MAX,
+        prefix=kafka.prefix,
+        sealer=open_sealer(settings),
+    )
+
+
 async def build(config: Config, end: Callable[[BaseException], None]) -> Notifier:
     """Everything checked, nothing started.  Raises BadConfig."""
     kafka, settings = config.kafka(), config.section("notifier", NotifierSettings)
     check_retention(kafka, settings)
-    return Notifier(kafka, settings, read_subscriptions(config), SystemClock(), end)
+    entries, targets = read_subscriptions(config), read_targets(config)
+    return Notifier(kafka, settings, entries, SystemClock(), end, targets=targets)
+
+
+def _key_of(entry: TargetEntry) -> str:
+    return secret(entry.secret, f"[[targets]] {entry.name} secret")

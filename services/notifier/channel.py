@@ -69,8 +69,10 @@ class Sink(Protocol):
         same one, so that its order holds.
         """
 
-    def record(self, event: Event, now: datetime) -> Record:
-        """The event as it is written there; its dead letter when the sink cannot take it."""
+    def record(self, event: Event, now: datetime) -> Record | None:
+        """The event as it is written there; its dead letter when the sink cannot take it; None
+        when it says nothing there.
+        """
 
 
 @dataclass(frozen=True)

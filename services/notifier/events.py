@@ -25,6 +25,7 @@ class _Data(msgspec.Struct):
     """All that is looked at in every event's data: to build the rest would cost ten times that."""
 
     backfill: Any = False
+    echo: Any = False
 
 
 _DATA = msgspec.json.Decoder(_Data)
@@ -39,6 +40,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     headers: tuple[tuple[str, bytes], ...]
     envelope: Envelope
     backfill: bool
+    echo: bool = False
 
     @classmethod
     def of(cls, record: ConsumerRecord) -> Event:
@@ -56,6 +58,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
             headers=tuple(record.headers),
             envelope=envelope,
             backfill=data.backfill is True,
+            echo=data.echo is True,
         )
 
 

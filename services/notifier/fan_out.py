@@ -53,7 +53,8 @@ def fan_out(
             if event.offset < position or not outlet.matcher.takes(event, facts):
                 continue
             if outlet.sink is not None:
-                made.transaction.records.append(outlet.sink.record(event, now))
+                if (written := outlet.sink.record(event, now)) is not None:
+                    made.transaction.records.append(written)
                 continue
             delivery = delivery_of(outlet.subscription.id, event, now)
             if (key := delivery.key) in begun or is_pending(key):

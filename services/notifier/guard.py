@@ -1,4 +1,4 @@
-"""Where webhooks may go: public addresses over TLS, and all of the networks the operator names.
+"""Where requests may go: public addresses over TLS, and all of the networks the operator names.
 
 The check stands in the connect step, so the address checked is the address dialed: a name that
 changes its answer, or a redirect, cannot slip past.  A connection is used for some minutes at most,

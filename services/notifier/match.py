@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 from schemas.events import EVENT_TYPES, Envelope
 from schemas.filters import Filter
-from schemas.subscription import Subscription
+from schemas.subscription import Subscription, WriteBackChannel
 from services.notifier.filters import Compiled, Facts, compiled, why_not
 
 EVERYTHING = "*"
@@ -31,6 +31,10 @@ class Matched(Protocol):
     def backfill(self) -> bool:
         """Whether the fact is older than the connection to the account."""
 
+    @property
+    def echo(self) -> bool:
+        """Whether it tells of what we wrote back."""
+
 
 E = TypeVar("E", bound=Matched)
 
@@ -42,11 +46,14 @@ class Matcher:
     types: tuple[str, ...]
     filters: tuple[Filter, ...]
     backfill: bool
+    echo: bool
     holds: Compiled | None
 
     def takes(self, event: Matched, facts: Facts | None = None) -> bool:
         """Whether the subscription wants it; `facts`: the event's, where several ask."""
         if event.backfill and not self.backfill:
+            return False
+        if event.echo and not self.echo:
             return False
         if not covered(self.types, event.envelope.type):
             return False
@@ -64,22 +71,36 @@ class Matcher:
                 "the fact is older than the connection to its account, and the subscription "
                 "does not ask for those (backfill)"
             )
+        if event.echo and not self.echo:
+            lines.append(
+                "it tells of what was written back by Shipfeed itself, and the subscription does "
+                "not ask for that (echo)"
+            )
         if not covered(self.types, event.envelope.type):
             lines.append(f"the type {event.envelope.type} is none of {', '.join(self.types)}")
         return [*lines, *why_not(self.filters, Facts(event.envelope))]
 
 
 def matcher(
-    types: Iterable[str], filters: Iterable[Filter] = (), *, backfill: bool = False
+    types: Iterable[str],
+    filters: Iterable[Filter] = (),
+    *,
+    backfill: bool = False,
+    echo: bool = False,
 ) -> Matcher:
     """A wish, ready to be asked."""
     asked = tuple(filters)
-    return Matcher(tuple(types), asked, backfill, compiled(asked))
+    return Matcher(tuple(types), asked, backfill, echo, compiled(asked))
 
 
 def matcher_of(subscription: Subscription) -> Matcher:
-    """A subscription's wish, ready to be asked."""
-    return matcher(subscription.types, subscription.filters, backfill=subscription.backfill)
+    """A subscription's wish, ready to be asked.
+
+    Nothing that was written back is ever written back again, whatever the wish says.
+    """
+    echo = subscription.echo and not isinstance(subscription.channel, WriteBackChannel)
+    wish = subscription
+    return matcher(wish.types, wish.filters, backfill=wish.backfill, echo=echo)
 
 
 def check_pattern(pattern: object) -> object:

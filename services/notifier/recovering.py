@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from bus.clock import Clock
 from bus.settings import KafkaSettings
 from schemas.subscription import Subscription
 from schemas.topics import EVENTS
 from services.notifier.events import events_of
+from services.notifier.expiry import EXPIRY_MARGIN_SECONDS
 from services.notifier.history import Standing
 from services.notifier.match import matcher_of
-from services.notifier.searching import Search, ends
+from services.notifier.searching import Search, ends, since
+from services.notifier.settings import events_retention_seconds
 
 
 @dataclass(slots=True)
@@ -49,6 +52,21 @@ async def count(
             counted.again += passed and event.envelope.id not in known.unfinished
     counted.complete = search.complete
     return counted
+
+
+async def oldest_safe(kafka: KafkaSettings, now: datetime) -> dict[int, int]:
+    """By partition, the first event that is not about to be forgotten.  Raises RetryLater."""
+    kept = timedelta(seconds=events_retention_seconds(kafka) - EXPIRY_MARGIN_SECONDS)
+    return await since(kafka, EVENTS, int((now - kept).timestamp() * 1000))
+
+
+async def beginning(
+    kafka: KafkaSettings, at: datetime | None, now: datetime
+) -> tuple[dict[int, int], bool]:
+    """As `bounded`, from an instant on; None: from the oldest that is safe.  Raises RetryLater."""
+    oldest = await oldest_safe(kafka, now)
+    wished = oldest if at is None else await since(kafka, EVENTS, int(at.timestamp() * 1000))
+    return bounded(wished, oldest)
 
 
 def bounded(

@@ -27,6 +27,12 @@ from services.notifier.retries import JITTER
 from services.notifier.sealing import KEYS_MAX, Sealer, master_key
 from services.notifier.signing import signing_key
 from services.notifier.starting import checked_start
+from services.notifier.write_backs.settings import (
+    WriteBackEntry,
+    check_ways,
+    check_write_back,
+    read_targets,
+)
 
 # Standard Webhooks, "Deliverability and reliability": ten tries over about 75 h.
 RETRY_SCHEDULE_SECONDS = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
@@ -48,11 +54,12 @@ class NotifierSettings(HttpSettings):
     )
     allow_networks: tuple[IPvAnyNetwork, ...] = Field(
         (),
-        description="CIDR blocks that webhooks may reach although they are not public, at any port "
-        "and without TLS, too",
+        description="CIDR blocks that webhooks and targets may reach although they are not public, "
+        "at any port and without TLS, too",
     )
     allow_ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = Field(
-        (TLS_PORT,), description="ports of public addresses that webhooks may reach, with TLS"
+        (TLS_PORT,),
+        description="ports of public addresses that webhooks and targets may reach, with TLS",
     )
     ca_file: str = Field(
         "", description="PEM file of authorities to trust beside the system's, such as your own"
@@ -156,6 +163,7 @@ class SubscriptionEntry(Settings):
         "now", description='"now", "earliest" or an instant'
     )
     backfill: bool = Field(False, description="facts older than the connection to their account")
+    echo: bool = Field(False, description="what was written back by Shipfeed itself, too")
     order: Literal["ordered", "unordered"] = Field(
         "ordered", description="whether events of one fulfillment wait for each other"
     )
@@ -167,7 +175,8 @@ class SubscriptionEntry(Settings):
         None, ge=1, description="tries in flight over all copies; none: as in [notifier]"
     )
     channel: Annotated[
-        WebhookEntry | LogEntry | TopicEntry | StreamEntry, Field(discriminator="type")
+        WebhookEntry | LogEntry | TopicEntry | StreamEntry | WriteBackEntry,
+        Field(discriminator="type"),
     ]
 
     def wish(self) -> dict[str, object]:
@@ -181,6 +190,7 @@ class SubscriptionEntry(Settings):
             "rate_per_second": self.rate_per_second,
             "concurrency": self.concurrency,
             "backfill": self.backfill,
+            "echo": self.echo,
         }
 
 
@@ -191,6 +201,7 @@ def read_subscriptions(config: Config) -> list[SubscriptionEntry]:
         config.section("notifier", NotifierSettings),
     )
     entries: list[SubscriptionEntry] = []
+    targets = read_targets(config)
     egress = Egress(settings.allow_networks, settings.allow_ports)
     for number, table in enumerate(config.tables("subscriptions"), start=1):
         where = f"[[subscriptions]] {table.get('name', f'number {number}')}"
@@ -205,7 +216,14 @@ def read_subscriptions(config: Config) -> list[SubscriptionEntry]:
                 check_secret(reference, f"{where} channel.secret")
         elif isinstance(entry.channel, TopicEntry):
             refuse_own(kafka, entry.channel.topic, f"{where} channel.topic")
+        elif isinstance(entry.channel, WriteBackEntry):
+            if entry.echo:
+                raise BadConfig(f"{where} echo: what was written back is never written back again")
+            check_write_back(entry.channel, entry.types, targets, where)
         entries.append(entry)
+    check_ways(
+        (one.name, one.channel) for one in entries if isinstance(one.channel, WriteBackEntry)
+    )
     return entries
 
 

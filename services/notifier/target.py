@@ -86,6 +86,10 @@ class Unread(Exception):
 class WriteTarget(Protocol):
     """One account at a target."""
 
+    @property
+    def sent(self) -> int:
+        """How many requests were made so far, by which its rate is kept."""
+
     async def orders(self, order: str, way: OrderWay) -> Sequence[TargetOrder]:
         """All orders of that number or id, whole: every line, every fulfillment of it.
 

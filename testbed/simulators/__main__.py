@@ -7,8 +7,8 @@ import asyncio
 from datetime import datetime
 
 from testbed.process import run_until_stopped
-from testbed.simulator import Simulator, system_clock
-from testbed.simulators import simulators
+from testbed.simulator import system_clock
+from testbed.simulators import playing, simulators
 from testbed.upstreams import Upstreams, seed_of
 from testbed.world import DURATION_SECONDS_DEFAULT, World
 
@@ -22,12 +22,19 @@ def main() -> None:
     arguments = _arguments()
     start = None if arguments.hold else arguments.start or system_clock()
     sources = arguments.source or simulators()
-    upstreams = Upstreams({source: _simulator(source, start, arguments) for source in sources})
+    upstreams = Upstreams(
+        playing(
+            {source: _world(source, start, arguments) for source in sources},
+            token=arguments.token,
+            requests_per_second=arguments.requests_per_second,
+            page_size_max=arguments.page_size_max,
+        )
+    )
     asyncio.run(run_until_stopped(upstreams.serve(host=arguments.host, port=arguments.port)))
 
 
-def _simulator(source: str, start: datetime | None, arguments: argparse.Namespace) -> Simulator:
-    world = World(
+def _world(source: str, start: datetime | None, arguments: argparse.Namespace) -> World:
+    return World(
         seed_of(arguments.seed, source),
         start=start,
         orders=arguments.orders,
@@ -36,13 +43,6 @@ def _simulator(source: str, start: datetime | None, arguments: argparse.Namespac
         account=arguments.account,
         package_ids=arguments.package_ids,
     )
-    simulator: Simulator = simulators()[source].simulate(
-        world,
-        token=arguments.token,
-        requests_per_second=arguments.requests_per_second,
-        page_size_max=arguments.page_size_max,
-    )
-    return simulator
 
 
 def _arguments() -> argparse.Namespace:

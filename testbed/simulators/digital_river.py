@@ -1,29 +1,29 @@
-"""Digital River's API, fulfillments only, as an upstream over real HTTP.
+"""Digital River's API, fulfillments and the orders they are of, as an upstream over real HTTP.
 
-Facts and their marks (seed, public, assumed): shared upstreams/digital-river.md. The refusal of an
-unknown cursor id (404) and that a plain `createdTime` means "at that second" are assumed here.
+Facts and their marks (seed, public, assumed): shared upstreams/digital-river.md. The rules of its
+lists are in testbed/river_lists.py, what may be written in testbed/river_orders.py.
 Nothing is ever taken off the list: a package that is gone shows its quantities as canceled.
 """
 
 from __future__ import annotations
 
-import operator
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 from uuid import NAMESPACE_OID, uuid5
 
+from testbed import river_lists
 from testbed.http import Request, Response, json_response
 from testbed.orders import Line, Order, Package
+from testbed.river_lists import PAGE_SIZE_MAX, Body, Refused, at_times, exact, one_of, stamp
+from testbed.river_orders import Orders, order_of
 from testbed.rows import Row
 from testbed.simulator import Shown, Simulator, system_clock
 from testbed.world import World
 
-PAGE_SIZE_DEFAULT = 10
-PAGE_SIZE_MAX = 100
 REQUESTS_PER_SECOND = 25.0  # of a test key
 BURST = 25.0
 RETRY_AFTER_SECONDS = 1
@@ -34,28 +34,26 @@ ERROR_TYPES = {
     401: "unauthorized",
     404: "not_found",
     405: "method_not_allowed",
+    409: "conflict",
     429: "too_many_requests",
 }
-EXACT = {"orderId", "trackingCompany", "trackingNumber"}
-TIMES = {
-    "createdTime": operator.eq,
-    "createdTime[gt]": operator.gt,
-    "createdTime[gte]": operator.ge,
-    "createdTime[lt]": operator.lt,
-    "createdTime[lte]": operator.le,
+FULFILLMENT_FILTERS = {
+    **{name: exact(name) for name in ("orderId", "trackingCompany", "trackingNumber")},
+    **at_times("createdTime"),
+    "skuId": lambda skus: lambda one: any(item.get("skuId") in skus for item in one["items"]),
+    "ids": one_of("id"),
 }
-PAGING = {"limit", "startingAfter", "endingBefore", "ids"}
-KNOWN = {"skuId", *PAGING, *EXACT, *TIMES}
-
-Body = dict[str, Any]
+ORDER_FILTERS = {"upstreamIds": one_of("upstreamId"), "ids": one_of("id"), "state": exact("state")}
 
 ACCOUNT: dict[str, Any] = {}
+FULFILLED_FROM = "zentail"  # the system whose packages fulfill its orders, where both are played
 
 
 class DigitalRiverSimulator(Simulator):
     """One key's fulfillments: of a world, or given as objects (`fulfillments`, then `put`).
 
-    A row holds the fulfillments of one order of the world, or one that was given.
+    A row holds the fulfillments of one order of the world, or one that was given or written.
+    Only orders that were sold or put (`sell`, `put_order`) can be written to.
     """
 
     base_path = "/digital-river"
@@ -79,6 +77,7 @@ class DigitalRiverSimulator(Simulator):
         self._serials: dict[str, int] = {}  # of each fulfillment, in the order they were created
         self._packages: dict[int, dict[str, Package]] = {}  # ever seen, by order and identity
         self._created: dict[str, str] = {}  # by id
+        self._orders = Orders()
         for fulfillment in fulfillments:
             self.put(fulfillment)
 
@@ -86,6 +85,30 @@ class DigitalRiverSimulator(Simulator):
         """Write a fulfillment object; it replaces the one with the same id."""
         serial = self._serial(fulfillment["id"])
         self.write(Row(serial, self.clock(), {"fulfillments": [fulfillment]}))
+
+    def put_order(self, order: Body) -> None:
+        """Write an order object; it replaces the one with the same id. See Orders.put."""
+        self._orders.put(order, self.clock())
+
+    def sell(self, orders: Iterable[Order], *, shipped_by: str) -> None:
+        """Each is an open order here, its number the merchant's own id."""
+        self._orders.shipped_by = shipped_by
+        for order in orders:
+            self.put_order(order_of(order))
+
+    def writes(self, request: Request) -> bool:
+        """Every POST does."""
+        return request.method == "POST"
+
+    def written(self) -> Body:
+        """See Orders.as_written; what is due by now is carried out first."""
+        self.live(self.clock())
+        return self._orders.as_written(self._fulfillments())
+
+    @property
+    def captures(self) -> list[Body]:
+        """What was captured and released: `{kind, fulfillmentId, orderId, items, at}`."""
+        return list(self.written()["captures"])
 
     def row(self, order: Order) -> Row:
         """What was fulfilled and canceled of an order, as Digital River spells it."""
@@ -100,7 +123,7 @@ class DigitalRiverSimulator(Simulator):
             bodies.append(_cancellation(order, packages.values()))
         for body in bodies:
             self._serial(body["id"])
-            body["createdTime"] = self._created.setdefault(body["id"], _stamp(order.updated_at))
+            body["createdTime"] = self._created.setdefault(body["id"], stamp(order.updated_at))
         return Row(order.number, order.updated_at, {"fulfillments": bodies})
 
     def shown(self, row: Row) -> list[Shown]:
@@ -111,11 +134,12 @@ class DigitalRiverSimulator(Simulator):
         """Nothing shows it: a fulfillment has no time of update."""
         return Row(row.key, at, row.body)
 
-    def refusal(self, status: int, message: str, parameter: str = "") -> Response:
+    def refusal(
+        self, status: int, message: str, parameter: str = "", code: str = "invalid_parameter"
+    ) -> Response:
         """An error in the shape of this API."""
         kind = ERROR_TYPES.get(status, "internal_server_error")
-        code = "invalid_parameter" if parameter else kind
-        error = {"code": code, **({"parameter": parameter} if parameter else {})}
+        error = {"code": code, "parameter": parameter} if parameter else {"code": kind}
         headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == 429 else {}
         value = {"type": kind, "errors": [{**error, "message": message}]}
         return json_response(status, value, headers)
@@ -124,54 +148,80 @@ class DigitalRiverSimulator(Simulator):
         """Route a request that was let through."""
         if request.headers.get("authorization") != f"Bearer {self._token}":
             return self.refusal(401, "The API key is missing or unknown.")
-        if request.method != "GET":
-            return self.refusal(405, f"{request.method} is not allowed here.")
         path = request.path.removeprefix(self.base_path)
-        if path == "/fulfillments":
-            return self._list(request, now)
-        if found := re.fullmatch(r"/fulfillments/([^/]+)", path):
-            return self._single(found[1], now)
-        return self.refusal(404, f"There is no {request.path}.")
+        found = re.fullmatch(r"/(orders|fulfillments)(?:/([^/]+))?", path)
+        if found is None:
+            return self.refusal(404, f"There is no {request.path}.")
+        resource, upstream_id = found.groups()
+        try:
+            match request.method, resource:
+                case "GET", _ if upstream_id:
+                    return self._single(resource, upstream_id, now)
+                case "GET", _:
+                    return self._list(resource, request, now)
+                case "POST", "fulfillments":
+                    return self._written(request, upstream_id, now)
+                case _:
+                    return self.refusal(405, f"{request.method} is not allowed here.")
+        except Refused as error:
+            return self.refusal(error.status, str(error), error.parameter, error.code)
 
     def newest_first(self, now: datetime) -> list[Body]:
         """All fulfillments readers see, in the order of the list."""
         rows = [body for row in self.visible(now) for body in row.body["fulfillments"]]
-        return sorted(rows, key=lambda one: (_created(one), self._serials[one["id"]]), reverse=True)
+        return sorted(rows, key=self._newness, reverse=True)
+
+    def _newness(self, body: Body) -> tuple[datetime, int]:
+        return river_lists.instant(body["createdTime"]), self._serials[body["id"]]
 
     def _serial(self, upstream_id: str) -> int:
         return self._serials.setdefault(upstream_id, len(self._serials) + 1)
 
-    def _single(self, upstream_id: str, now: datetime) -> Response:
+    def _fulfillments(self) -> list[Body]:
+        """All there are, also those that no reader sees yet."""
+        return list({one.upstream_id: one.body for one in self.log}.values())
+
+    def _single(self, resource: str, upstream_id: str, now: datetime) -> Response:
+        if resource == "orders":
+            order = self._orders.get(upstream_id)
+            return json_response(200, order) if order else self._unknown(upstream_id)
         for body in self.newest_first(now):
             if body["id"] == upstream_id:
                 details = {"id": body.get("orderId"), "state": "fulfilled"}
                 return json_response(200, {**body, "orderDetails": details})
-        return self.refusal(404, f"There is no fulfillment {upstream_id}.")
+        return self._unknown(upstream_id)
 
-    def _list(self, request: Request, now: datetime) -> Response:
+    def _unknown(self, upstream_id: str) -> Response:
+        return self.refusal(404, f"There is no {upstream_id}.")
+
+    def _list(self, resource: str, request: Request, now: datetime) -> Response:
+        """Raises Refused."""
         pairs = parse_qsl(urlsplit(request.target).query, keep_blank_values=True)
-        query = dict(pairs)
-        ids = [value for name, value in pairs if name == "ids"]
+        filters, rows = FULFILLMENT_FILTERS, self.newest_first(now)
+        if resource == "orders":
+            filters, rows = ORDER_FILTERS, self._orders.newest_first()
+        page, more = river_lists.page(rows, pairs, filters, page_size_max=self._page_size_max)
+        if resource == "fulfillments":
+            page = self.with_bad_record(request, page, id="ful_bad", items="none")
+        return json_response(200, {"hasMore": more, "data": page})
+
+    def _written(self, request: Request, upstream_id: str | None, now: datetime) -> Response:
+        """A fulfillment made, or one with another tracking number. Raises Refused."""
         try:
-            size = _limit(query)
-            matches = _filters(query)
-        except _BadParameter as error:
-            return self.refusal(400, str(error), error.parameter)
-        rows = self.newest_first(now)
-        wanted = [one for one in rows if all(match(one) for match in matches)]
-        wanted = [one for one in wanted if one["id"] in ids] if ids else wanted
-        page_size = min(size, self._page_size_max)
-        name = "endingBefore" if "endingBefore" in query else "startingAfter"
-        at = next((i for i, one in enumerate(wanted) if one["id"] == query.get(name)), None)
-        if at is None and name in query:
-            return self.refusal(404, f"There is no fulfillment {query[name]}.", name)
-        if name == "endingBefore" and at is not None:
-            page, more = wanted[max(0, at - page_size) : at], at > page_size
-        else:
-            start = 0 if at is None else at + 1
-            page, more = wanted[start : start + page_size], start + page_size < len(wanted)
-        data = self.with_bad_record(request, page, id="ful_bad", items="none")
-        return json_response(200, {"hasMore": more, "data": data})
+            body = request.json()
+        except ValueError as error:
+            raise Refused("body", f"The body is no JSON: {error}") from error
+        if upstream_id is None:
+            made = self._orders.create(body, self._fulfillments(), now)
+            self.write(Row(self._serial(made["id"]), now, {"fulfillments": [made]}))
+            return json_response(201, made)
+        for row in self.visible(now):
+            by_id = {one["id"]: one for one in row.body["fulfillments"]}
+            if upstream_id in by_id:
+                by_id[upstream_id] = self._orders.update(body, by_id[upstream_id])
+                self.write(Row(row.key, now, {"fulfillments": list(by_id.values())}))
+                return json_response(200, by_id[upstream_id])
+        return self._unknown(upstream_id)
 
 
 def simulate(
@@ -185,60 +235,6 @@ def simulate(
         burst=requests_per_second,
         page_size_max=page_size_max,
     )
-
-
-class _BadParameter(Exception):
-    """A query that this API refuses."""
-
-    def __init__(self, parameter: str, message: str) -> None:
-        super().__init__(message)
-        self.parameter = parameter
-
-
-Match = Callable[[Body], bool]
-
-
-def _filters(query: dict[str, str]) -> list[Match]:
-    if unknown := query.keys() - KNOWN:
-        raise _BadParameter(min(unknown), f"There is no parameter {min(unknown)}.")
-    return [_filter(name, value) for name, value in query.items() if name not in PAGING]
-
-
-def _filter(name: str, value: str) -> Match:
-    if name in EXACT:
-        return lambda one: str(one.get(name)) == value
-    if name == "skuId":
-        return lambda one: any(item.get("skuId") == value for item in one["items"])
-    try:
-        bound = datetime.fromisoformat(value)
-    except ValueError as error:
-        raise _BadParameter(name, f"{value!r} is not an ISO-8601 time.") from error
-    if bound.tzinfo is None:
-        raise _BadParameter(name, f"{value!r} has no time zone.")
-    compare = TIMES[name]
-    return lambda one: bool(compare(_created(one), bound))
-
-
-def _limit(query: dict[str, str]) -> int:
-    given = query.get("limit", str(PAGE_SIZE_DEFAULT))
-    if not given.isdecimal() or not 1 <= int(given) <= PAGE_SIZE_MAX:
-        raise _BadParameter("limit", f"limit must be 1 to {PAGE_SIZE_MAX}, not {given!r}.")
-    return int(given)
-
-
-def _created(body: Body) -> datetime:
-    """createdTime, a text or the object a Java program would print."""
-    value = body["createdTime"]
-    if isinstance(value, str):
-        return datetime.fromisoformat(value)
-    names = ("year", "monthValue", "dayOfMonth", "hour", "minute", "second")
-    year, month, day, hour, minute, second = (value.get(name, 0) for name in names)
-    zone = timezone(timedelta(seconds=value.get("offset", {}).get("totalSeconds", 0)))
-    return datetime(year, month, day, hour, minute, second, tzinfo=zone)
-
-
-def _stamp(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _fulfillment(order: Order, package: Package, *, live: bool) -> Body:

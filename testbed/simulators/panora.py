@@ -183,7 +183,7 @@ class PanoraSimulator(Simulator):
         """By created_at only; nulls last, as the database sorts them."""
         rows = [one for row in self.visible(now) for one in row.body["fulfillments"]]
         rows.sort(key=lambda row: str(row["id"]))
-        if self._shuffled or self.faults.take({"shifting_page"}, request.target):
+        if self._shuffled or self.faults.take({"shifting_page"}, request.target, request.method):
             self._chance.shuffle(rows)
         return sorted(rows, key=lambda row: (row["created_at"] is None, row["created_at"] or ""))
 

@@ -160,7 +160,7 @@ class TradecloudSimulator(Simulator):
         total = len(wanted)
         if offset + len(page) < total:
             self.shift(request, page[0][0], partial(_touched, names=frozenset({resource})))
-            if self.faults.take({"shrinking_total"}, request.target):
+            if self.faults.take({"shrinking_total"}, request.target, request.method):
                 total = offset + len(page)
         wrong = {"id": "bad", "lastUpdatedAt": 5, "meta": None}
         data = self.with_bad_record(request, [body for _, body in page], **wrong)

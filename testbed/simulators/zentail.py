@@ -135,7 +135,7 @@ class ZentailSimulator(Simulator):
 
     def _next_url(self, request: Request, offset: int, query: dict[str, str]) -> str:
         """An absolute URL on the host that was asked, or on the one a fault names."""
-        fault = self.faults.take({"next_token_host"}, request.target)
+        fault = self.faults.take({"next_token_host"}, request.target, request.method)
         origin = fault.host if fault else f"http://{request.headers.get('host', '127.0.0.1')}"
         token = base64.urlsafe_b64encode(json.dumps({"o": offset, "q": query}).encode()).decode()
         return f"{origin}{urlsplit(request.target).path}?nextToken={token.rstrip('=')}"

@@ -38,7 +38,7 @@ QUICK_SECONDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5)
 PATIENT: dict[str, Any] = {"retry_schedule_seconds": [0.1, 0.2, 0.3, *[2.0] * 47]}
 
 
-def shipped(order: int, revision: int) -> FulfillmentEvent:
+def shipped(order: int, revision: int, *, echo: bool = False) -> FulfillmentEvent:
     """A package of an order; its subject is `pkg_<order>_<revision>`."""
     header = FulfillmentHeader(
         key=fulfillment_key("zentail", "acme", "order", str(order)),
@@ -50,6 +50,7 @@ def shipped(order: int, revision: int) -> FulfillmentEvent:
         orders=(),
         status="shipped",
         final=False,
+        echo=echo,
         observed_at=datetime.now(UTC),
         revision=revision,
         raw=RawRef(topic="raw", partition=0, offset=0),
@@ -58,26 +59,33 @@ def shipped(order: int, revision: int) -> FulfillmentEvent:
         id=f"pkg_{order}_{revision}", identity="content", status="shipped", revision=1
     )
     return PackageShipped.of(
-        PackageData(fulfillment=header, package=package),
+        PackageData(fulfillment=header, package=package, echo=echo),
         discriminator="once",
         index=0,
         time=header.observed_at,
     )
 
 
-def event_record(kafka: KafkaSettings, order: int, revision: int, *, padding: int = 0) -> Record:
+def event_record(
+    kafka: KafkaSettings, order: int, revision: int, *, padding: int = 0, echo: bool = False
+) -> Record:
     """That event as it stands on its topic, with `padding` bytes more."""
-    event = shipped(order, revision)
+    event = shipped(order, revision, echo=echo)
     partition = partition_of(event.key, kafka.partition_count(EVENTS))
     value = event.data.to_json() + b" " * padding
     return Record(kafka.topic(EVENTS), partition, event.key, value, event.headers())
 
 
 async def emit(
-    kafka: KafkaSettings, orders: Iterable[int], revision: int, *, padding: int = 0
+    kafka: KafkaSettings,
+    orders: Iterable[int],
+    revision: int,
+    *,
+    padding: int = 0,
+    echo: bool = False,
 ) -> None:
     """One event for each order, in one transaction, as the normalizer does."""
-    records = [event_record(kafka, order, revision, padding=padding) for order in orders]
+    records = [event_record(kafka, one, revision, padding=padding, echo=echo) for one in orders]
     writer = Writer(kafka, f"{kafka.prefix}.test")
     await writer.start()
     await writer.commit(Transaction(records))

@@ -171,6 +171,7 @@ async def test_what_the_file_says_is_read_here_and_changed_there(
         ({"channel": {"type": "webhook", "url": "ftp://a.example/"}}, "body.channel.webhook.url"),
         ({"channel": {"type": "webhook", "url": "http://a:b@c.example/"}}, "channel.webhook.url"),
         ({"channel": {"type": "webhook", "url": "http://2130706433/"}}, "channel.webhook.url"),
+        ({"channel": {"type": "write_back", "target": "x"}}, "made in the configuration alone"),
         ({"start_from": "yesterday"}, "body.start_from"),
         ({"concurrency": "5"}, "body.concurrency"),
         ({"rate_per_second": 0}, "body.rate_per_second"),
@@ -182,7 +183,7 @@ async def test_what_the_file_says_is_read_here_and_changed_there(
 async def test_a_wish_that_cannot_be_is_refused_by_its_path(
     change: dict[str, Any], path: str, topics: KafkaSettings
 ) -> None:
-    """The answer names the member and what it may be."""
+    """The answer names the member and what it may be, or where it belongs."""
     async with asking(topics) as client:
         refused = await client.post("/subscriptions", json={**LOG, **change})
         assert path in problem(refused, 422)

@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from services.poller.sources import sources
-from testbed.faults import KINDS
+from testbed.faults import CATALOGUE, KINDS
 from tests.contract.plans import HEAD_ALONE, PLANS, Plan
 from tests.contract.upstreams import Upstream, simulator_class, upstream
 
@@ -147,4 +147,6 @@ def figures(tried: Upstream, reread: int, extra: int) -> str:
 
 def test_every_fault_of_the_catalogue_is_tried() -> None:
     """A new entry without a plan is noticed, and so is a plan of a fault that is gone."""
-    assert {plan.fault for plan in PLANS} - {""} == KINDS.keys()
+    # Faults of writing strike nobody who only reads.
+    read = {kind.name for kind in CATALOGUE if kind.place != "write"}
+    assert read == {plan.fault for plan in PLANS} - {""}

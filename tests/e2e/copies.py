@@ -59,6 +59,12 @@ class Copy:
         assert child.pid is not None, f"it ended by itself: {self.log.read_text()[-2000:]}"
         await child.kill()
 
+    async def died(self) -> int:
+        """Its exit code, once it has ended by itself; negative for a signal."""
+        child, self._child = self._child, None
+        assert child is not None, "it runs"
+        return await child.wait()
+
     async def stop(self) -> int | None:
         """Told to end; its exit code, None when it does not run."""
         child, self._child = self._child, None

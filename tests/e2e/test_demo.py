@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.simulators import simulators
+from testbed.simulators import fulfilled_from, simulators
 from tests.e2e.running import shipfeed
 
 SECONDS_MAX = 270.0
@@ -21,6 +21,8 @@ FIGURES = (
     "delivered",
     "redelivered",
     "verified",
+    "written",
+    "held",
     "faults",
     "kills",
     "seconds",
@@ -56,4 +58,8 @@ async def test_a_harmed_house_loses_doubles_and_invents_nothing(
         assert faults == (found["faults"] > 0)
     assert report["by_type"]["package.shipped"] == report["shipped_events"]
     assert sum(report["by_type"].values()) == report["delivered"]
+    assert set(fulfilled_from()) == {
+        name for name, found in report["by_source"].items() if found["written"]
+    }
+    assert 0 == report["held"]
     assert "0 missing / 0 duplicate / 0 wrong" in ended.out

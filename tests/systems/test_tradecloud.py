@@ -269,11 +269,11 @@ async def test_only_changes_of_the_lines_that_were_asked_for_are_told(cloud: Clo
 async def test_an_open_request_of_ours_is_an_echo_and_hides_no_shipment(
     cloud: Cloud, asked: str, echo: bool
 ) -> None:
-    """Seed: "including echoed changes from your ERP system"."""
+    """Seed: "including echoed changes from your ERP system".  The line alone is marked."""
     line = order_line(1, "Shipped", asked=asked)
     found = await told(cloud, "orders", order(1, line, at=TIE))
     assert [(event.type, event.data.echo) for event in found.events] == [
-        ("fulfillment.shipped", echo)
+        ("fulfillment.shipped", False)
     ]
     (stored,) = found.stored.values()
     assert [(item.quantity, item.echo) for item in stored.line_items] == [("5", echo)]

@@ -3,6 +3,7 @@
 Facts and their marks: the digital river seed and the fulfillments page of the vendor's reference.
 There is no status: what was fulfilled has left when it has a tracking number or a shipment id.
 There is no version either, so the instant of observation orders what was seen.
+What was written back says so in its metadata, whoever changes it afterwards.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import msgspec
 
 from schemas.message import parse_instant
 from schemas.raw import Provenance
+from schemas.write_back import EVENT_ID_NAME
 from services.normalizer.mapper import (
     Leaves,
     Seen,
@@ -64,7 +66,12 @@ class _Fulfillment(msgspec.Struct, rename="camel"):
     metadata: msgspec.Raw = NULL
 
 
+class _Metadata(msgspec.Struct):
+    event_id: Any = msgspec.field(default=None, name=EVENT_ID_NAME)
+
+
 _DECODER = msgspec.json.Decoder(_Fulfillment)
+_METADATA_DECODER = msgspec.json.Decoder(_Metadata)
 
 
 def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the contract's word
@@ -77,17 +84,18 @@ def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the con
     shipped = _items(record.items, "quantity")
     canceled = _items(record.items, "cancelQuantity")
     package = _seen(record, shipped, ANNOUNCE_UNTRACKED in provenance.options) if shipped else None
-    order_id = str(record.order_id)
+    order_id, metadata = str(record.order_id), verbatim(record.metadata, "metadata")
     return Snapshot(
         scope="shipment",
         orders=(OrderRef(id=order_id, number=order_id),),
         status="canceled" if canceled and not shipped else None,
         final=package.left if package else bool(canceled),
+        echo=metadata != NULL and bool(_METADATA_DECODER.decode(metadata).event_id),
         created_at=_instant(record.created_time),
         line_items=shipped,
         canceled_items=canceled,
         packages=(package,) if package else (),
-        field_mappings=verbatim(record.metadata, "metadata"),
+        field_mappings=metadata,
     )
 
 

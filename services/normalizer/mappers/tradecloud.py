@@ -209,7 +209,6 @@ def _order(record: _Record, role: str, options: frozenset[str]) -> Snapshot:
         status=status,
         status_raw=_text(record.status, "logisticsStatus"),
         final=status in ("shipped", "delivered", "canceled"),
-        echo=any(item.echo for item in items),
         announced_lines=_announced(told, options),
         updated_at=_updated_at(record),
         line_items=tuple(item for item, gone in zip(items, off, strict=True) if not gone),

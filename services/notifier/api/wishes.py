@@ -33,6 +33,17 @@ def _checked_filters(value: object) -> object:
     return list(parsed_filters(value))
 
 
+def _made_here(value: object) -> object:
+    """What writes into another system is decided by who runs Shipfeed."""
+    if isinstance(value, dict) and value.get("type") == "write_back":
+        raise ValueError(
+            "a channel of type write_back is made in the configuration alone, since it moves money "
+            "elsewhere: a [[subscriptions]] table with it and the [[targets]] table that it names; "
+            "then restart the notifiers"
+        )
+    return value
+
+
 def whole(value: object) -> object:
     """JSON has one kind of number: 2.0 is an integer."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
@@ -109,9 +120,15 @@ class StreamWish(_Wish):
     type: Literal["stream"]
 
 
-ChannelWish = Annotated[WebhookWish | LogWish | TopicWish | StreamWish, Field(discriminator="type")]
+ChannelWish = Annotated[
+    WebhookWish | LogWish | TopicWish | StreamWish,
+    Field(discriminator="type"),
+    BeforeValidator(_made_here),
+]
 NewChannelWish = Annotated[
-    NewWebhookWish | LogWish | TopicWish | StreamWish, Field(discriminator="type")
+    NewWebhookWish | LogWish | TopicWish | StreamWish,
+    Field(discriminator="type"),
+    BeforeValidator(_made_here),
 ]
 
 
@@ -124,6 +141,7 @@ class _SubscriptionWish(_Wish):
     rate_per_second: Rate | None = None
     concurrency: Concurrency | None = None
     backfill: bool = False
+    echo: bool = False
 
 
 class NewSubscription(_SubscriptionWish):
@@ -151,6 +169,7 @@ class ChangedSubscription(_Wish):
     rate_per_second: Rate | None = None
     concurrency: Concurrency | None = None
     backfill: bool = False
+    echo: bool = False
 
 
 class Disabling(_Wish):

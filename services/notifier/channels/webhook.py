@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import httpcore2
 import httpx2
 
 from bus.errors import BadConfig
@@ -21,18 +20,18 @@ from schemas.delivery import Outcome
 from schemas.events import Envelope
 from schemas.subscription import Subscription, WebhookChannel
 from services.notifier.channel import Channel, Result, Surroundings, Way
-from services.notifier.guard import AddressRefused, GuardedBackend, Resolver
+from services.notifier.guard import AddressRefused
 from services.notifier.retries import retry_after_seconds
 from services.notifier.sealing import bound_to, is_sealed
 from services.notifier.settings import check_secret, checked_key
 from services.notifier.signing import signed_headers
+from services.notifier.transport import USER_AGENT, GuardedTransport, timeouts
 
 WAY: Way = "delivered"
 BODIES: Mapping[str, tuple[str, Callable[[Envelope], bytes]]] = {
     "structured": ("application/cloudevents+json", Envelope.structured),
     "plain": ("application/json", Envelope.plain),
 }
-USER_AGENT = "shipfeed"
 RESPONSE_READ_BYTES_MAX = 64 * 1024
 RESPONSE_KEPT_BYTES_MAX = 2 * 1024
 IDLE_CONNECTION_SECONDS = 60.0
@@ -65,10 +64,10 @@ class Webhook:
         self._secrets = secrets
         self._clock = surroundings.clock
         self._total_seconds = surroundings.total_timeout_seconds
-        self._timeout = httpx2.Timeout(
-            surroundings.total_timeout_seconds, connect=surroundings.connect_timeout_seconds
-        ).as_dict()
-        self._transport = _Transport(channel.url, surroundings)
+        self._timeout = timeouts(surroundings.total_timeout_seconds, surroundings)
+        self._transport = GuardedTransport(
+            channel.url, surroundings, idle_seconds=IDLE_CONNECTION_SECONDS
+        )
 
     async def send(self, envelope: Envelope, attempt: int) -> Result:
         """POST once within the total timeout."""
@@ -125,27 +124,6 @@ class Webhook:
 
     def _ms_since(self, began: float) -> int:
         return round((self._clock.monotonic() - began) * 1000)
-
-
-class _Transport(httpx2.AsyncHTTPTransport):
-    """httpx2's own, over a guarded pool: its constructor takes no network backend."""
-
-    def __init__(self, url: str, surroundings: Surroundings) -> None:
-        super().__init__(verify=surroundings.ssl_context, trust_env=False)
-        self._resolver = Resolver(surroundings.look_up)
-        secure = httpx2.URL(url).scheme == "https"
-        self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=surroundings.ssl_context,
-            max_connections=surroundings.connections_max,
-            keepalive_expiry=IDLE_CONNECTION_SECONDS,
-            network_backend=GuardedBackend(
-                surroundings.egress, self._resolver, surroundings.clock, secure=secure
-            ),
-        )
-
-    async def aclose(self) -> None:
-        self._resolver.close()
-        await super().aclose()
 
 
 def open_channel(subscription: Subscription, surroundings: Surroundings) -> Channel:

@@ -1,18 +1,28 @@
-"""`[[targets]]` of shipfeed.toml: the accounts that are written back to."""
+"""`[[targets]]` and `channel = { type = "write_back" }` of shipfeed.toml, and what each forbids."""
 
 from __future__ import annotations
 
-from pydantic import Field
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Literal
 
-from bus.settings import Settings
+from pydantic import BeforeValidator, Field
+
+from bus.errors import BadConfig
+from bus.settings import Config, Settings, checked, secret
 from schemas.message import Name
+from schemas.subscription import WriteBackChannel
+from schemas.write_back import OrderWay
+from services.notifier.write_backs.files import FILE, BadFile, item_costs, order_ids
+from services.notifier.write_backs.wanting import WRITTEN_BACK, way_of
+
+ORDERS = ("order_number", "order_id")
 
 
 class TargetEntry(Settings):
     """One `[[targets]]` table."""
 
     name: Name
-    system: Name = Field(description="such as digital_river: a module of targets/")
+    system: str = Field(description="such as digital_river: a module of targets/")
     secret: str = Field(
         description="env:NAME or file:PATH of a key that may write; not the one that polls"
     )
@@ -27,3 +37,93 @@ class TargetEntry(Settings):
         description="how long after a call without an answer it could still be carried out: longer "
         "than the system ever takes",
     )
+
+
+def _checked_order(order: object) -> object:
+    """Raises ValueError, which names what may stand there."""
+    if order in ORDERS or (isinstance(order, str) and order.startswith(FILE) and order != FILE):
+        return order
+    raise ValueError(f"an order is found by {', '.join(ORDERS)} or {FILE}PATH of a map")
+
+
+class WriteBackEntry(Settings):
+    """`channel = { type = "write_back", … }`."""
+
+    type: Literal["write_back"]
+    target: Name = Field(description="the name of a [[targets]] table")
+    order: Annotated[str, BeforeValidator(_checked_order)] = Field(
+        "order_number",
+        description="what an order is found by at the target: the event's order_number or "
+        "order_id, or file:PATH of a JSON object from order numbers to the target's order ids",
+    )
+    costs: str | None = Field(
+        None,
+        pattern=r"^file:.",
+        description='file:PATH of a JSON object from SKUs to { "distributor_cost": "1.20", '
+        '"shipping_cost": "0.30" }, either or both',
+    )
+    currency: str | None = Field(
+        None, pattern=r"^[A-Z]{3}$", description="of the costs, ISO 4217, such as EUR"
+    )
+    partner_id: str | None = Field(None, min_length=1, max_length=255)
+
+    def record(self) -> WriteBackChannel:
+        """As it stands on Kafka."""
+        return WriteBackChannel.model_validate(self.model_dump())
+
+
+def read_targets(config: Config) -> list[TargetEntry]:
+    """Every `[[targets]]` table, its secret looked up.  Raises BadConfig naming the key."""
+    entries: list[TargetEntry] = []
+    for number, table in enumerate(config.tables("targets"), start=1):
+        where = f"[[targets]] {table.get('name', f'number {number}')}"
+        entry = checked(TargetEntry, table, where)
+        if any(entry.name == other.name for other in entries):
+            raise BadConfig(f"{where}: the name is used twice")
+        secret(entry.secret, f"{where} secret")
+        entries.append(entry)
+    return entries
+
+
+def check_write_back(
+    entry: WriteBackEntry, types: Iterable[str], targets: Sequence[TargetEntry], where: str
+) -> None:
+    """Raises BadConfig for a subscription that would write back what it must not, or nothing."""
+    names = [one.name for one in targets]
+    if entry.target not in names:
+        known = ", ".join(names) or "none at all"
+        raise BadConfig(
+            f"{where} channel.target: no [[targets]] table is named {entry.target}; there are: "
+            f"{known}"
+        )
+    if wrong := [one for one in types if one not in WRITTEN_BACK]:
+        raise BadConfig(
+            f"{where} types: {wrong[0]!r} is not written back; name each of what is, in full: "
+            + ", ".join(WRITTEN_BACK)
+        )
+    if entry.costs is not None and entry.currency is None:
+        raise BadConfig(f"{where} channel.currency: costs need one, such as EUR")
+    for key, file in (
+        ("order", order_ids(entry.order)),
+        ("costs", item_costs(entry.costs) if entry.costs is not None else None),
+    ):
+        try:
+            _ = file.value() if file is not None else None
+        except BadFile as error:
+            raise BadConfig(f"{where} channel.{key}: {error}") from error
+
+
+def check_ways(entries: Iterable[tuple[str, WriteBackEntry]]) -> None:
+    """Raises BadConfig when an order of one target would go by its number here and its id there:
+    it would stand under two keys, and be written to by two owners.
+    """
+    first: dict[str, tuple[str, OrderWay]] = {}
+    for name, entry in entries:
+        way = way_of(entry.record())
+        other, taken = first.setdefault(entry.target, (name, way))
+        if way != taken:
+            raise BadConfig(
+                f"[[subscriptions]] {name} channel.order: {other} finds the orders of "
+                f"{entry.target} the other way: let both go by order_number, or both by the "
+                "target's order ids"
+            )

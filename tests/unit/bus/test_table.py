@@ -17,3 +17,15 @@ def test_what_is_below_a_folder_is_that_folders_alone() -> None:
     assert dict(table.below("mark/none/")) == {}
     assert {key for key, _ in table.items()} == set(keys) - {"mark/a/3"}
     assert (len(table), table.get("alone"), table.get("mark/a/3")) == (5, b"alone", None)
+
+
+def test_a_folder_that_is_empty_again_is_gone() -> None:
+    """Else folders that come and go would fill the memory; one is there again when needed."""
+    table = Table(KafkaSettings(prefix="t"), CURSORS, 0)
+    for number in range(100):
+        table.apply([table.put(f"a/{number}/x", b"1"), table.put(f"a/{number}/y", b"2")])
+        table.apply([table.put(f"a/{number}/x", None), table.put(f"a/{number}/y", None)])
+        table.apply([table.put(f"never/{number}/x", None)])
+    assert table.folder_count == 0
+    table.apply([table.put("a/1/x", b"3")])
+    assert (table.folder_count, list(table.items())) == (1, [("a/1/x", b"3")])

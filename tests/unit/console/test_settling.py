@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from console.settling import unread_lists, unread_records
+from console.settling import unread_lists, unread_records, write_backs
 from schemas.cursor import Cursor, Mark
+from schemas.write_back import State, Wanted, WriteBack
 
 ENDED_AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
 KEY = "cursor/zentail/acme/head"
@@ -69,3 +70,38 @@ def test_what_a_list_found_is_unread_until_a_reading_moves_its_due_time(
 ) -> None:
     """Due later than it was found: it has been read since, and is only watched."""
     assert count == unread_records([mark(due_in_seconds)])
+
+
+def write_back(state: State, seconds: float) -> WriteBack:
+    """Of an order of its own, so long after the end of the world."""
+    at = ENDED_AT + timedelta(seconds=seconds)
+    wanted = Wanted(
+        subscription="s",
+        target="river",
+        way="order_number",
+        order=f"{state} {seconds}",
+        event_id="e",
+        event_type="package.shipped",
+        event_at=at,
+        fulfillment="f",
+    )
+    return WriteBack(wanted=wanted, place=1, state=state, due_at=at, updated_at=at)
+
+
+@pytest.mark.parametrize(
+    ("records", "pending", "seconds"),
+    [
+        ([], 0, 0),
+        ([write_back("done", -5)], 0, 0),
+        ([write_back("done", 5), write_back("held", 3)], 0, 5),
+        ([write_back("waiting", 1), write_back("sending", 1), write_back("unknown", 1)], 3, 1),
+        ([write_back("done", 5).wanted], 1, 0),
+    ],
+)
+def test_a_write_back_is_over_when_it_is_done_or_held(
+    records: list[WriteBack | Wanted], pending: int, seconds: int
+) -> None:
+    """What is wanted and not taken in yet is not; lists are to be read after the last one."""
+    by_key = {record.key: record.to_json() for record in records}
+
+    assert write_backs(by_key, ENDED_AT) == (pending, ENDED_AT + timedelta(seconds=seconds))

@@ -9,8 +9,11 @@ import pytest
 from bus.settings import Config
 from console.settling import list_keys
 from console.staging import ACCOUNT, Stage
+from schemas.filters import Exact
+from services.notifier.settings import read_subscriptions
+from services.notifier.write_backs.settings import read_targets
 from services.poller.settings import accounts
-from testbed.simulators import simulators
+from testbed.simulators import fulfilled_from, simulators
 
 
 @pytest.fixture
@@ -48,10 +51,22 @@ def test_every_account_is_polled_within_seconds_and_has_lists_to_wait_for(config
 
 def test_one_subscriber_wants_everything(config: Config) -> None:
     """From the first event on, history too."""
-    (subscription,) = config.tables("subscriptions")
+    subscription = config.tables("subscriptions")[0]
 
     assert (["*"], "earliest", True) == (
         subscription["types"],
         subscription["start_from"],
         subscription["backfill"],
     )
+
+
+def test_what_ships_in_one_system_is_written_to_the_one_that_sold_it(config: Config) -> None:
+    """With a target and a subscription for each; both are what the notifier accepts."""
+    targets = read_targets(config)
+    wishes = [one for one in read_subscriptions(config) if one.channel.type == "write_back"]
+
+    assert list(fulfilled_from()) == [one.system for one in targets]
+    assert [one.filters for one in wishes] == [
+        (Exact(exact={"source": f"/{source}/{ACCOUNT}"}),) for source in fulfilled_from().values()
+    ]
+    assert all(one.unknown_wait_seconds < 5 for one in targets)

@@ -172,6 +172,38 @@ def test_metadata_are_fields_of_the_account_s_own() -> None:
     assert bytes(found.field_mappings) == b'{"coupon":"iOS","gift":true,"wave":7}'
 
 
+@pytest.mark.parametrize(
+    ("metadata", "echo"),
+    [
+        (None, False),
+        ({"wave": 7}, False),
+        ({"shipfeed_event_id": ""}, False),
+        ({"note": "shipfeed_event_id"}, False),
+        (["shipfeed_event_id"], False),
+        ({"wave": 7, "shipfeed_event_id": "evt_1"}, True),
+    ],
+)
+def test_what_was_written_back_says_so_in_its_metadata(metadata: Any, echo: bool) -> None:
+    """They stay the account's own fields all the same."""
+    found = mapped(record(item(), metadata=metadata))
+    assert found.echo is echo
+    told_of = bytes(found.field_mappings).decode()
+    assert json.loads(told_of) == (metadata if isinstance(metadata, dict) else None)
+
+
+def test_what_was_written_back_stays_an_echo_whoever_changes_it() -> None:
+    """A number corrected by hand at the target cannot be told from one that we gave."""
+    ours = record(item(), trackingNumber="Z1", metadata={"shipfeed_event_id": "evt_1"})
+    events = told(ours, {**ours, "trackingNumber": "Z2"})
+    assert [event.type for event in events] == [
+        "package.created",
+        "package.shipped",
+        "fulfillment.shipped",
+        "package.tracking_changed",
+    ]
+    assert all(event.data.echo and event.data.fulfillment.echo for event in events)
+
+
 def test_more_canceled_is_told_and_less_is_not() -> None:
     """By line and with the figures before and after; the package goes when nothing is left in."""
     events = told(

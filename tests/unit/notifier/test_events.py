@@ -21,20 +21,23 @@ def record(value: bytes | None) -> ConsumerRecord:
 
 
 @pytest.mark.parametrize(
-    ("value", "backfill"),
+    ("value", "backfill", "echo"),
     [
-        (b"{}", False),
-        (b'{"changes":[{"after":1.50}],"backfill":true,"echo":false}', True),
-        (b'{"backfill":false}', False),
-        (b'{"backfill":"true"}', False),
+        (b"{}", False, False),
+        (b'{"changes":[{"after":1.50}],"backfill":true,"echo":false}', True, False),
+        (b'{"backfill":false,"echo":true}', False, True),
+        (b'{"backfill":"true","echo":1}', False, False),
+        (b'{"fulfillment":{"echo":true,"backfill":true}}', False, False),
     ],
 )
-def test_an_object_is_an_event_and_says_whether_it_is_old(value: bytes, backfill: bool) -> None:
+def test_an_object_is_an_event_and_says_whether_it_is_old_or_an_echo(
+    value: bytes, backfill: bool, echo: bool
+) -> None:
     """Its data stay as they stand, byte for byte."""
     (event,), unreadable = events_of([record(value)])
 
     assert unreadable == []
-    assert (event.backfill, event.envelope.data) == (backfill, value)
+    assert (event.backfill, event.echo, event.envelope.data) == (backfill, echo, value)
 
 
 @pytest.mark.parametrize(

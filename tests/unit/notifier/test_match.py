@@ -7,13 +7,22 @@ from datetime import UTC, datetime
 import pytest
 
 from schemas.events import Envelope
+from schemas.subscription import Channel, LogChannel, Subscription, WriteBackChannel
 from services.notifier.events import Event
-from services.notifier.match import check_pattern, matcher
+from services.notifier.match import check_pattern, matcher, matcher_of
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def event(event_type: str, *, backfill: bool = False) -> Event:
+def event(event_type: str, *, backfill: bool = False, echo: bool = False) -> Event:
     envelope = Envelope(attributes={"type": event_type}, data=b"{}")
-    return Event(0, datetime(2026, 1, 1, tzinfo=UTC), "", (), envelope, backfill)
+    return Event(0, NOON, "", (), envelope, backfill, echo)
+
+
+def wish(channel: Channel, *, echo: bool) -> Subscription:
+    return Subscription(
+        id="erp", types=("*",), channel=channel, echo=echo, start_offsets={}, created_at=NOON
+    )
 
 
 @pytest.mark.parametrize(
@@ -39,6 +48,28 @@ def test_type_and_age_decide(
 
     assert bool(asked.wanted([found], 0)) is expected
     assert (asked.why_not(found) == []) is expected
+
+
+@pytest.mark.parametrize(
+    ("channel", "asked", "expected"),
+    [
+        (LogChannel(), False, False),
+        (LogChannel(), True, True),
+        (WriteBackChannel(target="river"), False, False),
+        (WriteBackChannel(target="river"), True, False),
+    ],
+)
+def test_what_was_written_back_is_told_to_who_asks_for_it(
+    channel: Channel, asked: bool, expected: bool
+) -> None:
+    """And never written back again, or two systems would answer each other for ever."""
+    asks, found = matcher_of(wish(channel, echo=asked)), event("package.shipped", echo=True)
+
+    assert bool(asks.wanted([found], 0)) is expected
+    assert asks.wanted([event("package.shipped")], 0) != []
+    lines = asks.why_not(found)
+    assert len(lines) == (not expected)
+    assert all("(echo)" in line for line in lines)
 
 
 @pytest.mark.parametrize("pattern", ["package.shiped", "parcel.*", "pack*", "", 3, "*.shipped"])

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from testbed.http import Request
-from testbed.simulators import simulators
-from testbed.upstreams import Upstreams, seed_of
+from testbed.simulators import fulfilled_from, playing, simulators
+from testbed.upstreams import FOR_PEOPLE, Upstreams, seed_of
 from testbed.world import World
 
 START = datetime(2020, 1, 1, tzinfo=UTC)  # long ago: these worlds have ended
@@ -19,17 +19,11 @@ START = datetime(2020, 1, 1, tzinfo=UTC)  # long ago: these worlds have ended
 @pytest.fixture
 def upstreams() -> Upstreams:
     """Every system there is, each with three orders."""
-    return Upstreams(
-        {
-            source: module.simulate(
-                World(seed_of(7, source), start=START, orders=3, source=source),
-                token="t",
-                requests_per_second=100,
-                page_size_max=10,
-            )
-            for source, module in simulators().items()
-        }
-    )
+    worlds = {
+        source: World(seed_of(7, source), start=START, orders=3, source=source)
+        for source in simulators()
+    }
+    return Upstreams(playing(worlds, token="t", requests_per_second=100, page_size_max=10))
 
 
 def asked(upstreams: Upstreams, method: str, target: str, body: Any = None) -> Any:
@@ -91,6 +85,22 @@ def test_only_faults_that_pass_are_offered(upstreams: Upstreams) -> None:
     for about in world["systems"].values():
         assert {"status", "late_write", "bad_record"} <= set(about["faults"])
         assert "clock_skew" not in about["faults"]
+
+
+def test_faults_of_writing_are_for_who_sells_for_another(upstreams: Upstreams) -> None:
+    """Nobody else is written to; what was written there is told."""
+    _, world = asked(upstreams, "GET", "/control/world")
+    offered = [name for name, one in world["systems"].items() if "late_commit" in one["faults"]]
+
+    assert list(fulfilled_from()) == offered == list(world["written"])
+    assert all(
+        FOR_PEOPLE.isdisjoint(one["faults"]) == (name in offered)
+        for name, one in world["systems"].items()
+    )
+    for target, shipper in fulfilled_from().items():
+        numbers = {one["id"] for one in world["truth"]["orders"] if one["source"] == shipper}
+        assert shipper == world["written"][target]["shipped_by"]
+        assert numbers == {one["upstreamId"] for one in world["written"][target]["orders"]}
 
 
 def test_no_two_systems_live_through_the_same_world() -> None:

@@ -94,6 +94,7 @@ class EventView(BaseModel):
     subject: str | None
     time: str
     backfill: bool
+    echo: bool
     trace_id: str | None
 
 
@@ -234,6 +235,7 @@ def _explanation(context: Context, found: Subscription, event_id: str, story: St
             subject=event.envelope.attributes.get("subject"),
             time=event.envelope.attributes["time"],
             backfill=event.backfill,
+            echo=event.echo,
             trace_id=_trace_id(dict(event.headers).get("traceparent", b"").decode()),
         )
         if event

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Annotated, Literal, Self
 
 from fastapi import APIRouter, Path, Response
@@ -17,10 +16,8 @@ from services.notifier.api.asked import WHOLE_MAX, Id, known, order, standing_ev
 from services.notifier.api.context import Context
 from services.notifier.api.problems import Problem
 from services.notifier.channel import way_of
-from services.notifier.expiry import EXPIRY_MARGIN_SECONDS
-from services.notifier.recovering import bounded, count
+from services.notifier.recovering import bounded, count, oldest_safe
 from services.notifier.searching import ends, since
-from services.notifier.settings import events_retention_seconds
 
 Number = Annotated[int, Path(ge=0, le=WHOLE_MAX)]
 Offsets = Annotated[
@@ -151,9 +148,8 @@ def router(context: Context) -> APIRouter:
 
 async def _beginning(context: Context, wish: Wish) -> tuple[dict[int, int], bool]:
     """Raises Problem for a partition there is not, RetryLater."""
-    kafka, now = context.kafka, context.clock.now()
-    kept = timedelta(seconds=events_retention_seconds(kafka) - EXPIRY_MARGIN_SECONDS)
-    oldest = await since(kafka, EVENTS, int((now - kept).timestamp() * 1000))
+    kafka = context.kafka
+    oldest = await oldest_safe(kafka, context.clock.now())
     if wish.since is not None:
         wished = await since(kafka, EVENTS, int(wish.since.timestamp() * 1000))
     else:

@@ -27,6 +27,7 @@ class Wish(BaseModel):
     types: Types
     filters: Filters = []
     backfill: bool = False
+    echo: bool = False
 
 
 class Tried(BaseModel):
@@ -83,7 +84,8 @@ def router(context: Context) -> APIRouter:
     @routes.post("/test")
     async def test_wish(wish: Wish, limit: Limit = LIMIT) -> Trial:
         """Types and filters, before a subscription is made of them."""
-        return await trial(matcher(wish.types, wish.filters, backfill=wish.backfill), limit)
+        asked = matcher(wish.types, wish.filters, backfill=wish.backfill, echo=wish.echo)
+        return await trial(asked, limit)
 
     @routes.post("/subscriptions/{name}/test")
     async def test_subscription(name: Id, limit: Limit = LIMIT) -> Trial:

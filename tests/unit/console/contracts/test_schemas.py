@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any, Literal
 
 import pytest
@@ -16,120 +16,14 @@ from msgspec.structs import replace
 from console.contracts.headers import DEAD_LETTER, EVENT, HEADERS, OPTIONAL, RAW
 from console.contracts.jsonschemas import schema_of
 from console.contracts.story import told
-from schemas.api_key import ApiKey
-from schemas.command import Recover, Retry, Target
-from schemas.cursor import Cursor, Mark
 from schemas.dead_letter import DeadLetter
-from schemas.delivery import Attempt, Delivery, Position
-from schemas.filters import All, Exact, Not, Prefix
+from schemas.delivery import Position
 from schemas.message import Message, quantity
 from schemas.raw import Provenance
-from schemas.subscription import (
-    CursorKey,
-    EndpointHealth,
-    LogChannel,
-    SigningSecret,
-    Subscription,
-    TopicChannel,
-    WebhookChannel,
-)
 from schemas.topics import TOPICS
 from tests.published import complaints, header_complaints, schema
+from tests.unit.console.contracts.remembered import NOON, OWN
 
-NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-HOOK = WebhookChannel(
-    url="https://erp.example/hooks", secrets=(SigningSecret(reference="env:HOOK"),)
-)
-OWN: list[tuple[str, Message]] = [
-    ("cursors", Cursor(source="shop", account="acme", stream="orders", connected_at=NOON)),
-    (
-        "cursors",
-        Cursor(
-            source="shop",
-            account="acme",
-            stream="orders",
-            position="7",
-            sweep={"page": [1]},
-            connected_at=NOON,
-            sweep_began_at=NOON,
-        ),
-    ),
-    (
-        "cursors",
-        Mark(
-            source="shop",
-            account="acme",
-            resource="orders",
-            upstream_id="1",
-            content="ab",
-            observed_at=NOON,
-        ),
-    ),
-    (
-        "subscriptions",
-        Subscription(
-            id="erp", types=("*",), channel=HOOK, start_offsets={0: 3, 1: 0}, created_at=NOON
-        ),
-    ),
-    (
-        "subscriptions",
-        Subscription(id="erp", types=(), channel=LogChannel(), start_offsets={}, created_at=NOON),
-    ),
-    (
-        "subscriptions",
-        Subscription(
-            id="erp",
-            types=("*",),
-            filters=(Not(not_=All(all=(Exact(exact={"type": "a"}), Prefix(prefix={"id": "b"})))),),
-            channel=TopicChannel(topic="shipped"),
-            start_offsets={},
-            created_at=NOON,
-        ),
-    ),
-    (
-        "subscriptions",
-        Recover(subscription="erp", number=1, created_at=NOON, from_offsets={0: 3, 1: 0}),
-    ),
-    (
-        "subscriptions",
-        Retry(
-            subscription="erp",
-            number=2,
-            created_at=NOON,
-            targets=(Target(partition=0, event_id="evt_1", event_offset=4),),
-        ),
-    ),
-    ("subscriptions", ApiKey(id="ci", name="", scope="read", sha256="0" * 64, created_at=NOON)),
-    ("subscriptions", CursorKey(secret="0" * 64, created_at=NOON)),
-    ("subscriptions", EndpointHealth(subscription="erp", paused_until=NOON, updated_at=NOON)),
-    (
-        "deliveries",
-        Delivery(
-            subscription="erp",
-            event_id="evt_1",
-            event_type="package.shipped",
-            event_offset=4,
-            event_at=NOON,
-            lane="shop/acme/orders/1",
-            due_at=NOON,
-        ),
-    ),
-    ("deliveries", Position(subscription="erp", offset=5)),
-    (
-        "attempts",
-        Attempt(
-            subscription="erp",
-            event_id="evt_1",
-            event_type="package.shipped",
-            event_offset=4,
-            number=1,
-            started_at=NOON,
-            duration_ms=12,
-            outcome="delivered",
-            status_code=200,
-        ),
-    ),
-]
 LETTER = DeadLetter(service="normalizer", reason="no JSON", at=NOON)
 READ = Provenance(
     source="shop",

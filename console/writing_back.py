@@ -1,0 +1,164 @@
+"""`shipfeed write-backs`: what was written back or is to be, and what is held taken up again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from bus import reading
+from bus.clock import SystemClock
+from bus.errors import Misuse
+from bus.partitioning import partition_of
+from bus.settings import KafkaSettings
+from bus.transaction import Record
+from console.appending import appending
+from schemas.message import iso
+from schemas.topics import WRITE_BACKS
+from schemas.write_back import State, Wanted, WriteBack, is_wanted
+from services.notifier.write_backs import settling
+
+NOTHING = "nothing"
+
+Stage = State | Literal["wanted"]
+Found = WriteBack | Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which are meant; what is left out asks for nothing.  `reason`: some of its words."""
+
+    state: str = ""
+    target: str = ""
+    reason: str = ""
+
+    def takes(self, one: Found) -> bool:
+        """Whether it is meant."""
+        return (
+            self.state in {"", stage_of(one)}
+            and self.target in {"", wanted_of(one).target}
+            and self.reason.casefold() in reason_of(one).casefold()
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """What came of one: it was written to `to` again, or was `refused`."""
+
+    key: str
+    to: str = ""
+    refused: str = ""
+
+
+def wanted_of(one: Found) -> Wanted:
+    """What was asked for."""
+    return one if isinstance(one, Wanted) else one.wanted
+
+
+def stage_of(one: Found) -> Stage:
+    """Its state; `wanted`: no notifier has taken it in yet."""
+    return "wanted" if isinstance(one, Wanted) else one.state
+
+
+def reason_of(one: Found) -> str:
+    """Why it is as it is, empty where there is nothing to say."""
+    return (one.problem if isinstance(one, Wanted) else one.reason) or ""
+
+
+def moved_at(one: Found) -> datetime:
+    """When it last changed."""
+    return one.event_at if isinstance(one, Wanted) else one.updated_at
+
+
+def next_step(one: Found) -> str:
+    """What somebody has to do, or that nobody has to.  Pure."""
+    wanted, key = wanted_of(one), one.key
+    match stage_of(one):
+        case "wanted":
+            return "nothing: a notifier with this [[targets]] table takes it in"
+        case "waiting":
+            due_at = iso(one.due_at) if isinstance(one, WriteBack) else ""
+            return f"nothing: it is tried again by itself, not before {due_at}"
+        case "sending" | "unknown":
+            return "nothing: the target is read until it is known what came of the call"
+        case "held":
+            by_hand = f"shipfeed write-backs settle {key} --as FULFILLMENT (or nothing)"
+            again = f"do what the reason says, then: shipfeed write-backs retry {key}"
+            if wanted.order is None:
+                again = (
+                    f"have subscription {wanted.subscription} find the order, then: shipfeed "
+                    f"write-backs send {wanted.subscription} --since {iso(wanted.event_at)}"
+                )
+            return f"{again}; dealt with by hand: {by_hand}"
+    return "nothing: it is done"
+
+
+async def everything(kafka: KafkaSettings, wanted: Filter) -> list[Found]:
+    """All that are meant, the last changed at the end.  Raises KafkaError, TimeoutError."""
+    found: list[Found] = []
+    for key, value in (await reading.table(kafka, WRITE_BACKS)).items():
+        kind = Wanted if is_wanted(key) else WriteBack
+        found.append(kind.model_validate_json(value))
+    return sorted(filter(wanted.takes, found), key=lambda one: (moved_at(one), one.key))
+
+
+def named(found: Sequence[Found], name: str) -> list[Found]:
+    """Those with this key, or of this event.  Raises Misuse when there is none."""
+    meant = [one for one in found if name in {one.key, wanted_of(one).event_id}]
+    if not meant:
+        raise Misuse(
+            f"nothing is written back for {name}: name a key or an event's id as "
+            "`shipfeed write-backs list` shows them"
+        )
+    return meant
+
+
+async def retry(kafka: KafkaSettings, names: Sequence[str], wanted: Filter) -> list[Retried]:
+    """Have what is held taken up again: those that are named, else all that are meant.
+
+    Each is wanted once more; its owner reads the target and decides anew.  Raises Misuse,
+    RetryLater.
+    """
+    if names:
+        known = await everything(kafka, Filter())
+        by_key = {one.key: one for name in names for one in named(known, name)}
+        found = list(by_key.values())
+    else:
+        found = await everything(kafka, wanted)
+    came: list[Retried] = []
+    async with appending(kafka, "write-back-retry", WRITE_BACKS) as topic:
+        for one in found:
+            if (why := _refused(one)) is not None:
+                came.append(Retried(one.key, refused=why))
+                continue
+            record = again(kafka, wanted_of(one))
+            await topic.add(record)
+            came.append(Retried(one.key, to=f"{record.topic}/{record.partition}"))
+    return came
+
+
+async def settle(kafka: KafkaSettings, name: str, became: str) -> WriteBack:
+    """Say that what is held became that fulfillment, or `nothing`.  Raises Misuse, RetryLater."""
+    found = named(await everything(kafka, Filter()), name)
+    held = [one for one in found if isinstance(one, WriteBack) and one.state == "held"]
+    if len(held) > 1:
+        keys = ", ".join(one.key for one in held)
+        raise Misuse(f"{name} is held for several: name one of the keys {keys}")
+    if not held:
+        raise Misuse(f"{found[0].key} is {stage_of(found[0])}, not held; {next_step(found[0])}")
+    fulfillment_id = None if became == NOTHING else became
+    return await settling.settle(kafka, held[0], fulfillment_id, SystemClock().now())
+
+
+def again(kafka: KafkaSettings, wanted: Wanted) -> Record:
+    """The wish once more, before the owner of its order."""
+    number = partition_of(wanted.folder, kafka.partition_count(WRITE_BACKS))
+    return Record(kafka.topic(WRITE_BACKS), number, wanted.key, wanted.to_json())
+
+
+def _refused(one: Found) -> str | None:
+    """Why it cannot be taken up again; None: it can."""
+    if stage_of(one) == "held" and wanted_of(one).order is not None:
+        return None
+    return f"it is {stage_of(one)}; {next_step(one)}"
