@@ -16,12 +16,12 @@ lines it is of.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Collection, Iterable, Sequence
 
 from schemas.subscription import WriteBackChannel
 from schemas.write_back import Call, CallItem, Wanted, WriteBack
 from services.notifier.target import Fulfilled, Line, TargetOrder
+from services.notifier.write_backs.files import Costs, ItemCosts
 from services.notifier.write_backs.finding import by_contents, by_event, has_number
 from services.notifier.write_backs.lines import BY_HAND, Counts, counted, spread
 from services.notifier.write_backs.verdicts import Hold, Plan, Ready, There, again, hold, place_of
@@ -30,24 +30,12 @@ from services.notifier.write_backs.wanting import ITEMS_CANCELED, SHIPPED, TRACK
 MATCH = "see that just one order there has it"
 
 
-class ItemCosts(Protocol):
-    """What a single piece of a product costs, as decimal strings."""
-
-    @property
-    def distributor_cost(self) -> str | None:
-        """The piece itself."""
-
-    @property
-    def shipping_cost(self) -> str | None:
-        """Sending it."""
-
-
 def plan(
     wanted: Wanted,
     orders: Sequence[TargetOrder],
     channel: WriteBackChannel,
-    costs: Mapping[str, ItemCosts],
-    known: Sequence[WriteBack],
+    costs: Costs,
+    known: Collection[WriteBack],
 ) -> Plan:
     """What is to be done; `known` are the WriteBacks of the same target and order.
 
@@ -104,7 +92,7 @@ def _package(
     order: TargetOrder,
     lines: Iterable[tuple[Line, int]],
     channel: WriteBackChannel,
-    costs: Mapping[str, ItemCosts],
+    costs: Costs,
 ) -> Ready | Hold:
     items = tuple(_call_item(line, count, costs.get(line.sku)) for line, count in lines)
     costly = next((one for one in items if one.distributor_cost or one.shipping_cost), None)
@@ -141,7 +129,7 @@ def _cancellation(wanted: Wanted, order: TargetOrder, lines: Iterable[tuple[Line
     return Ready(call)
 
 
-def _taken_back(wanted: Wanted, counts: Counts, known: Sequence[WriteBack]) -> Hold | None:
+def _taken_back(wanted: Wanted, counts: Counts, known: Collection[WriteBack]) -> Hold | None:
     """More canceled than the newest of the events says there is by now."""
     if wanted.event_type != ITEMS_CANCELED:
         return None
@@ -168,7 +156,7 @@ def _taken_back(wanted: Wanted, counts: Counts, known: Sequence[WriteBack]) -> H
     return None
 
 
-def _tracking(wanted: Wanted, orders: Sequence[TargetOrder], known: Sequence[WriteBack]) -> Plan:
+def _tracking(wanted: Wanted, orders: Sequence[TargetOrder], known: Collection[WriteBack]) -> Plan:
     if isinstance(order := _one(wanted, orders), Hold):
         return order
     of_it = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 from schemas.events import Envelope
 from schemas.message import canonical_json
@@ -115,13 +115,6 @@ def envelope(
         "time": "2026-01-01T00:00:00Z",
     }
     return Envelope(attributes, canonical_json(data))
-
-
-class Costs(NamedTuple):
-    """Of a piece."""
-
-    distributor_cost: str | None = None
-    shipping_cost: str | None = None
 
 
 def planned(

@@ -9,11 +9,11 @@ import pytest
 from schemas.subscription import WriteBackChannel
 from schemas.write_back import Call, CallItem, Wanted
 from services.notifier.target import TargetOrder
+from services.notifier.write_backs.files import ItemCosts
 from services.notifier.write_backs.verdicts import There
 from services.notifier.write_backs.wanting import ITEMS_CANCELED, TRACKING_CHANGED
 from tests.unit.notifier.write_backs.made import (
     RETRY,
-    Costs,
     at,
     call_of,
     fulfilled,
@@ -35,7 +35,7 @@ def test_a_cancellation_cancels_pieces_and_nothing_else() -> None:
         one.model_copy(update={"shipment_id": None}),
         MUGS,
         channel=WriteBackChannel(target="river", partner_id="acme"),
-        costs={"mug": Costs(distributor_cost="1.20")},
+        costs={"mug": ItemCosts(distributor_cost="1.20")},
     )
 
     assert call_of(found) == Call(

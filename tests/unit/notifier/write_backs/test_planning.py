@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from schemas.subscription import WriteBackChannel
 from schemas.write_back import Call, CallItem, Wanted, WantedItem
+from services.notifier.write_backs.files import ItemCosts
 from services.notifier.write_backs.verdicts import Hold, Ready
 from services.notifier.write_backs.wanting import ITEMS_CANCELED
 from tests.unit.notifier.write_backs.made import (
     KEY,
     RETRY,
-    Costs,
     call_of,
     fulfilled,
     items,
@@ -52,7 +52,7 @@ def test_a_package_becomes_a_call_with_all_it_says() -> None:
 def test_costs_go_along_in_their_currency() -> None:
     """Only of the SKUs that have any; without any there is no currency either."""
     channel = WriteBackChannel(target="river", currency="USD")
-    costs = {"mug": Costs(distributor_cost="1.20", shipping_cost="0.30")}
+    costs = {"mug": ItemCosts(distributor_cost="1.20", shipping_cost="0.30")}
     both = order(("a", "mug", 2), ("b", "pen", 5))
     with_costs = call_of(
         planned(wanted(items=items(mug=2, pen=1)), both, channel=channel, costs=costs)
@@ -68,7 +68,7 @@ def test_costs_go_along_in_their_currency() -> None:
 
 def test_costs_without_a_currency_are_held() -> None:
     """It says which setting is missing."""
-    found = planned(wanted(), MUGS, costs={"mug": Costs(distributor_cost="1.20")})
+    found = planned(wanted(), MUGS, costs={"mug": ItemCosts(distributor_cost="1.20")})
 
     assert (
         "target river, order 1001: line a has costs without a currency; set channel.currency "
