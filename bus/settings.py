@@ -192,6 +192,8 @@ def secret(reference: str, where: str, environ: Mapping[str, str] = os.environ) 
             value = Path(rest).read_text(encoding="utf-8", errors="replace").strip()
         except OSError as error:
             raise BadConfig(f"{where}: {rest}: {error.strerror}") from error
+        if not value:
+            raise BadConfig(f"{where}: the file {rest} is empty: put the secret into it")
     else:
         raise BadConfig(
             f"{where}: a secret may not stand in the file; write env:NAME or file:PATH instead"

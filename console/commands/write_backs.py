@@ -118,6 +118,8 @@ def retry_write_backs(  # noqa: PLR0917 - typer calls it by name
         )
     wanted = Filter("held", target, reason)
     came = wait_for(retry(kafka_settings(config, kafka), names or (), wanted))
+    if not came:
+        typer.echo("nothing that is held matches; `shipfeed write-backs list` shows all", err=True)
     say([(_line(one), asdict(one)) for one in came], as_json=json)
     raise typer.Exit(1 if any(one.refused for one in came) else 0)
 

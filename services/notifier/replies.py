@@ -20,7 +20,8 @@ BY_STATUS: Mapping[int, Outcome] = {
     409: "conflict",
     429: "busy",
 }
-HINTS: Mapping[Outcome, str] = {"unauthorized": "check the key and whether it may do this"}
+CHECK_KEY = "check the key and whether it may do this; notifiers read a mended one when they start"
+HINTS: Mapping[Outcome, str] = {"unauthorized": CHECK_KEY}
 UNNAMED = frozenset({"", ".", ".."})
 """What no path can name as its last segment, and an empty filter does not filter."""
 

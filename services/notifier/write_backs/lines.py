@@ -31,7 +31,7 @@ def counted(wanted: Wanted, items: Iterable[WantedItem] | None) -> dict[str, int
         number = Decimal(item.quantity)
         if not number:
             continue
-        if item.sku is None:
+        if not item.sku:
             return hold(wanted, f"the source names no SKU for {item.quantity} of it", BY_HAND)
         if item.unit is not None and item.unit.upper() not in PIECES:
             why = f"SKU {item.sku}: {item.quantity} {item.unit} is no number of pieces"

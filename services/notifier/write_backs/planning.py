@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 
 from schemas.subscription import WriteBackChannel
-from schemas.write_back import Call, CallItem, Wanted, WriteBack
+from schemas.write_back import Call, CallItem, OrderWay, Wanted, WriteBack
 from services.notifier.target import Fulfilled, Line, TargetOrder
 from services.notifier.write_backs.files import Costs, ItemCosts
 from services.notifier.write_backs.finding import by_contents, by_event, has_number
@@ -28,6 +28,7 @@ from services.notifier.write_backs.verdicts import Hold, Plan, Ready, There, aga
 from services.notifier.write_backs.wanting import ITEMS_CANCELED, SHIPPED, TRACKING_CHANGED
 
 MATCH = "see that just one order there has it"
+WORDS: Mapping[OrderWay, str] = {"order_number": "number", "order_id": "id"}
 
 
 def plan(
@@ -68,7 +69,7 @@ def _one(wanted: Wanted, orders: Sequence[TargetOrder]) -> TargetOrder | Hold:
     if len(orders) == 1:
         return orders[0]
     if not orders:
-        return hold(wanted, f"there is none ({wanted.way})", MATCH)
+        return hold(wanted, f"no order there has this {WORDS[wanted.way]}", MATCH)
     found = tuple(f"{one.id} ({one.state})" for one in orders)
     return hold(wanted, f"{len(orders)} orders have it: {', '.join(found)}", MATCH, found)
 

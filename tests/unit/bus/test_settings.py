@@ -101,6 +101,9 @@ def test_white_space_around_a_secret_is_not_part_of_it(tmp_path: Path) -> None:
     assert "abc" == secret(f"file:{tmp_path / 'token'}", "token")
     with pytest.raises(BadConfig, match="TOKEN is not set"):
         secret("env:TOKEN", "token", {"TOKEN": " \n"})
+    (tmp_path / "token").write_text(" \n", encoding="utf-8")
+    with pytest.raises(BadConfig, match="is empty"):
+        secret(f"file:{tmp_path / 'token'}", "token")
 
 
 @pytest.mark.parametrize(

@@ -230,7 +230,8 @@ def test_an_answer_is_told_in_its_own_words() -> None:
 
     assert said(Reply(403, {"x-dr-requestid": "req_7"}, body)) == (
         "Digital River answered 403 forbidden; c0 m0; c1 m1; c2 m2; "
-        "check the key and whether it may do this; its request id is req_7"
+        "check the key and whether it may do this; notifiers read a mended one when they start; "
+        "its request id is req_7"
     )
     assert said(Reply(502, {}, b"<html>")) == (
         "Digital River answered 502; in words that are not its own"

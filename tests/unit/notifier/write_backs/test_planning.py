@@ -79,7 +79,7 @@ def test_costs_without_a_currency_are_held() -> None:
 @pytest.mark.parametrize(
     ("one", "orders", "reason", "candidates"),
     [
-        (wanted(), (), "there is none (order_number)", ()),
+        (wanted(), (), "no order there has this number", ()),
         (
             wanted(),
             (MUGS, order(id="or_2", state="blocked")),
