@@ -13,6 +13,7 @@ from schemas.command import Command, Recover, Retry, Target
 from schemas.subscription import WriteBackChannel
 from schemas.topics import SUBSCRIPTIONS
 from services.notifier.asking import ask
+from services.notifier.channel import way_of
 from services.notifier.known import Known
 from services.notifier.recovering import beginning
 from services.notifier.subscriptions import SubscriptionStore
@@ -21,11 +22,18 @@ from services.notifier.subscriptions import SubscriptionStore
 async def redeliver(kafka: KafkaSettings, name: str, targets: Sequence[Target]) -> Command:
     """One command for all of them, at most `TARGETS_MAX`; each partition's owner carries it out.
 
-    Raises Misuse when there is no such subscription or too much was asked of it, RetryLater.
+    Raises Misuse when there is no such subscription, none that has deliveries, or too much was
+    asked of it, RetryLater.
     """
     known = await _known(kafka)
-    if name not in known.subscriptions:
+    subscription = known.subscriptions.get(name)
+    if subscription is None:
         raise Misuse(f"there is no subscription {name!r} any more, so nobody to deliver it to")
+    if (way := way_of(subscription)) != "delivered":
+        raise Misuse(
+            f"events of {name} are {way}, not delivered one by one: "
+            "POST /v1/subscriptions/ID/recover brings what is written again"
+        )
     now = SystemClock().now()
     return await _ask(
         kafka,

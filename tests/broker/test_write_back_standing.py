@@ -1,9 +1,14 @@
-"""What is taken in but not sent: what Kafka cannot take, what nobody asks for that way any more."""
+"""What is not sent: too large to be noted, asked for another way by now, no delivery at all."""
 
 from __future__ import annotations
 
+import pytest
+
 from bus.clock import SystemClock
+from bus.errors import Misuse
 from bus.settings import KafkaSettings
+from console.redelivering import redeliver
+from schemas.command import Target
 from schemas.topics import RECORD_BYTES_MAX, WRITE_BACKS
 from services.notifier.subscriptions import SubscriptionStore
 from tests.broker.reading import records
@@ -72,3 +77,12 @@ async def test_what_a_changed_subscription_wants_is_not_held_for_its_older_word(
         await become(topics, {event.id: "done"})
 
     assert len(shop.calls) == 1
+
+
+async def test_a_dead_letter_of_what_is_written_is_not_delivered(topics: KafkaSettings) -> None:
+    """Such a subscription has no deliveries, and nothing that could make one."""
+    await SubscriptionStore(topics, SystemClock()).sync([back()])
+    target = Target(event_id="evt_1", partition=0, event_offset=0)
+
+    with pytest.raises(Misuse, match="events of back are written, not delivered one by one"):
+        await redeliver(topics, "back", [target])
