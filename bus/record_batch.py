@@ -41,7 +41,7 @@ def varint(number: int) -> bytes:
 
 
 class _Lengths(dict[int, bytes]):
-    """As `varint` gives them, in a fiftieth of the time where the length is known."""
+    """As `varint` gives them; those in it without a call."""
 
     def __missing__(self, number: int) -> bytes:
         return varint(number)

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from schemas.write_back import Call, OrderWay
+from schemas.write_back import EVENT_ID_NAME, Call, OrderWay
 from services.notifier import replies
 from services.notifier.channel import Surroundings
 from services.notifier.exchange import Exchange, Page, all_pages
@@ -22,7 +22,6 @@ from services.notifier.write_backs.settings import TargetEntry
 
 BASE_URL = "https://api.digitalriver.com"
 VERSION = "2021-12-13"  # left out, each key has a version of its own
-EVENT_ID = "shipfeed_event_id"
 REQUEST_ID = "x-dr-requestid"  # what the vendor finds a request by
 PAGE_SIZE = 100
 ORDERS_MAX = 10  # of one number; each is read whole
@@ -223,7 +222,7 @@ def _fulfilled(one: _Fulfillment, order_id: str, lines: set[str]) -> Fulfilled:
         if item.quantity is None and item.cancel_quantity is None:
             raise ValueError(f"fulfillment {one.id} has an item without a quantity")
     parts = [Part(str(of.item_id), of.quantity or 0, of.cancel_quantity or 0) for of in one.items]
-    event_id = (one.metadata or {}).get(EVENT_ID)
+    event_id = (one.metadata or {}).get(EVENT_ID_NAME)
     event_id = event_id if isinstance(event_id, str) else None
     shipment_id, number = replies.text_of(one.shipment_id), replies.text_of(one.tracking_number)
     return Fulfilled(str(one.id), tuple(parts), event_id, shipment_id, number)
@@ -244,7 +243,7 @@ def _new(call: Call) -> dict[str, Any]:
     more = replies.present(
         shipmentId=call.shipment_id, currency=call.currency, partnerId=call.partner_id
     )
-    more |= {**_tracking(call), "metadata": {EVENT_ID: call.event_id}}
+    more |= {**_tracking(call), "metadata": {EVENT_ID_NAME: call.event_id}}
     return {"orderId": call.order_id, "items": parts, **more}
 
 

@@ -56,6 +56,7 @@ def test_a_subscription_that_writes_back_is_taken_with_its_files(tmp_path: Path)
         (back(costs="file:/none/costs"), "channel.currency: costs need one"),
         (back(currency="euro"), "channel.write_back.currency"),
         (back(map="x"), "map: unknown key"),
+        ({**back(), "echo": True}, "echo: what was written back is never written back again"),
         ({**back(), "types": ["package.*"]}, "'package.*' is not written back"),
         ({**back(), "types": ["package.shipped", "package.delivered"]}, "fulfillment.items_ca"),
     ],
