@@ -15,7 +15,8 @@ from typing import Any, Literal
 from schemas.subscription import WriteBackChannel
 from schemas.write_back import Call, Wanted, WriteBack
 from services.notifier.target import Fulfilled, Part, TargetOrder, WriteTarget
-from services.notifier.write_backs.planning import ItemCosts, plan
+from services.notifier.write_backs.files import Costs
+from services.notifier.write_backs.planning import plan
 from services.notifier.write_backs.verdicts import Hold, There
 
 Outcome = Literal["send", "there", "held", "done", "waiting", "sending", "unknown", "unread"]
@@ -48,7 +49,7 @@ class Rehearsal:
     def __init__(
         self,
         channel: WriteBackChannel,
-        costs: Mapping[str, ItemCosts],
+        costs: Costs,
         target: WriteTarget,
         known: Iterable[WriteBack],
     ) -> None:

@@ -16,12 +16,12 @@ lines it is of.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Collection, Iterable, Sequence
 
 from schemas.subscription import WriteBackChannel
 from schemas.write_back import Call, CallItem, Wanted, WriteBack
 from services.notifier.target import Fulfilled, Line, TargetOrder
+from services.notifier.write_backs.files import Costs, ItemCosts
 from services.notifier.write_backs.finding import by_contents, by_event, has_number
 from services.notifier.write_backs.lines import BY_HAND, Counts, counted, spread
 from services.notifier.write_backs.verdicts import Hold, Plan, Ready, There, again, hold, place_of
@@ -30,33 +30,20 @@ from services.notifier.write_backs.wanting import ITEMS_CANCELED, SHIPPED, TRACK
 MATCH = "see that just one order there has it"
 
 
-class ItemCosts(Protocol):
-    """What a single piece of a product costs, as decimal strings."""
-
-    @property
-    def distributor_cost(self) -> str | None:
-        """The piece itself."""
-
-    @property
-    def shipping_cost(self) -> str | None:
-        """Sending it."""
-
-
 def plan(
     wanted: Wanted,
     orders: Sequence[TargetOrder],
     channel: WriteBackChannel,
-    costs: Mapping[str, ItemCosts],
-    known: Iterable[WriteBack],
+    costs: Costs,
+    known: Collection[WriteBack],
 ) -> Plan:
     """What is to be done; `known` are the WriteBacks of the same target and order.
 
     `costs` by SKU; they and the rest of the channel go along with what shipped, never with what
     was canceled.
     """
-    others = [one for one in known if one.wanted.event_id != wanted.event_id]
     if wanted.event_type == TRACKING_CHANGED:
-        return _tracking(wanted, orders, others)
+        return _tracking(wanted, orders, known)
     if (there := by_event(wanted, orders)) is not None:
         return there
     if isinstance(order := _one(wanted, orders), Hold):
@@ -64,8 +51,8 @@ def plan(
     if isinstance(counts := counted(wanted, wanted.items), Hold):
         return counts
     canceled = wanted.event_type == ITEMS_CANCELED
-    found = by_contents(wanted, order, counts, others) if not canceled else None
-    found = found or _refused(wanted, order) or _taken_back(wanted, counts, others)
+    found = by_contents(wanted, order, counts, known) if not canceled else None
+    found = found or _refused(wanted, order) or _taken_back(wanted, counts, known)
     if found is not None:
         return found
     if isinstance(lines := spread(wanted, order, counts), Hold):
@@ -105,7 +92,7 @@ def _package(
     order: TargetOrder,
     lines: Iterable[tuple[Line, int]],
     channel: WriteBackChannel,
-    costs: Mapping[str, ItemCosts],
+    costs: Costs,
 ) -> Ready | Hold:
     items = tuple(_call_item(line, count, costs.get(line.sku)) for line, count in lines)
     costly = next((one for one in items if one.distributor_cost or one.shipping_cost), None)
@@ -142,13 +129,13 @@ def _cancellation(wanted: Wanted, order: TargetOrder, lines: Iterable[tuple[Line
     return Ready(call)
 
 
-def _taken_back(wanted: Wanted, counts: Counts, others: Sequence[WriteBack]) -> Hold | None:
+def _taken_back(wanted: Wanted, counts: Counts, known: Collection[WriteBack]) -> Hold | None:
     """More canceled than the newest of the events says there is by now."""
     if wanted.event_type != ITEMS_CANCELED:
         return None
     of_it = [
         one
-        for one in others
+        for one in known
         if one.wanted.event_type == ITEMS_CANCELED and one.wanted.fulfillment == wanted.fulfillment
     ]
     newest = max([wanted, *(one.wanted for one in of_it)], key=lambda one: one.event_at)
@@ -169,17 +156,17 @@ def _taken_back(wanted: Wanted, counts: Counts, others: Sequence[WriteBack]) -> 
     return None
 
 
-def _tracking(wanted: Wanted, orders: Sequence[TargetOrder], others: Sequence[WriteBack]) -> Plan:
+def _tracking(wanted: Wanted, orders: Sequence[TargetOrder], known: Collection[WriteBack]) -> Plan:
     if isinstance(order := _one(wanted, orders), Hold):
         return order
     of_it = [
         one
-        for one in others
+        for one in known
         if one.wanted.package_id == wanted.package_id
         and one.wanted.fulfillment == wanted.fulfillment
     ]
     package = next((one for one in of_it if one.wanted.event_type == SHIPPED), None)
-    if package is None or package.state != "done" or package.fulfillment_id is None:
+    if package is None or package.fulfillment_id is None:
         state = f"is {package.state}" if package is not None else "was never asked for"
         first = "see that its package is fulfilled there first"
         return hold(wanted, f"its package {wanted.package_id} {state}", first)

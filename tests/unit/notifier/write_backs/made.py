@@ -8,12 +8,15 @@ from typing import Any
 from schemas.events import Envelope
 from schemas.message import canonical_json
 from schemas.subscription import WriteBackChannel
-from schemas.write_back import State, Wanted, WantedItem, WriteBack
+from schemas.write_back import Call, State, Wanted, WantedItem, WriteBack
 from services.notifier.target import Fulfilled, Line, Part, TargetOrder
+from services.notifier.write_backs.planning import plan
+from services.notifier.write_backs.verdicts import Hold, Plan, Ready
 from services.notifier.write_backs.wanting import SHIPPED
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 KEY = "zentail/acme/order/1001"
+RETRY = ", then `shipfeed write-backs retry evt_1`"
 CHANNEL = WriteBackChannel(target="river")
 
 
@@ -112,3 +115,26 @@ def envelope(
         "time": "2026-01-01T00:00:00Z",
     }
     return Envelope(attributes, canonical_json(data))
+
+
+def planned(
+    one: Wanted,
+    *orders: TargetOrder,
+    channel: WriteBackChannel = CHANNEL,
+    costs: Any = None,
+    known: Any = (),
+) -> Plan:
+    """The plan for it, its target having these orders."""
+    return plan(one, orders, channel, costs or {}, known)
+
+
+def why(made: Plan) -> str:
+    """The reason of what has to be held."""
+    assert isinstance(made, Hold)
+    return made.reason
+
+
+def call_of(made: Plan) -> Call:
+    """The call of what is ready."""
+    assert isinstance(made, Ready)
+    return made.call

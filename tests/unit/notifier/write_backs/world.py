@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, get_args
 
 from schemas.write_back import Call, Wanted, WriteBack
 from services.notifier.target import Answer, Fulfilled, Line, Part, TargetOrder, Unread
 from services.notifier.write_backs.planning import plan
+from services.notifier.write_backs.standing import taken_in
 from services.notifier.write_backs.steps import (
     Read,
     Wait,
@@ -32,6 +33,7 @@ Fate = Literal[
     "done", "lost after", "late", "lost before", "busy", "unsent", "unauthorized", "conflict",
     "refused",
 ]  # fmt: skip
+FATES: tuple[Fate, ...] = get_args(Fate)
 ANSWERS: dict[Fate, Answer] = {
     "busy": Answer("busy", retry_after_seconds=120),
     "unsent": Answer("unsent"),
@@ -132,11 +134,10 @@ class World:
     def take_in(self, wanted: Wanted) -> None:
         """What is held is tried again; of anything else that is known nothing changes."""
         self.told[wanted.event_id] = wanted
-        fresh = written(wanted, place=len(self.written), due_at=self.now, updated_at=self.now)
-        before = self.written.get(fresh.key)
-        if before is None or before.state == "held":
-            place = before.place if before is not None else fresh.place
-            self.written[fresh.key] = fresh.model_copy(update={"place": place})
+        key = written(wanted).key
+        after = taken_in(wanted, self.written.get(key), len(self.written), self.now)
+        if after is not None:
+            self.written[key] = after
 
     def wait(self, seconds: float) -> None:
         """Time passes."""
