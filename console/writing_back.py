@@ -140,6 +140,8 @@ async def retry(kafka: KafkaSettings, names: Sequence[str], wanted: Filter) -> l
 
 async def settle(kafka: KafkaSettings, name: str, became: str) -> WriteBack:
     """Say that what is held became that fulfillment, or `nothing`.  Raises Misuse, RetryLater."""
+    if not became.strip():
+        raise Misuse(f'--as is empty: name the fulfillment that it became, or "{NOTHING}"')
     found = named(await everything(kafka, Filter()), name)
     held = [one for one in found if isinstance(one, WriteBack) and one.state == "held"]
     if len(held) > 1:
@@ -147,7 +149,7 @@ async def settle(kafka: KafkaSettings, name: str, became: str) -> WriteBack:
         raise Misuse(f"{name} is held for several: name one of the keys {keys}")
     if not held:
         raise Misuse(f"{found[0].key} is {stage_of(found[0])}, not held; {next_step(found[0])}")
-    fulfillment_id = None if became == NOTHING else became
+    fulfillment_id = None if became == NOTHING else became.strip()
     return await settling.settle(kafka, held[0], fulfillment_id, SystemClock().now())
 
 

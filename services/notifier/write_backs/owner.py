@@ -19,6 +19,7 @@ from bus.settings import KafkaSettings
 from bus.telemetry import RECORDS, SET_ASIDE
 from bus.transaction import Record, Writer
 from schemas.topics import DEAD_LETTERS, WRITE_BACKS
+from schemas.write_back import WriteBack
 from services.notifier.endpoints import Endpoints
 from services.notifier.partition import DRAIN_SECONDS_MAX
 from services.notifier.settlement import SERVICE
@@ -88,15 +89,10 @@ class Owner:
     async def handle(self, records: Sequence[ConsumerRecord]) -> None:
         """Take a batch in.  Raises RetryLater, Stop."""
         batch = read_batch(self._kafka, records, self._clock.now())
-        if any(self._endpoints.get(one.subscription) is None for _, one in batch.wanted):
-            await self._endpoints.current()  # a new one may be known to its own copy alone as yet
-        made = taken_in_all(
-            batch,
-            known=self.ledger.get,
-            subscription=self._endpoints.get,
-            targets=self._accounts,
-            now=self._clock.now(),
-        )
+        made = self._made(batch)
+        if any(one.state == "held" for one in made):
+            await self._endpoints.current()  # a change may be known to its own copy alone as yet
+            made = self._made(batch)
         removed = [Record(self._place.topic, self._number, key, None) for key in batch.keys]
         if made:
             crash_point("write_back.taking_in")
@@ -119,6 +115,15 @@ class Owner:
         self.ledger.close()
         if (writing := self._committer or self._writer) is not None:
             await writing.close()
+
+    def _made(self, batch: Batch) -> list[WriteBack]:
+        return taken_in_all(
+            batch,
+            known=self.ledger.get,
+            subscription=self._endpoints.get,
+            targets=self._accounts,
+            now=self._clock.now(),
+        )
 
     def _tell(self, batch: Batch) -> None:
         for reason in batch.reasons:

@@ -73,14 +73,23 @@ class WriteBackEntry(Settings):
 
 
 def read_targets(config: Config) -> list[TargetEntry]:
-    """Every `[[targets]]` table, its secret looked up.  Raises BadConfig naming the key."""
+    """Every `[[targets]]` table, its secret looked up.  Raises BadConfig naming the key.
+
+    Two tables for one account are refused: an order would stand under two keys, with two owners.
+    """
     entries: list[TargetEntry] = []
+    accounts: dict[tuple[str, str], str] = {}
     for number, table in enumerate(config.tables("targets"), start=1):
         where = f"[[targets]] {table.get('name', f'number {number}')}"
         entry = checked(TargetEntry, table, where)
         if any(entry.name == other.name for other in entries):
             raise BadConfig(f"{where}: the name is used twice")
-        secret(entry.secret, f"{where} secret")
+        account = entry.system, secret(entry.secret, f"{where} secret")
+        if (other_name := accounts.setdefault(account, entry.name)) != entry.name:
+            raise BadConfig(
+                f"{where} secret: {other_name} has the same key, so both are one account: have "
+                "subscriptions name one table for it"
+            )
         entries.append(entry)
     return entries
 

@@ -9,6 +9,9 @@ from typing import Literal
 
 from schemas.subscription import Subscription, WriteBackChannel
 from schemas.write_back import Wanted, WriteBack
+from services.notifier.write_backs.lines import BY_HAND
+from services.notifier.write_backs.verdicts import place_of
+from services.notifier.write_backs.wanting import way_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,8 @@ def standing(
     if channel_of(write_back, subscription) is None:
         return Standing(
             "held",
-            f"subscription {name} does not write back to {wanted.target} any more: nothing is sent "
-            "for it unless it does so again and this is asked for again",
+            f"subscription {name} does not write back to {wanted.target} by {wanted.way} any more: "
+            "nothing is sent for it unless it does so again and this is asked for again",
         )
     if subscription.disabled_reason is not None:
         return Standing(
@@ -63,11 +66,15 @@ def standing(
 
 
 def channel_of(write_back: WriteBack, subscription: Subscription | None) -> WriteBackChannel | None:
-    """How it is written back, as the subscription says it now; None: it says nothing of it."""
-    channel = subscription.channel if subscription is not None else None
-    if not isinstance(channel, WriteBackChannel) or channel.target != write_back.wanted.target:
+    """How it is written back, as the subscription says it now; None: it says nothing of it.
+
+    Found the other way by now, its order has another key, and so another owner.
+    """
+    channel, wanted = subscription.channel if subscription is not None else None, write_back.wanted
+    if not isinstance(channel, WriteBackChannel):
         return None
-    return channel
+    same = (channel.target, way_of(channel)) == (wanted.target, wanted.way)
+    return channel if same else None
 
 
 def stood(write_back: WriteBack, found: Standing, now: datetime) -> WriteBack | None:
@@ -76,3 +83,14 @@ def stood(write_back: WriteBack, found: Standing, now: datetime) -> WriteBack | 
     if (state, found.reason) == (write_back.state, write_back.reason):
         return None
     return write_back.model_copy(update={"state": state, "reason": found.reason, "updated_at": now})
+
+
+def too_large(write_back: WriteBack, why: str, now: datetime) -> WriteBack:
+    """Held without what was to be added to it; a call that may have been made is in it already."""
+    wanted = write_back.wanted
+    reason = (
+        f"{place_of(wanted)}: what is to be noted of it is too large: {why}; {BY_HAND}, then "
+        f"`shipfeed write-backs settle {wanted.event_id}`"
+    )
+    update = {"state": "held", "reason": reason, "candidates": (), "updated_at": now}
+    return write_back.model_copy(update=update)

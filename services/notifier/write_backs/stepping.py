@@ -13,6 +13,7 @@ import structlog
 
 from bus.clock import Clock
 from bus.crash import crash_point
+from bus.errors import SetAside
 from bus.telemetry import WRITE_BACK_CALLS
 from schemas.subscription import Subscription, WriteBackChannel
 from schemas.write_back import Call, Wanted, WriteBack
@@ -22,7 +23,7 @@ from services.notifier.write_backs.accounts import Account, Accounts
 from services.notifier.write_backs.files import BadFile, Costs, Watched, item_costs
 from services.notifier.write_backs.ledger import Ledger
 from services.notifier.write_backs.planning import plan
-from services.notifier.write_backs.standing import channel_of, standing, stood
+from services.notifier.write_backs.standing import channel_of, standing, stood, too_large
 from services.notifier.write_backs.steps import after_answer, after_read, after_unread
 
 INTENT_SECONDS_MAX = 10.0  # from an intent to its call
@@ -100,7 +101,8 @@ class Stepping:
         call, intended_at = sending.call, self._clock.monotonic()
         assert call is not None, "what is sending has a call"
         crash_point("write_back.intending")
-        await self._write(before, sending)
+        if (await self._write(before, sending)).state != "sending":
+            return
         crash_point("write_back.intended")
         answer = await self._called(account, call, sending, intended_at)
         crash_point("write_back.answered")
@@ -144,8 +146,13 @@ class Stepping:
         update = {"reason": reason, "due_at": due_at, "updated_at": now}
         await self._write(write_back, write_back.model_copy(update=update))
 
-    async def _write(self, before: WriteBack, after: WriteBack) -> None:
-        await self._ledger.write([after])
+    async def _write(self, before: WriteBack, after: WriteBack) -> WriteBack:
+        """Returns what was written: held, where the one that was meant is too large for Kafka."""
+        try:
+            await self._ledger.write([after])
+        except SetAside as error:
+            after = too_large(before, str(error), self._clock.now())
+            await self._ledger.write([after])
         if (after.state, after.reason) != (before.state, before.reason):
             tell = log.warning if after.state in ("held", "unknown") else log.info
             tell(
@@ -157,6 +164,7 @@ class Stepping:
                 fulfillment=after.fulfillment_id,
                 reason=after.reason,
             )
+        return after
 
     def _subscription(self, write_back: WriteBack) -> Subscription | None:
         return self._endpoints.get(write_back.wanted.subscription)

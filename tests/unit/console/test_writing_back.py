@@ -144,6 +144,7 @@ def test_a_scene_is_an_event_and_what_would_come_of_it(
         (("retry", "evt_1", "--all-held"), "--all-held"),
         (("retry", "evt_1", "--target", "river"), "--all-held"),
         (("list", "--state", "lost"), "no state 'lost'; there are: wanted, waiting"),
+        (("settle", "evt_1", "--as", " ", "--kafka", "a:1"), "--as is empty"),
         (("send", "back", "--since", "noon"), "--since"),
         (("send", "back", "--since", "earliest", "--count", "3", "--kafka", "a:1"), "--count"),
     ],

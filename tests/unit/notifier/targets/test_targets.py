@@ -6,9 +6,10 @@ import pytest
 
 from bus.clock import SystemClock
 from bus.errors import BadConfig
+from bus.settings import Config
 from services.notifier.channel import Surroundings
 from services.notifier.targets import open_target, systems
-from services.notifier.write_backs.settings import TargetEntry
+from services.notifier.write_backs.settings import TargetEntry, read_targets
 
 SURROUNDINGS = Surroundings(SystemClock(), [], 1, 1, 1)
 
@@ -37,3 +38,18 @@ async def test_every_system_has_an_address_of_its_own(system: str) -> None:
     await target.close()
 
     assert target.sent == 0
+
+
+def test_two_tables_for_one_account_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each order would stand under two keys, and two owners could fulfill it at once."""
+    monkeypatch.setenv("KEY", "sk_canary")
+    monkeypatch.setenv("SAME_KEY", "sk_canary")
+    tables = [
+        {"name": name, "system": "digital_river", "secret": f"env:{key}"}
+        for name, key in (("river", "KEY"), ("lake", "SAME_KEY"))
+    ]
+
+    with pytest.raises(BadConfig, match="lake secret: river has the same key") as raised:
+        read_targets(Config({"targets": tables}))
+
+    assert "sk_canary" not in str(raised.value)
