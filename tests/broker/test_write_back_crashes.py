@@ -10,6 +10,7 @@ import pytest
 from bus.clock import SystemClock
 from bus.settings import KafkaSettings
 from services.notifier.subscriptions import SubscriptionStore
+from services.notifier.target import Unread
 from services.notifier.write_backs.stepping import INTENT_SECONDS_MAX
 from tests.broker.leaping import LeapingClock
 from tests.broker.reading import until
@@ -163,3 +164,32 @@ async def test_nothing_is_sent_for_a_subscription_that_was_deleted(topics: Kafka
     for event in (lost, waiting):
         assert found[event.id].state == "held"
         assert "subscription back was deleted" in (found[event.id].reason or "")
+
+
+async def test_a_call_on_its_way_ends_as_it_ends_though_its_subscription_is_deleted(
+    topics: KafkaSettings,
+) -> None:
+    """What only waits is held meanwhile; nothing is written over what the call came to."""
+    kafka = topics.model_copy(update={"partitions": 1})
+    shop, store = Shop(SystemClock()), SubscriptionStore(kafka, SystemClock())
+    shop.sell("1001", mug=2)
+    shop.faults.append("answer hangs")
+    called, behind, beside = (left("1001", "a", mug=1), left("1001", "b", mug=1), left("1002"))
+    async with owning(kafka, 0, shop) as owner:
+        await want(kafka, wanted_of(called), wanted_of(behind))
+        await take_in(kafka, owner, 0)
+        await shop.hanging.wait()
+        shop.unread.append(Unread("401", "unauthorized"))
+        await want(kafka, wanted_of(beside))
+        await take_in(kafka, owner, 0)
+        await become(
+            kafka, {called.id: "sending", behind.id: "waiting", beside.id: "waiting"}, reason="401"
+        )
+        await store.delete("back", lambda _: None)
+        await become(
+            kafka, {called.id: "sending", behind.id: "waiting", beside.id: "held"}, reason="deleted"
+        )
+        shop.let_go()
+        await become(kafka, {called.id: "done", behind.id: "held", beside.id: "held"})
+
+    assert (len(shop.calls), shop.pieces("1001")) == (1, {"mug": 1})

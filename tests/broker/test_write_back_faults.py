@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ from tests.broker.writing_back import (
     emit,
     leap_until_done,
     left,
+    paid_for,
+    sold,
     target,
     writing_back,
     written_back,
@@ -37,30 +38,6 @@ PLACE = "/digital-river/fulfillments"
 ORDERS = [str(number) for number in range(1001, 1003 + len(FAULTS))]
 
 
-def order(number: str, **items: int) -> dict[str, Any]:
-    """As the merchant sold it there, found by its number."""
-    lines = [{"id": f"{number}-{sku}", "skuId": sku, "quantity": n} for sku, n in items.items()]
-    return {"id": f"ord-{number}", "upstreamId": number, "items": lines}
-
-
-def captured(river: DigitalRiverSimulator) -> dict[str, Counter[str]]:
-    """How many of each line were paid for, by the tracking number of each fulfillment.
-
-    Each fulfillment was paid for once.
-    """
-    written = river.written()
-    numbers = {one["id"]: one["trackingNumber"] for one in written["fulfillments"]}
-    paid = [numbers[one["fulfillmentId"]] for one in written["captures"]]
-    assert sorted(paid) == sorted(numbers.values()), "a capture for each fulfillment"
-    assert len(set(paid)) == len(paid), "a fulfillment for each package"
-    return {
-        numbers[one["fulfillmentId"]]: Counter(
-            {item["itemId"]: item["quantity"] for item in one["items"]}
-        )
-        for one in written["captures"]
-    }
-
-
 @pytest.mark.slow
 async def test_each_package_is_fulfilled_and_paid_for_once(
     topics: KafkaSettings, tmp_path: Path
@@ -70,7 +47,7 @@ async def test_each_package_is_fulfilled_and_paid_for_once(
     key.write_text(TOKEN_DEFAULT)
     river = DigitalRiverSimulator(clock=clock.now, requests_per_second=1000, burst=1000)
     for number in ORDERS:
-        river.put_order(order(number, mug=3, pot=1))
+        river.put_order(sold(number, mug=3, pot=1))
     river.faults.add([{"match": PLACE, "method": "POST", **fault} for fault in FAULTS])
     async with river.serve() as url:
         entry = target(
@@ -85,7 +62,7 @@ async def test_each_package_is_fulfilled_and_paid_for_once(
 
     assert sum(river.faults.struck.values()) == len(FAULTS)
     assert [one.state for one in found.values()] == ["done"] * 2 * len(ORDERS)
-    assert captured(river) == {
+    assert paid_for(river.written()) == {
         **{f"1Z-{number}-a": {f"{number}-mug": 2} for number in ORDERS},
         **{f"1Z-{number}-b": {f"{number}-mug": 1, f"{number}-pot": 1} for number in ORDERS},
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -181,7 +182,9 @@ async def leap_until_done(kafka: KafkaSettings, clock: LeapingClock) -> None:
         orders: dict[str, list[WriteBack]] = {}
         for one in (await written_back(kafka)).values():
             orders.setdefault(one.wanted.folder, []).append(one)
-        unfinished = [found for found in orders.values() if any(map(is_unfinished, found))]
+        unfinished = [
+            found for found in orders.values() if any(one.state in UNFINISHED for one in found)
+        ]
         steps = [next_of(found, clock.now()) for found in unfinished]
         waits = [step.until for step in steps if isinstance(step, Wait)]
         if waits and len(waits) == len(steps):
@@ -189,11 +192,6 @@ async def leap_until_done(kafka: KafkaSettings, clock: LeapingClock) -> None:
         return bool(orders) and not unfinished
 
     await until(done, LEAPING_SECONDS_MAX)
-
-
-def is_unfinished(write_back: WriteBack) -> bool:
-    """Whether something is still to come of it."""
-    return write_back.state in UNFINISHED
 
 
 async def take_in(kafka: KafkaSettings, owner: Owner, number: int) -> None:
@@ -217,6 +215,30 @@ def back(name: str = "back", to: str = "shop", **channel: Any) -> SubscriptionEn
             "channel": {"type": "write_back", "target": to, **channel},
         }
     )
+
+
+def sold(number: str, **items: int) -> dict[str, Any]:
+    """An order of Digital River's simulator, found by its number."""
+    lines = [{"id": f"{number}-{sku}", "skuId": sku, "quantity": n} for sku, n in items.items()]
+    return {"id": f"ord-{number}", "upstreamId": number, "items": lines}
+
+
+def paid_for(written: Mapping[str, Any]) -> dict[str, Counter[str]]:
+    """How many of each line were paid for, by the tracking number of each fulfillment.
+
+    `written` is what Digital River's simulator says of itself.  A fulfillment for each package,
+    and a capture for each fulfillment.
+    """
+    numbers = {one["id"]: one["trackingNumber"] for one in written["fulfillments"]}
+    paid = [numbers[one["fulfillmentId"]] for one in written["captures"]]
+    assert sorted(paid) == sorted(numbers.values())
+    assert len(set(paid)) == len(paid)
+    return {
+        numbers[one["fulfillmentId"]]: Counter(
+            {item["itemId"]: item["quantity"] for item in one["items"]}
+        )
+        for one in written["captures"]
+    }
 
 
 @asynccontextmanager

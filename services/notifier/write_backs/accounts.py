@@ -62,6 +62,7 @@ class Accounts(Mapping[str, Account]):
         self._accounts = {entry.name: Account(entry, one, clock) for entry, one in targets}
         self._partitions = partitions
         self._owned = 0
+        self._own(0)
 
     def __getitem__(self, name: str) -> Account:
         return self._accounts[name]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Sequence
 from itertools import islice
 
 import structlog
@@ -107,9 +107,9 @@ class Work:
             step = self._next(folder)
             if isinstance(step, Read):
                 await self._stepping.step(step.write_back)
-            await self._stand_all([folder])
         finally:
             self._agenda.end(folder)
+        await self._stand_all([folder])
         self.look_at(folder)
 
     def _plan(self, folder: str) -> None:
@@ -133,28 +133,37 @@ class Work:
             wishes = {one.id: one.revision for one in self._endpoints.all()}
             if wishes != seen:
                 seen = wishes
-                await self._endpoints.current()
                 unfinished = iter(sorted(self._ledger.unfinished))
                 while folders := list(islice(unfinished, REVIEWED_MAX)):
-                    await self._stand_all(
-                        one for one in folders if not self._agenda.is_at_work(one)
-                    )
+                    await self._stand_all(folders)
                     for folder in folders:
                         self.look_at(folder)
             await self._changed.rest(REVIEW_SECONDS_MAX)
 
-    async def _stand_all(self, folders: Iterable[str]) -> None:
-        """Write down what stands, and why, where that is not written yet."""
-        now = self._clock.now()
-        found = [
-            after
+    async def _stand_all(self, folders: Sequence[str]) -> None:
+        """Write down what stands, and why, where that is not written yet.
+
+        Whoever works on an order does that at its end.
+        """
+        wished_by = {
+            one.wanted.subscription
             for folder in folders
             for one in self._ledger.of_order(folder)
+            if one.state in UNFINISHED
+        }
+        if any(self._endpoints.get(name) is None for name in wished_by):
+            await self._endpoints.current()  # a new one may be known to its own copy alone as yet
+        # From here to the write nothing is awaited, so that nothing newer is written over.
+        changed = [
+            after
+            for folder in folders
+            if not self._agenda.is_at_work(folder)
+            for one in self._ledger.of_order(folder)
             if (why := self._stands(one)) is not None
-            and (after := stood(one, why, now)) is not None
+            and (after := stood(one, why, self._clock.now())) is not None
         ]
-        if found:
-            await self._ledger.write(found)
+        if changed:
+            await self._ledger.write(changed)
 
     def _stands(self, write_back: WriteBack) -> Standing | None:
         if write_back.state not in UNFINISHED:
