@@ -16,7 +16,7 @@ lines it is of.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from schemas.subscription import WriteBackChannel
 from schemas.write_back import Call, CallItem, OrderWay, Wanted, WriteBack
