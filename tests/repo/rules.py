@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import ast
 import re
-import statistics
 from collections.abc import Callable, Iterator
 
-MODULE_LINES_MAX = 300
 FUNCTION_LINES_MAX = 70
-FUNCTION_LINES_MEDIAN_MAX = 10
 
 # Word -> what to do instead.
 FORBIDDEN_WORDS = {
@@ -42,10 +39,8 @@ def words(text: str) -> list[str]:
 
 
 def sizes(text: str) -> list[str]:
-    """A module fits in 300 lines, a function on a screen."""
-    count = len(text.splitlines())
-    long_module = [f"{count} lines, at most {MODULE_LINES_MAX}: split it by noun"]
-    return (long_module if count > MODULE_LINES_MAX else []) + [
+    """A function fits on a screen; a module is as long as its concept."""
+    return [
         f"line {node.lineno}: {node.name} has {_lines(node)} lines, at most {FUNCTION_LINES_MAX}"
         for node in _functions(text)
         if _lines(node) > FUNCTION_LINES_MAX
@@ -103,11 +98,6 @@ def claims(text: str) -> list[str]:
         for node in _functions(text)
         if node.name.startswith("test_") and len((ast.get_docstring(node) or "\n").split("\n")) > 1
     ]
-
-
-def function_median(texts: list[str]) -> float:
-    """Lines of the median function over many modules."""
-    return statistics.median(_lines(node) for text in texts for node in _functions(text))
 
 
 def _functions(text: str) -> Iterator[FunctionNode]:
