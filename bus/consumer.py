@@ -146,7 +146,8 @@ class PartitionConsumer:
         except RetryLater as error:
             self._broken(number, owned, error)
         else:
-            self._next[number] = batch[-1].offset + 1
+            if self.owned.get(number) is owned:  # a new owner has sought to another offset
+                self._next[number] = batch[-1].offset + 1
             self.progress_at = self._clock.now()
 
     async def _stale(self, number: int, batch: list[ConsumerRecord]) -> bool:

@@ -97,7 +97,8 @@ class RawPartition:
         commit.  The table runs ahead of Kafka by as much: when a commit fails, the partition is
         rebuilt with a table of its own.  Raises RetryLater, Stop.
         """
-        if self._committer is None:
+        committer = self._committer  # `close` may run while this method waits
+        if committer is None:
             raise RetryLater(f"{self._raw}: not open")
         began = self._clock.monotonic()
         batch = _Batch(self._kafka, self.partition, self._mappers, self._stubs, self._table)
@@ -108,7 +109,7 @@ class RawPartition:
         batch.records += self._sweep.shrunk(batch.earliest, batch.states)
         self._table.apply(batch.records)
         offsets = {self._raw: records[-1].offset + 1}
-        sent = self._committer.submit(Transaction(batch.records, offsets, self._group))
+        sent = committer.submit(Transaction(batch.records, offsets, self._group))
 
         def durable(sent: asyncio.Future[None]) -> None:
             if not sent.cancelled() and sent.exception() is None:

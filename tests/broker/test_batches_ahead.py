@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
@@ -12,7 +13,12 @@ from bus.clock import SystemClock
 from bus.errors import RetryLater
 from bus.settings import KafkaSettings
 from schemas.topics import EVENTS, FULFILLMENTS, RAW
-from services.normalizer.handler import BATCHES_AHEAD_MAX, RawPartition, group_of
+from services.normalizer.handler import (
+    BATCHES_AHEAD_MAX,
+    BREATH_RECORDS,
+    RawPartition,
+    group_of,
+)
 from services.normalizer.mappers import discovered
 from services.normalizer.stubs import Stubs
 from tests.broker.normalizing import event_ids, fenced, normalizing, produce, raw, settled
@@ -140,6 +146,24 @@ async def test_what_a_lost_owner_had_ahead_is_done_once_by_the_next(
     await lost.close()
 
     assert await covered(settings) == batches[-1][-1].offset + 1
+    await told_once(settings, len(batches))
+
+
+async def test_a_partition_closed_while_a_batch_is_being_made_asks_for_a_rebuild(
+    settings: KafkaSettings,
+) -> None:
+    """The batch in hand fails with RetryLater, never with an error that ends the process."""
+    batches = await versions(settings, BREATH_RECORDS // ORDERS + 1)
+    long_one = [record for batch in batches for record in batch]
+    partition = await owner(settings, [])
+
+    making = asyncio.create_task(partition.handle(long_one))
+    await asyncio.sleep(0)  # it has begun, and lets others run after BREATH_RECORDS
+    await partition.close()
+
+    with pytest.raises(RetryLater):
+        await making
+    await taken_over(settings, [long_one])
     await told_once(settings, len(batches))
 
 
