@@ -15,7 +15,7 @@ from bus.table import read_to_end
 from schemas.topics import RECORD_BYTES_MAX, Topic
 
 READ_SECONDS_MAX = 60.0
-FETCH_WAIT_MS = 200
+FETCH_WAIT_MS = 20
 FETCHED_MAX = 500  # records at once
 SKIPPED_MAX = 2000  # offsets that are read in passing rather than sought
 

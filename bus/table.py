@@ -22,7 +22,7 @@ from bus.transaction import Record
 from schemas.topics import RECORD_BYTES_MAX, Topic
 
 STALL_SECONDS = 30.0  # no progress for so long while restoring: give up and try again later
-FETCH_WAIT_MS = 500
+FETCH_WAIT_MS = 20  # how late the end is seen when it is a commit marker, not a record
 
 
 class Table:

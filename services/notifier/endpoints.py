@@ -26,7 +26,7 @@ from services.notifier.known import Known, merged, passing
 from services.notifier.subscriptions import SubscriptionStore
 
 GONE_REASON = "the endpoint answered 410 Gone"
-FOLLOW_WAIT_MS = 100  # how late the end of a transaction without records may be seen
+FOLLOW_WAIT_MS = 20  # how late the end of a transaction without records may be seen
 CURRENT_SECONDS_MAX = 10.0
 START_SECONDS_MAX = 30.0
 RETRY_WAIT_SECONDS = 1.0

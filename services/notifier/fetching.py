@@ -13,7 +13,7 @@ from bus.errors import RetryLater
 from bus.settings import KafkaSettings
 from schemas.topics import RECORD_BYTES_MAX, Topic
 
-FETCH_WAIT_MS = 500
+FETCH_WAIT_MS = 20
 READ_SECONDS_MAX = 10.0
 
 
@@ -29,6 +29,7 @@ class Fetcher:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=RECORD_BYTES_MAX,
+            fetch_max_wait_ms=FETCH_WAIT_MS,  # a seek waits for the fetch that is under way
         )
         self._started = False
         self._lock = asyncio.Lock()

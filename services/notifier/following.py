@@ -18,7 +18,7 @@ from services.notifier.events import events_of
 from services.notifier.serving import Read
 
 READ_RECORDS_MAX = 500
-READ_WAIT_MS = 500
+READ_WAIT_MS = 100
 # Kafka gives one batch in any case, so larger events come through; it is what waits in memory.
 PARTITION_BYTES_MAX = 256 * 1024
 FETCH_BYTES_MAX = 1024 * 1024
