@@ -10,6 +10,7 @@ from argparse import ArgumentParser
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from bus.clients import look_at
 from bus.errors import Misuse
 from bus.settings import KafkaSettings
 from bus.table import read_to_end
@@ -63,6 +64,7 @@ async def _not_blank(kafka: KafkaSettings, topic: str, count: int) -> list[int]:
     consumer = AIOKafkaConsumer(**kafka.client_args(), isolation_level="read_uncommitted")
     try:
         await consumer.start()
+        look_at(consumer, places)
         beginnings = await consumer.beginning_offsets(places)
         ends = await consumer.end_offsets(places)
     finally:

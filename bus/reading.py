@@ -9,6 +9,7 @@ from contextlib import aclosing, asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from bus.clients import look_at
 from bus.partitioning import partition_of
 from bus.settings import KafkaSettings
 from bus.table import read_to_end
@@ -165,6 +166,7 @@ async def record_at(
 async def ends(kafka: KafkaSettings, topic: Topic) -> Offsets:
     """The high watermark of each partition."""
     async with _consumer(kafka, isolation="read_uncommitted") as consumer:
+        look_at(consumer, _places(kafka, topic))
         found: Offsets = await consumer.end_offsets(_places(kafka, topic))
     return found
 
@@ -173,6 +175,7 @@ async def offsets_since(kafka: KafkaSettings, topic: Topic, at_ms: int) -> dict[
     """By partition, the first offset whose record is not older than that; else its end."""
     places = _places(kafka, topic)
     async with _consumer(kafka) as consumer:
+        look_at(consumer, places)
         last = await consumer.end_offsets(places)
         timed = await consumer.offsets_for_times(dict.fromkeys(places, max(0, at_ms)))
     return {

@@ -15,7 +15,7 @@ from functools import partial
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from bus.clients import started
+from bus.clients import look_at, started
 from bus.errors import RetryLater
 from bus.settings import KafkaSettings
 from bus.transaction import Record
@@ -140,6 +140,7 @@ async def high_watermark(kafka: KafkaSettings, place: TopicPartition) -> int:
     consumer = AIOKafkaConsumer(**kafka.client_args(), isolation_level="read_uncommitted")
     try:
         await started(consumer)
+        look_at(consumer, [place])
         return int((await consumer.end_offsets([place]))[place])
     finally:
         await consumer.stop()

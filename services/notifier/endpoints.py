@@ -14,7 +14,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from bus.clients import started
+from bus.clients import look_at, started
 from bus.clock import Clock
 from bus.errors import RetryLater, Stop
 from bus.settings import KafkaSettings
@@ -69,6 +69,7 @@ class Endpoints:
         try:
             async with asyncio.timeout(START_SECONDS_MAX):
                 await started(self._ends)
+                look_at(self._ends, [self._place])
                 end = await self._end()
                 await started(consumer)
                 consumer.assign([self._place])

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from bus.clients import started
+from bus.clients import look_at, started
 from bus.errors import RetryLater
 from bus.settings import KafkaSettings
 from schemas.topics import EVENTS
@@ -45,6 +45,7 @@ class Following:
         """Raises RetryLater."""
         try:
             await started(self._consumer)
+            look_at(self._consumer, self._places)
         except (KafkaError, TimeoutError) as error:
             raise self._unreadable(error) from error
 

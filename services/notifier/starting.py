@@ -8,6 +8,7 @@ from datetime import datetime
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from bus.clients import look_at
 from bus.errors import RetryLater
 from bus.settings import KafkaSettings
 from schemas.message import iso, parse_instant
@@ -37,6 +38,7 @@ async def start_offsets(
     consumer = AIOKafkaConsumer(**kafka.client_args(), isolation_level="read_committed")
     try:
         await consumer.start()
+        look_at(consumer, places)
         return {name: await _offsets(consumer, places, start) for name, start in starts.items()}
     except KafkaError as error:
         raise RetryLater(f"{kafka.topic(EVENTS)}: no offsets: {error!r}") from error
