@@ -61,8 +61,18 @@ class Tracking(Message):
     url: str | None = None
 
 
+class UpstreamId(Message):
+    """An id that the source gives a package; ids of different `kind` are never compared."""
+
+    kind: str
+    id: str
+
+
 class Package(Message):
     """One parcel.  `line_items` is null when the source does not say what is in it.
+
+    `upstream_ids` are the ids that the source gives it, at most one of each kind, and `upstream_id`
+    is the best of them.
 
     `id` is sticky: minted at first sight, stored, never recomputed.  `shipped_event_id` names the
     one `package.shipped` that announced it, so that no other can follow, `delivered_event_id` the
@@ -72,6 +82,7 @@ class Package(Message):
 
     id: str
     upstream_id: str | None = None
+    upstream_ids: tuple[UpstreamId, ...] = ()
     identity: Identity
     status: PackageStatus
     status_raw: str | None = None

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from schemas.fulfillment import FulfillmentStatus
 from schemas.message import iso
 from schemas.raw import Provenance
-from services.normalizer.mapper import Seen, Snapshot, carrier, tracking
+from services.normalizer.mapper import Seen, Snapshot, carrier, ids, tracking
 from services.normalizer.merge import merge
 from services.normalizer.model import Event, LineItem, OrderRef, RawRef
 
@@ -26,7 +26,7 @@ JAR = LineItem(sku="JAR-1L", line_id="3", quantity="1")
 
 FIRST = Seen(
     "pending",
-    upstream_id="1",
+    upstream_ids=ids(parcel_id="1"),
     status_raw="packed",
     carrier=carrier("UPS"),
     trackings=tracking("1Z1000042019398702"),
@@ -42,7 +42,7 @@ CORRECTED = replace(FIRST_LEFT, trackings=tracking("1Z1000043108686001"))
 OTHER_CARRIER = replace(CORRECTED, carrier=carrier("UPS Mail Innovations"))
 OTHER_DAY = replace(OTHER_CARRIER, shipped_at=iso(NOON - timedelta(days=1)))
 ARRIVED = replace(OTHER_DAY, status="delivered", delivered_at=iso(NOON + timedelta(hours=8)))
-SECOND = Seen("pending", upstream_id="2", status_raw="packed", line_items=(TRAY,))
+SECOND = Seen("pending", upstream_ids=ids(parcel_id="2"), status_raw="packed", line_items=(TRAY,))
 SECOND_FULLER = replace(SECOND, line_items=(TRAYS,))
 SECOND_LEFT = replace(
     SECOND_FULLER,

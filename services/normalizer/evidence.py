@@ -1,4 +1,4 @@
-"""What can be known a package by: its id, its numbers, what is in it, when and by whom it left.
+"""What can be known a package by: its ids, its numbers, what is in it, when and by whom it left.
 
 Pure values in one spelling, so that equal evidence compares equal; which package is which is
 decided in `identity`.
@@ -6,14 +6,14 @@ decided in `identity`.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
 from schemas.message import quantity
-from services.normalizer.model import Carrier, LineItem, Tracking
+from services.normalizer.model import Carrier, LineItem, Tracking, UpstreamId
 
 OVERLAP_NOT_TOLD = 0.5  # unknown contents neither speak for a pair nor against it
 
@@ -25,8 +25,8 @@ class Described(Protocol):
     """What a stored and a seen package have in common."""
 
     @property
-    def upstream_id(self) -> str | None:
-        """The source's own id."""
+    def upstream_ids(self) -> tuple[UpstreamId, ...]:
+        """The source's own ids, at most one of each kind."""
 
     @property
     def carrier(self) -> Carrier | None:
@@ -49,23 +49,34 @@ class Described(Protocol):
 class Evidence:
     """What identity is judged by."""
 
-    upstream_id: str | None
+    ids: frozenset[UpstreamId]
     numbers: frozenset[str]
     contents: Contents
     carrier: str | None
     shipped_at: str | None
 
     @classmethod
-    def of(cls, package: Described) -> Evidence:
-        """The evidence a package shows."""
+    def of(cls, package: Described, shared: Set[UpstreamId] = frozenset()) -> Evidence:
+        """Return the evidence a package shows; ids that it shares with another one are none."""
         carrier = package.carrier
         return cls(
-            upstream_id=package.upstream_id,
+            ids=frozenset(package.upstream_ids) - shared,
             numbers=numbers_of(package.trackings),
             contents=contents_of(package.line_items),
             carrier=(carrier.code or carrier.name_raw or carrier.code_raw) if carrier else None,
             shipped_at=package.shipped_at,
         )
+
+
+def kinds_of(evidence: Evidence) -> frozenset[str]:
+    """Return the kinds of its ids."""
+    return frozenset(one.kind for one in evidence.ids)
+
+
+def shared_ids(packages: Iterable[Described]) -> set[UpstreamId]:
+    """Return the ids that more than one of the packages carries."""
+    counts = Counter(one for package in packages for one in package.upstream_ids)
+    return {one for one, count in counts.items() if count > 1}
 
 
 def numbers_of(trackings: Iterable[Tracking]) -> frozenset[str]:

@@ -17,11 +17,11 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from bus.errors import SetAside
-from schemas.fulfillment import LEFT, FulfillmentStatus, Identity, PackageStatus, Scope
+from schemas.fulfillment import LEFT, FulfillmentStatus, PackageStatus, Scope
 from schemas.message import SURELY_SHORT, iso, parse_instant, quantity, without_lone_surrogates
 from schemas.raw import Provenance
 from services.normalizer.carriers import NAMES_CACHED_MAX, code_of
-from services.normalizer.model import NULL, Carrier, LineItem, OrderRef, Tracking
+from services.normalizer.model import NULL, Carrier, LineItem, OrderRef, Tracking, UpstreamId
 
 PACKAGES_MAX = 1000  # in one fulfillment; pairing compares them with each other
 DATE_LENGTH = len("2026-03-01")
@@ -42,15 +42,14 @@ class Seen(msgspec.Struct, frozen=True, gc=False):
     """A package as the source shows it now, before it is known which one it is.
 
     `status` is shipped or delivered only with the source's evidence that the package left;
-    `upstream_id` is the source's own id where it has one, `upstream_id_kind` what that id is.
+    `upstream_ids` are the source's own ids of it as `ids` gives them, the best kind first.
     `line_items` is None when the source does not say what is inside.  `delivered_if_seen_left`:
     the source's word for delivered is also used for what it has never shown as shipped, and then
     says no more than that.  `shipped_at` and `delivered_at` as `moment` gives them.
     """
 
     status: PackageStatus
-    upstream_id: str | None = None
-    upstream_id_kind: Identity = "source_id"
+    upstream_ids: tuple[UpstreamId, ...] = ()
     status_raw: str | None = None
     carrier: Carrier | None = None
     service_level: str | None = None
@@ -175,6 +174,15 @@ def amount(value: object, *path: str | int) -> str:
 def where(*path: str | int) -> str:
     """The parts of a path as one: "packages", 0, "tracking" is $.packages[0].tracking."""
     return "$" + "".join([f"[{one}]" if isinstance(one, int) else f".{one}" for one in path])
+
+
+def ids(**by_kind: str | None) -> tuple[UpstreamId, ...]:
+    """Return the ids that a source gives a package, by kind, the best kind first.
+
+    A kind is one namespace of one source ("package_id", "sscc"): two packages with different ids of
+    one kind are two packages, ids of different kinds say nothing about each other.
+    """
+    return tuple([UpstreamId(kind, one) for kind, one in by_kind.items() if one is not None])
 
 
 def verbatim(told: msgspec.Raw, *path: str | int) -> msgspec.Raw:

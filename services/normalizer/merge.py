@@ -14,9 +14,10 @@ import msgspec
 from schemas.fulfillment import LEFT, LIVE, FulfillmentStatus, Identity, PackageStatus
 from schemas.raw import Provenance
 from services.normalizer.diff import delivered_event_id, diff, shipped_event_id
+from services.normalizer.evidence import shared_ids
 from services.normalizer.identity import mint, pair
 from services.normalizer.mapper import Seen, Snapshot
-from services.normalizer.model import Event, Fulfillment, Package, RawRef
+from services.normalizer.model import Event, Fulfillment, Package, RawRef, UpstreamId
 from services.normalizer.ordering import order_of
 from services.normalizer.stubs import late
 
@@ -119,7 +120,8 @@ def _packages(key: str, stored: tuple[Package, ...], seen: tuple[Seen, ...]) -> 
     ]
     if len(pairs) < len(seen):
         fresh = [(index, package) for index, package in enumerate(seen) if index not in pairs]
-        ids = mint(key, fresh, [package.id for package in stored])
+        shared = shared_ids(stored) | shared_ids(seen)
+        ids = mint(key, fresh, [package.id for package in stored], shared)
         after += [_package(key, package, None, *ids[index]) for index, package in fresh]
     return tuple(after)
 
@@ -136,18 +138,19 @@ def _package(
     The last two are those of a package that was not known: `old` is None.
     """
     status = _package_status(old, seen)
-    upstream_id, revision, shipped, delivered = seen.upstream_id, 1, None, None
+    upstream_ids, revision, shipped, delivered = seen.upstream_ids, 1, None, None
     if old is not None:
         package_id, identity, revision = old.id, old.identity, old.revision
         shipped, delivered = old.shipped_event_id, old.delivered_event_id
-        upstream_id = upstream_id or old.upstream_id
+        upstream_ids = _ids(old.upstream_ids, upstream_ids)
     if shipped is None and status in LEFT:
         shipped = shipped_event_id(key, package_id)
     if delivered is None and status == "delivered":
         delivered = delivered_event_id(key, package_id)
     new = Package(
         id=package_id,
-        upstream_id=upstream_id,
+        upstream_id=upstream_ids[0].id if upstream_ids else None,
+        upstream_ids=upstream_ids,
         identity=identity,
         status=status,
         status_raw=seen.status_raw,
@@ -164,6 +167,14 @@ def _package(
     if old is None:
         return new
     return old if new == old else msgspec.structs.replace(new, revision=revision + 1)
+
+
+def _ids(known: tuple[UpstreamId, ...], told: tuple[UpstreamId, ...]) -> tuple[UpstreamId, ...]:
+    """Return what is told now, then what was known of other kinds."""
+    if known == told or not told:
+        return known
+    kinds = {one.kind for one in told}
+    return (*told, *(one for one in known if one.kind not in kinds))
 
 
 def _gone(old: Package) -> Package:

@@ -62,11 +62,19 @@ class Tracking(msgspec.Struct, frozen=True, gc=False):
     url: str | None = None
 
 
+class UpstreamId(msgspec.Struct, frozen=True, gc=False):
+    """See schemas.fulfillment.UpstreamId."""
+
+    kind: str
+    id: str
+
+
 class Package(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """See schemas.fulfillment.Package."""
 
     id: str
     upstream_id: str | None = None
+    upstream_ids: tuple[UpstreamId, ...] = ()
     identity: Identity
     status: PackageStatus
     status_raw: str | None = None

@@ -26,6 +26,7 @@ from services.normalizer.mapper import (
     amount,
     carrier,
     decoded,
+    ids,
     tracking,
     verbatim,
 )
@@ -104,7 +105,7 @@ def _seen(record: _Fulfillment, items: tuple[LineItem, ...], untracked_too: bool
     left = number or _id(record.shipment_id) or untracked_too
     return Seen(
         status="shipped" if left else "pending",
-        upstream_id=record.id,
+        upstream_ids=ids(fulfillment_id=record.id),
         carrier=carrier(record.tracking_company),
         trackings=tracking(number, record.tracking_url),
         line_items=items,

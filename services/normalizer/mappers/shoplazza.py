@@ -23,6 +23,7 @@ from services.normalizer.mapper import (
     amount,
     carrier,
     decoded,
+    ids,
     instant,
     tracking,
     verbatim,
@@ -126,7 +127,7 @@ def _seen(record: _Fulfillment) -> Seen:
     lines = record.line_items
     return Seen(
         status=STATUSES.get(word, "pending"),
-        upstream_id=str(record.id),
+        upstream_ids=ids(fulfillment_id=str(record.id)),
         status_raw=record.status,
         carrier=carrier(record.tracking_company, None if code is None else str(code)),
         trackings=_trackings(record),

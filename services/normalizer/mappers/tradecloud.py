@@ -14,12 +14,12 @@ from typing import Any
 
 import msgspec
 
-from schemas.fulfillment import FulfillmentStatus, Identity
+from schemas.fulfillment import FulfillmentStatus
 from schemas.message import parse_instant
 from schemas.raw import Provenance
 from services.normalizer import mapper
 from services.normalizer.mapper import PACKAGES_MAX, Leaves, Seen, Snapshot, Unmappable
-from services.normalizer.model import LineItem, OrderRef, Tracking
+from services.normalizer.model import LineItem, OrderRef, Tracking, UpstreamId
 
 CANCELED = frozenset({"Cancelled", "Canceled"})
 CALLED_OFF = CANCELED | {"Rejected"}  # of a shipment; a rejected order line is still open
@@ -106,9 +106,9 @@ class _Record(msgspec.Struct, rename="camel"):
     meta: dict[str, Any] | None = None
 
 
-# What is packed together: its id, what that is, its lines and where they stand.
+# What is packed together: its ids, its lines and where they stand.
 _Path = tuple[str | int, ...]
-_Box = tuple[str | None, Identity, Sequence[_Line], _Path]
+_Box = tuple[tuple[UpstreamId, ...], Sequence[_Line], _Path]
 _DECODER = msgspec.json.Decoder(_Record)
 
 
@@ -131,7 +131,7 @@ def _shipment(record: _Record, role: str, options: frozenset[str]) -> Snapshot:
     left_at = mapper.moment(departed, "locations", "departure", "atdDate")
     trackings = mapper.tracking(_text(record.identifiers, "trackingNumber"))
     packages = tuple(_seen(box, word, role, trackings, left_at) for box in boxes)
-    lines = [(one, (*path, i)) for _, _, ls, path in boxes for i, one in enumerate(ls)]
+    lines = [(one, (*path, i)) for _, ls, path in boxes for i, one in enumerate(ls)]
     words = _words({"processStatus": word, **(record.status or {})})
     told = [(_despatch_id(line), _updated_at(line, *path), words) for line, path in lines]
     numbers = dict.fromkeys(_id(line.purchase_order_number) for line, _ in lines)
@@ -151,23 +151,22 @@ def _shipment(record: _Record, role: str, options: frozenset[str]) -> Snapshot:
 def _boxes(record: _Record) -> Iterator[_Box]:
     """Each load carrier, then the lines that are not packed in one."""
     for index, one in enumerate(record.load_carriers or ()):
-        sscc = _sscc(one.package_sscc)
-        name, path = sscc or _id(one.container_number), ("loadCarriers", index, "lines")
-        yield name, "sscc" if sscc else "source_id", one.lines or (), path
+        sscc, container = _sscc(one.package_sscc), _id(one.container_number)
+        path = ("loadCarriers", index, "lines")
+        yield mapper.ids(sscc=sscc, container_number=container), one.lines or (), path
     if record.lines:
-        yield "loose", "source_id", record.lines, ("lines",)
+        yield mapper.ids(loose="loose"), record.lines, ("lines",)
 
 
 def _seen(
     box: _Box, word: str | None, role: str, trackings: tuple[Tracking, ...], left_at: str | None
 ) -> Seen:
-    upstream_id, kind, lines, path = box
+    upstream_ids, lines, path = box
     items = tuple(_despatched(one, role, (*path, i)) for i, one in enumerate(lines))
     left = left_at is not None and any(item.quantity != "0" for item in items)
     return Seen(
         status="canceled" if word in CALLED_OFF else "shipped" if left else "pending",
-        upstream_id=upstream_id,
-        upstream_id_kind=kind,
+        upstream_ids=upstream_ids,
         status_raw=word,
         trackings=trackings,
         shipped_at=left_at if left else None,

@@ -21,6 +21,7 @@ from services.normalizer.mapper import (
     amount,
     carrier,
     decoded,
+    ids,
     instant,
     moment,
     tracking,
@@ -111,7 +112,7 @@ def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the con
     packages = order.packages or []
     if len(packages) > PACKAGES_MAX:
         raise Unmappable(f"{len(packages)} packages, at most {PACKAGES_MAX} are read", "$.packages")
-    items, canceled, ids = _lines(order.products or [])
+    items, canceled, line_ids = _lines(order.products or [])
     status = STATUSES.get(order.status, "unknown")
     return Snapshot(
         scope="shipment",
@@ -125,22 +126,28 @@ def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the con
         line_items=items,
         canceled_items=canceled,
         packages=tuple(
-            [_seen(package, ids, order.status, index) for index, package in enumerate(packages)]
+            [
+                _seen(package, line_ids, order.status, index)
+                for index, package in enumerate(packages)
+            ]
         ),
     )
 
 
-def _seen(package: _Package, ids: _Ids, order_status: str, place: int) -> Seen:
+def _seen(package: _Package, line_ids: _Ids, order_status: str, place: int) -> Seen:
     items, filled = None, False
     if package.products is not None:
-        items = tuple([_item(one, ids, place, at) for at, one in enumerate(package.products)])
+        items = tuple([_item(one, line_ids, place, at) for at, one in enumerate(package.products)])
         filled = any(item.quantity != "0" for item in items)
     trackings = tracking(package.tracking)
     shipped_at = moment(package.shipped_ts, "packages", place, "shippedTs")
     backed = trackings and order_status in STATUSES_THAT_PROVE_SHIPPING
     return Seen(
         status="shipped" if filled and (shipped_at is not None or backed) else "pending",
-        upstream_id=_id(package.package_id) or _id(package.fulfillment_package_id),
+        upstream_ids=ids(
+            package_id=_id(package.package_id),
+            fulfillment_package_id=_id(package.fulfillment_package_id),
+        ),
         carrier=carrier(package.carrier),
         service_level=package.service_level_lower or package.service_level or None,
         trackings=trackings,
@@ -149,10 +156,10 @@ def _seen(package: _Package, ids: _Ids, order_status: str, place: int) -> Seen:
     )
 
 
-def _item(line: _Line, ids: _Ids, place: int, index: int) -> LineItem:
+def _item(line: _Line, line_ids: _Ids, place: int, index: int) -> LineItem:
     product = line.product
     count = amount(line.quantity, "packages", place, "products", index, "quantity")
-    return LineItem(sku=product, line_id=ids.get(product), quantity=count)
+    return LineItem(sku=product, line_id=line_ids.get(product), quantity=count)
 
 
 def _lines(lines: list[_Line]) -> tuple[tuple[LineItem, ...], tuple[LineItem, ...], _Ids]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from schemas.raw import Provenance
-from services.normalizer.mapper import Seen, Snapshot, Unmappable
+from services.normalizer.mapper import Seen, Snapshot, Unmappable, ids
 from services.normalizer.mappers.digital_river import map as map_fulfillment
 from services.normalizer.merge import merge
 from services.normalizer.model import Event, Fulfillment, RawRef
@@ -121,7 +121,7 @@ def test_a_package_is_known_by_the_fulfillments_own_id() -> None:
     more = {"trackingCompany": " Fedex ", "trackingNumber": " Z 1", "trackingUrl": "http://t/?Z1"}
     found = mapped(record(item(), **more))
     (package,) = found.packages
-    assert (package.upstream_id, package.upstream_id_kind) == ("ful_1", "source_id")
+    assert package.upstream_ids == ids(fulfillment_id="ful_1")
     assert package.carrier is not None
     assert (package.carrier.code, package.carrier.name_raw) == ("fedex", "Fedex")
     (tracking,) = package.trackings

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.normalizer.mapper import Seen, carrier
+from services.normalizer.mapper import Seen, carrier, ids
 from services.normalizer.model import LineItem
 from tests.unit.normalizer.feed import Feed, box, order
 from tests.unit.normalizer.lives import seen_in_turn
@@ -16,7 +16,9 @@ MUG = (LineItem(sku="MUG", quantity="1"),)
 
 def seen(status: Any, **fields: Any) -> Seen:
     """A package with an id of its own, in this status."""
-    return Seen(**{"status": status, "upstream_id": "p", "line_items": MUG, **fields})
+    return Seen(
+        **{"status": status, "upstream_ids": ids(parcel_id="p"), "line_items": MUG, **fields}
+    )
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
 from typing import Any
 
 import pytest
 
 from services.normalizer.diff import shipped_event_id
 from services.normalizer.evidence import contents_of, overlap
-from services.normalizer.mapper import normalized_number
+from services.normalizer.identity import pair
+from services.normalizer.mapper import Seen, ids, normalized_number, tracking
+from services.normalizer.model import Fulfillment, LineItem
 from tests.unit.normalizer.feed import Feed, box, order
+from tests.unit.normalizer.lives import seen_in_turn
 
 A, B, C = {"MUG": 1}, {"MUG": 2, "POT": 1}, {"CUP": 5}
 
@@ -251,6 +256,135 @@ def test_a_removed_package_comes_back_on_evidence_of_its_own(
 
     assert len(feed.state.packages) == len(feed.live) == 1
     assert [event.type for event in feed.events].count("package.shipped") == shipped
+
+
+def identified(contents: dict[str, int] = A, **own: str) -> Seen:
+    """A package that has left, with these ids of the source's own."""
+    items = tuple(LineItem(sku=sku, quantity=str(n)) for sku, n in contents.items())
+    return Seen("shipped", upstream_ids=ids(**own), line_items=items)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        pytest.param(
+            [identified(A, box="X"), identified(B, box="X")],
+            [identified(B, box="X"), identified(A, box="X")],
+            [],
+            id="swapped",
+        ),
+        pytest.param(
+            [identified(A, box="X"), identified(B, box="X")],
+            [identified(B, box="X")],
+            ["package.removed", "package.shipment_retracted"],
+            id="the first one gone",
+        ),
+        pytest.param(
+            [identified(A, box="X")],
+            [identified(B, box="X"), identified(A, box="X")],
+            ["package.created", "package.shipped"],
+            id="shared from the second observation on",
+        ),
+        pytest.param(
+            [identified(A, own="1", box="X"), identified(B, own="2", box="X")],
+            [identified(C, own="2", box="X"), identified(A, own="1", box="X")],
+            ["package.contents_changed"],
+            id="an id of another kind still decides",
+        ),
+    ],
+)
+def test_an_id_that_two_packages_of_one_side_carry_is_no_id(
+    before: list[Seen], after: list[Seen], told: list[str]
+) -> None:
+    """What is inside tells them apart, and nothing is announced of a change of places."""
+    first, _ = seen_in_turn([tuple(before)])
+    events, state = seen_in_turn([tuple(before), tuple(after)])
+    live = [one for one in state.packages if one.status != "removed"]
+    assert [event.type for event in events[len(first) :]] == told
+    assert Counter(contents_of(one.line_items) for one in live) == Counter(
+        contents_of(one.line_items) for one in after
+    )
+
+
+@pytest.mark.parametrize(
+    ("turns", "shipped"),
+    [
+        pytest.param([{"box": "X"}, {"own": "7", "box": "X"}, {"own": "7"}], 1, id="better later"),
+        pytest.param([{"own": "7", "box": "X"}, {"box": "X"}], 1, id="the better one gone"),
+        pytest.param([{"own": "7"}, {"own": "7", "box": "Y"}, {"box": "Y"}], 1, id="another kind"),
+        pytest.param(
+            [{"own": "7", "box": "X"}, {"own": "7", "box": "Y"}], 1, id="the best decides"
+        ),
+        pytest.param([{"box": "X"}, {"own": "X"}], 1, id="same contents, ids of two kinds"),
+        pytest.param([{"own": "7", "box": "X"}, {"own": "8", "box": "X"}], 2, id="best differs"),
+        pytest.param([{"box": "X"}, {"box": "Y"}], 2, id="one kind, two ids"),
+    ],
+)
+def test_only_ids_of_one_kind_contradict(turns: list[dict[str, str]], shipped: int) -> None:
+    """A box that gets a better id, or shows only a worse one, is shipped once."""
+    events, state = seen_in_turn([(identified(A, **own),) for own in turns])
+
+    assert [event.type for event in events].count("package.shipped") == shipped
+    assert len([one for one in state.packages if one.status != "removed"]) == 1
+    if shipped == 1:
+        known = {kind: own for turn in turns for kind, own in turn.items()}
+        assert {one.kind: one.id for one in state.packages[0].upstream_ids} == known
+
+
+def test_the_best_kind_of_id_is_the_same_whatever_comes_first_in_the_array() -> None:
+    """One package carries the worse id of the known one, the other its better id."""
+    after = identified(A, box="X"), identified(A, own="7", box="Z")
+    for packages in (after, after[::-1]):
+        _, state = seen_in_turn([(identified(A, own="7", box="X"),), packages])
+        assert state.packages[0].upstream_ids == ids(own="7", box="Z")
+
+
+def boxes(count: int, kind: str, turn: int) -> tuple[Seen, ...]:
+    """As many packages as pallets of a large shipment, all different, as `kind` says."""
+    return tuple(
+        Seen(
+            "shipped",
+            upstream_ids=ids(
+                sscc=f"{turn}-{n}" if kind == "ids" else None,
+                container_number="X" if kind == "one id" else None,
+            ),
+            trackings=tracking({"one number": "T", "numbers": f"T{turn}-{n}"}.get(kind)),
+            shipped_at="2026-03-01" if kind in {"ids", "shipping"} else None,
+            line_items=(LineItem(sku="MUG", quantity=str(1 + n % (count // 2) + count * turn)),),
+        )
+        for n in range(count)
+    )
+
+
+def calls(stored: Fulfillment, seen: tuple[Seen, ...]) -> int:
+    """How many Python functions pairing them calls."""
+    made = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal made
+        made += event == "call"
+
+    sys.setprofile(count)
+    try:
+        pair(stored.packages, seen)
+    finally:
+        sys.setprofile(None)
+    return made
+
+
+@pytest.mark.parametrize("kind", ["one number", "numbers", "ids", "one id", "shipping", "nothing"])
+@pytest.mark.parametrize("lost", [0, 1], ids=["as many", "one lost"])
+def test_what_pairing_costs_grows_with_the_packages_and_not_with_their_square(
+    kind: str, lost: int
+) -> None:
+    """A thousand packages of which each is another one now: at most 200 calls for each."""
+    costs = []
+    for count in (250, 1000):
+        _, stored = seen_in_turn([boxes(count, kind, 0)])
+        costs.append(calls(stored, boxes(count, kind, 1)[lost:]))
+
+    assert costs[1] <= 200 * 1000
+    assert costs[1] <= 6 * costs[0]
 
 
 def test_overlap_counts_shared_units() -> None:

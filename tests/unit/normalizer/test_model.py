@@ -27,6 +27,7 @@ SHAPES: dict[type[BaseModel], type[msgspec.Struct]] = {
     fulfillment.LineItem: model.LineItem,
     fulfillment.Carrier: model.Carrier,
     fulfillment.Tracking: model.Tracking,
+    fulfillment.UpstreamId: model.UpstreamId,
     fulfillment.Package: model.Package,
     fulfillment.RawRef: model.RawRef,
     fulfillment.FulfillmentHeader: model.FulfillmentHeader,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from services.normalizer.mapper import Unmappable
+from services.normalizer.mapper import Unmappable, ids
 from services.normalizer.mappers.tradecloud import map as map_record
 from services.normalizer.merge import merge
 from services.normalizer.model import Event, Fulfillment, RawRef
@@ -71,27 +71,58 @@ def test_what_has_departed_with_something_in_it_and_is_not_called_off_has_left(
 @pytest.mark.parametrize(
     ("carrier", "expected"),
     [
-        ({"packageSSCC": "(00)387123450000000017"}, ("387123450000000017", "sscc")),
-        ({"packageSSCC": "00387123450000000017"}, ("387123450000000017", "sscc")),
-        ({"packageSSCC": "3 8712345 000000001 7"}, ("387123450000000017", "sscc")),
-        ({"packageSSCC": 387123450000000017}, ("387123450000000017", "sscc")),
-        ({"packageSSCC": "odd", "containerNumber": "BICU1234565"}, ("odd", "sscc")),
-        ({"packageSSCC": " ", "containerNumber": "BICU1234565"}, ("BICU1234565", "source_id")),
-        ({}, (None, "source_id")),
+        ({"packageSSCC": "(00)387123450000000017"}, {"sscc": "387123450000000017"}),
+        ({"packageSSCC": "00387123450000000017"}, {"sscc": "387123450000000017"}),
+        ({"packageSSCC": "3 8712345 000000001 7"}, {"sscc": "387123450000000017"}),
+        ({"packageSSCC": 387123450000000017}, {"sscc": "387123450000000017"}),
+        (
+            {"packageSSCC": "odd", "containerNumber": "BICU1234565"},
+            {"sscc": "odd", "container_number": "BICU1234565"},
+        ),
+        (
+            {"packageSSCC": " ", "containerNumber": "BICU1234565"},
+            {"container_number": "BICU1234565"},
+        ),
+        ({}, {}),
     ],
 )
-def test_a_load_carrier_is_known_by_its_sscc_else_its_container(
-    carrier: dict[str, Any], expected: tuple[str | None, str]
+def test_a_load_carrier_is_known_by_its_sscc_and_its_container(
+    carrier: dict[str, Any], expected: dict[str, str]
 ) -> None:
     """An SSCC is 18 digits, however it is printed."""
     (package,) = mapped("shipments", shipment({**carrier, "lines": [line()]})).packages
-    assert (package.upstream_id, package.upstream_id_kind) == expected
+    assert package.upstream_ids == ids(**expected)
+
+
+def test_pallets_in_one_container_are_told_apart_by_what_is_on_them() -> None:
+    """A swap tells nothing; when one is taken off, that one is retracted."""
+    one, other = ({"containerNumber": "BICU1234565", "lines": [line(n)]} for n in (1, 2))
+    first = told(shipment(one, other))
+    swapped = told(shipment(one, other), shipment(other, one))
+    removed = told(shipment(one, other), shipment(other))[len(first) :]
+
+    assert len(swapped) == len(first)
+    assert [event.type for event in removed] == ["package.removed", "package.shipment_retracted"]
+    (package,) = {
+        event.data.package.id: event.data.package for event in removed if event.data.package
+    }.values()
+    assert [item.sku for item in package.line_items or ()] == ["B-1"]
+
+
+def test_a_container_that_gets_its_sscc_later_has_shipped_once() -> None:
+    """The SSCC is another namespace, and the container still the same."""
+    plain = {"containerNumber": "BICU1234565", "lines": [line()]}
+    labeled = {**plain, "packageSSCC": "387123450000000017"}
+    types = [event.type for event in told(shipment(plain), shipment(labeled))]
+
+    assert types == ["package.created", "package.shipped", "fulfillment.shipped"]
 
 
 def test_lines_that_are_not_packed_are_a_package_of_their_own() -> None:
     """Public: lines live inside load carriers and, if unpacked, beside them."""
     found = mapped("shipments", shipment(box(line(1)), loose=[line(2)]))
-    assert [package.upstream_id for package in found.packages] == ["387123450000000017", "loose"]
+    sscc, loose = [package.upstream_ids for package in found.packages]
+    assert (sscc, loose) == (ids(sscc="387123450000000017"), ids(loose="loose"))
     assert [item.sku for item in found.line_items] == ["B-1", "B-2"]
     assert {package.trackings[0].number_normalized for package in found.packages} == {"T1"}
 

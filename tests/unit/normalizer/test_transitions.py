@@ -10,7 +10,7 @@ import pytest
 
 from schemas.fulfillment import FulfillmentStatus
 from schemas.raw import Provenance
-from services.normalizer.mapper import Seen, Snapshot
+from services.normalizer.mapper import Seen, Snapshot, ids
 from services.normalizer.merge import merge
 from services.normalizer.model import Event, Fulfillment, LineItem, OrderRef, RawRef
 
@@ -29,7 +29,7 @@ def line(number: int, count: int = 1) -> LineItem:
 
 def box(status: Any, raw: str, **fields: Any) -> Snapshot:
     """A shipment with one package whose line items are `fields`."""
-    seen = Seen(status=status, upstream_id="p", status_raw=raw, **fields)
+    seen = Seen(status=status, upstream_ids=ids(parcel_id="p"), status_raw=raw, **fields)
     return order(status=None, scope="shipment", packages=(seen,))  # type: ignore[arg-type]
 
 
@@ -88,8 +88,8 @@ def test_an_order_tells_what_it_enters(
 
 def test_a_shipment_that_gets_another_package_is_not_reopened() -> None:
     """Its packages tell that themselves."""
-    one = Seen(status="shipped", upstream_id="p")
-    two = Seen(status="pending", upstream_id="q")
+    one = Seen(status="shipped", upstream_ids=ids(parcel_id="p"))
+    two = Seen(status="pending", upstream_ids=ids(parcel_id="q"))
     before = order(None, scope="shipment", packages=(one,))  # type: ignore[arg-type]
     after = order(None, scope="shipment", packages=(one, two))  # type: ignore[arg-type]
     assert "fulfillment.reopened" not in {event.type for event in told(before, after)}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from schemas.raw import Provenance
-from services.normalizer.mapper import Seen, Snapshot, Unmappable
+from services.normalizer.mapper import Seen, Snapshot, Unmappable, ids
 from services.normalizer.mappers.zentail import map as map_order
 from tests.unit.normalizer.feed import NOON, Feed, box, order
 
@@ -144,13 +144,24 @@ def test_unknown_fields_and_a_lower_case_sku_are_no_trouble() -> None:
     assert (items[0].sku, items[0].line_id) == ("MUG", "1")
 
 
-def test_the_packages_own_id_is_preferred_to_the_warehouses() -> None:
-    """packageId, else fulfillmentPackageId, else none."""
-    both = {**box(package_id=7), "fulfillmentPackageId": "ShipCo #1"}
+def test_a_package_has_its_own_id_and_the_warehouses() -> None:
+    """packageId first, fulfillmentPackageId beside it; each only when it is told."""
+    theirs = {"fulfillmentPackageId": "ShipCo #1"}
+    both = ids(package_id="7", fulfillment_package_id="ShipCo #1")
 
-    assert only(order(both)).upstream_id == "7"
-    assert only(order({**box(), "fulfillmentPackageId": "ShipCo #1"})).upstream_id == "ShipCo #1"
-    assert only(order(box())).upstream_id is None
+    assert only(order({**box(package_id=7), **theirs})).upstream_ids == both
+    assert only(order({**box(), **theirs})).upstream_ids == both[1:]
+    assert only(order(box())).upstream_ids == ()
+
+
+def test_a_package_that_gets_its_own_id_later_has_shipped_once() -> None:
+    """The warehouse's id was there first; packageId is another namespace."""
+    feed = Feed()
+    theirs = {**box(shipped=0), "fulfillmentPackageId": "ShipCo #1"}
+
+    assert "package.shipped" in feed.see(order(theirs))
+    assert feed.see(order({**theirs, "packageId": 7}, updated=60)) == []
+    assert len(feed.state.packages) == 1
 
 
 def test_a_carrier_keeps_its_own_words_beside_our_code() -> None:

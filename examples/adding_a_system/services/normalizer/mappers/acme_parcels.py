@@ -73,7 +73,7 @@ def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the con
 def _seen(parcel: _Parcel, *path: str | int) -> Seen:
     return Seen(
         status="shipped" if parcel.state == "shipped" else "pending",
-        upstream_id=str(parcel.id),
+        upstream_ids=mapper.ids(parcel_id=str(parcel.id)),
         carrier=mapper.carrier(parcel.carrier),
         trackings=mapper.tracking(parcel.tracking),
         shipped_at=mapper.moment(parcel.shipped_at, *path, "shipped_at"),
