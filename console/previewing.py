@@ -27,11 +27,11 @@ from services.notifier.events import events_of
 from services.notifier.match import matcher_of
 from services.notifier.recovering import beginning
 from services.notifier.settings import NotifierSettings, SubscriptionEntry, read_subscriptions
-from services.notifier.target import Unread
+from services.notifier.target import Unread, WriteTarget
 from services.notifier.targets import open_target
 from services.notifier.write_backs.accounts import Account
 from services.notifier.write_backs.files import item_costs, order_ids
-from services.notifier.write_backs.settings import WriteBackEntry, read_targets
+from services.notifier.write_backs.settings import TargetEntry, WriteBackEntry, read_targets
 from services.notifier.write_backs.wanting import TRACKING_CHANGED, wanted_of
 
 
@@ -53,6 +53,22 @@ def configured(config: Config, name: str) -> SubscriptionEntry:
     raise Misuse(f"no subscription {name!r} in the configuration writes back; there are: {known}")
 
 
+def open_configured(
+    config: Config, kafka: KafkaSettings, name: str, clock: Clock
+) -> tuple[TargetEntry, WriteTarget]:
+    """Open the target of a `[[targets]]` table.  Raises Misuse when there is none, BadConfig."""
+    tables = {one.name: one for one in read_targets(config)}
+    if name not in tables:
+        known = ", ".join(tables) or "none"
+        raise Misuse(
+            f"the configuration has no [[targets]] table named {name}; it has: {known}. Pass the "
+            "notifiers' file with --config FILE"
+        )
+    table, settings = tables[name], config.section("notifier", NotifierSettings)
+    key = secret(table.secret, f"[[targets]] {name} secret")
+    return table, open_target(table, key, surroundings_of(kafka, settings, clock))
+
+
 async def rehearse(
     config: Config,
     kafka: KafkaSettings,
@@ -70,15 +86,12 @@ async def rehearse(
     entry, now = configured(config, name), clock.now()
     channel = entry.channel.record()
     assert isinstance(channel, WriteBackChannel)
-    (table,) = [one for one in read_targets(config) if one.name == channel.target]
     wish = {**entry.wish(), "id": name, "start_offsets": {}, "created_at": now}
     subscription = Subscription.model_validate(wish)
     starts, _ = await beginning(kafka, at, now)
     found = await matching(kafka, subscription, channel, starts, count)
     costs = item_costs(channel.costs).value() if channel.costs is not None else {}
-    settings = config.section("notifier", NotifierSettings)
-    key = secret(table.secret, f"[[targets]] {table.name} secret")
-    target = open_target(table, key, surroundings_of(kafka, settings, clock))
+    table, target = open_configured(config, kafka, channel.target, clock)
     known = await everything(kafka, Filter(target=channel.target))
     done = [one for one in known if isinstance(one, WriteBack)]
     rehearsal, account = Rehearsal(channel, costs, target, done), Account(table, target, clock)

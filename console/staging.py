@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from services.notifier.write_backs.steps import INTENT_SECONDS_MAX
 from services.poller.sources import sources
 from testbed.simulator import Simulator
 from testbed.simulators import fulfilled_from, simulators
@@ -27,6 +28,7 @@ POLL_REQUESTS = 4  # that a rate must allow between two polls: lists are not all
 REQUEST_TIMEOUT_SECONDS = 3
 TARGET_REQUESTS_PER_SECOND = 100
 COMMIT_SECONDS_MAX = 2  # testbed.mayhem lets nothing be carried out later
+UNKNOWN_WAIT_SECONDS = ceil(INTENT_SECONDS_MAX + REQUEST_TIMEOUT_SECONDS + COMMIT_SECONDS_MAX)
 ABOUT = """\
 # What the demo's services read: an account at every simulated system, one subscriber, what is
 # written back; all inside the compose network.
@@ -110,7 +112,7 @@ class Stage:
             "secret": self.token,
             "requests_per_second": TARGET_REQUESTS_PER_SECOND,
             "timeout_seconds": REQUEST_TIMEOUT_SECONDS,
-            "unknown_wait_seconds": COMMIT_SECONDS_MAX,
+            "unknown_wait_seconds": UNKNOWN_WAIT_SECONDS,
         }
 
 

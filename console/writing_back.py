@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from bus import reading
 from bus.clock import SystemClock
-from bus.errors import Misuse
+from bus.errors import Misuse, RetryLater
 from bus.partitioning import partition_of
 from bus.settings import KafkaSettings
 from bus.transaction import Record
@@ -17,6 +17,7 @@ from console.appending import appending
 from schemas.message import iso
 from schemas.topics import WRITE_BACKS
 from schemas.write_back import State, Wanted, WriteBack, is_wanted
+from services.notifier.target import Unread, WriteTarget
 from services.notifier.write_backs import settling
 
 NOTHING = "nothing"
@@ -83,7 +84,7 @@ def next_step(one: Found) -> str:
         case "sending" | "unknown":
             return "nothing: the target is read until it is known what came of the call"
         case "held":
-            by_hand = f"shipfeed write-backs settle {key} --as FULFILLMENT (or nothing)"
+            by_hand = f"shipfeed write-backs settle {key} --as FULFILLMENT, or --nothing"
             again = f"do what the reason says, then: shipfeed write-backs retry {key}"
             if wanted.order is None:
                 again = (
@@ -138,19 +139,59 @@ async def retry(kafka: KafkaSettings, names: Sequence[str], wanted: Filter) -> l
     return came
 
 
-async def settle(kafka: KafkaSettings, name: str, became: str) -> WriteBack:
-    """Say that what is held became that fulfillment, or `nothing`.  Raises Misuse, RetryLater."""
-    if not became.strip():
-        raise Misuse(f'--as is empty: name the fulfillment that it became, or "{NOTHING}"')
-    found = named(await everything(kafka, Filter()), name)
+async def settle(
+    kafka: KafkaSettings,
+    name: str,
+    fulfillment_id: str | None,
+    target_of: Callable[[str], WriteTarget],
+) -> WriteBack:
+    """Record that a held write-back became that fulfillment; None: that nothing is to be done.
+
+    The fulfillment is looked up first at the target, which `target_of` opens by its name.  Raises
+    Misuse, BadConfig, RetryLater.
+    """
+    one = _held(named(await everything(kafka, Filter()), name), name)
+    if fulfillment_id is not None:
+        target = target_of(one.wanted.target)
+        try:
+            await _check_fulfillment(target, one.wanted, fulfillment_id)
+        except Unread as unread:
+            raise RetryLater(
+                f"{fulfillment_id} could not be looked up at {one.wanted.target}, so nothing was "
+                f"settled: {unread}"
+            ) from unread
+        finally:
+            await target.close()
+    return await settling.settle(kafka, one, fulfillment_id, SystemClock().now())
+
+
+def _held(found: Sequence[Found], name: str) -> WriteBack:
+    """Return the only held one of these.  Raises Misuse."""
     held = [one for one in found if isinstance(one, WriteBack) and one.state == "held"]
     if len(held) > 1:
         keys = ", ".join(one.key for one in held)
         raise Misuse(f"{name} is held for several: name one of the keys {keys}")
     if not held:
         raise Misuse(f"{found[0].key} is {stage_of(found[0])}, not held; {next_step(found[0])}")
-    fulfillment_id = None if became == NOTHING else became.strip()
-    return await settling.settle(kafka, held[0], fulfillment_id, SystemClock().now())
+    return held[0]
+
+
+async def _check_fulfillment(target: WriteTarget, wanted: Wanted, fulfillment_id: str) -> None:
+    """Raises Misuse for a fulfillment that does not exist or is of another order; Unread."""
+    order_id = await target.order_of(fulfillment_id)
+    if order_id is None:
+        raise Misuse(
+            f"target {wanted.target} has no fulfillment {fulfillment_id!r}: pass the id that it "
+            "shows, or pass --nothing if nothing is to be done"
+        )
+    if wanted.order is None:
+        return
+    orders = [one.id for one in await target.orders(wanted.order, wanted.way)]
+    if orders and order_id not in orders:
+        raise Misuse(
+            f"{fulfillment_id} is of order {order_id}, not of {' or '.join(orders)}: pass a "
+            f"fulfillment of order {wanted.order}"
+        )
 
 
 def again(kafka: KafkaSettings, wanted: Wanted) -> Record:

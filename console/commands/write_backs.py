@@ -25,7 +25,7 @@ from console.commands.options import (
     show,
     wait_for,
 )
-from console.previewing import rehearse
+from console.previewing import open_configured, rehearse
 from console.redelivering import write_back
 from console.rehearsing import Outcome, Rehearsed
 from console.wording import WORDS, row, scene, story
@@ -39,6 +39,7 @@ from console.writing_back import (
     settle,
 )
 from schemas.write_back import State
+from services.notifier.target import WriteTarget
 from services.poller.steering import instant
 
 NAME = "write-backs"
@@ -125,17 +126,34 @@ def retry_write_backs(  # noqa: PLR0917 - typer calls it by name
 
 
 @app.command("settle")
-def settle_write_back(
+def settle_write_back(  # noqa: PLR0917 - typer calls it by name
     name: NameArgument,
     became: Annotated[
-        str, typer.Option("--as", help='the fulfillment that it became there, or "nothing"')
-    ],
+        str, typer.Option("--as", help="id of the fulfillment that it became at the target")
+    ] = "",
+    nothing: Annotated[
+        bool, typer.Option("--nothing", help="it became nothing, and nothing is to be done")
+    ] = False,
     config: ConfigOption = None,
     kafka: KafkaOption = "",
     json: JsonOption = False,
 ) -> None:
-    """Say what became of something held, once it was dealt with by hand."""
-    one = wait_for(settle(kafka_settings(config, kafka), name, became))
+    """Settle a held one for good, after you dealt with it by hand.
+
+    The fulfillment is looked up at the target first.
+    """
+    fulfillment_id = became.strip()
+    if bool(fulfillment_id) == nothing:
+        raise Misuse(
+            "pass either --as FULFILLMENT or --nothing: what it became at the target, or that "
+            "nothing is to be done"
+        )
+    read, settings = Config.read(config_path(config)), kafka_settings(config, kafka)
+
+    def target_of(name: str) -> WriteTarget:
+        return open_configured(read, settings, name, SystemClock())[1]
+
+    one = wait_for(settle(settings, name, fulfillment_id or None, target_of))
     told = {"key": one.key, "fulfillment_id": one.fulfillment_id}
     say([(f"{one.key}: done, as {one.fulfillment_id or NOTHING}", told)], as_json=json)
 

@@ -96,6 +96,12 @@ class WriteTarget(Protocol):
         Raises Unread, within bounded time.
         """
 
+    async def order_of(self, fulfillment_id: str) -> str | None:
+        """Return the id of the order that a fulfillment belongs to; None: it does not exist.
+
+        Raises Unread, within bounded time.
+        """
+
     async def call(self, call: Call) -> Answer:
         """Make the call once, in bounded time.  Never raises but when canceled."""
 

@@ -86,6 +86,13 @@ class Shop:
             await asyncio.sleep(0)
         return shown
 
+    async def order_of(self, fulfillment_id: str) -> str | None:
+        """See WriteTarget."""
+        for order, fulfilled in self._fulfilled.items():
+            if fulfillment_id in {one.id for one in fulfilled}:
+                return order
+        return None
+
     async def call(self, call: Call) -> Answer:
         """See WriteTarget."""
         self.sent += 1

@@ -11,7 +11,7 @@ from bus.clock import SystemClock
 from bus.settings import KafkaSettings
 from services.notifier.subscriptions import SubscriptionStore
 from services.notifier.target import Unread
-from services.notifier.write_backs.stepping import INTENT_SECONDS_MAX
+from services.notifier.write_backs.steps import INTENT_SECONDS_MAX
 from tests.broker.leaping import LeapingClock
 from tests.broker.reading import until
 from tests.broker.shop import Fault, Shop

@@ -16,6 +16,8 @@ from tests.broker.writing_back import (
     become,
     emit,
     left,
+    sold,
+    target,
     writing_back,
     written_back,
 )
@@ -109,29 +111,50 @@ async def test_what_left_before_is_written_back_once_it_is_asked_for(
 async def test_what_was_dealt_with_by_hand_is_settled_beside_its_owner(
     topics: KafkaSettings, tmp_path: Path
 ) -> None:
-    """It is done then, as what it became; its owner reads that, and goes on with the order."""
-    shop = Shop(SystemClock())
-    shop.sell("1001", mug=2)
+    """As what the target shows for the order, or by --nothing; any other id settles nothing."""
+    river = DigitalRiverSimulator(requests_per_second=10_000)
+    for number in ("1001", "1002"):
+        river.put_order(sold(number, mug=3))
+        parts = [{"itemId": f"{number}-mug", "skuId": "mug", "quantity": 1}]
+        made = {"id": f"ful-{number}", "orderId": f"ord-{number}", "items": parts}
+        river.put({**made, "createdTime": "2026-03-01T12:00:00Z"})
+    secret = tmp_path / "key"
+    secret.write_text(TOKEN_DEFAULT)
     odd, other, event = (
         left("1001", "a", spoon=1),
         left("1001", "b", fork=1),
         left("1001", "c", mug=2),
     )
-    shipfeed = command("write-backs", topics, tmp_path)
-    async with writing_back(topics, back(), shops={"shop": shop}):
-        await emit(topics, odd, other)
-        await become(topics, {odd.id: "held", other.id: "held"})
-        became = await shipfeed("settle", odd.id, "--as", "ful_9")
-        nothing = await shipfeed("settle", other.id, "--as", "nothing", "--json")
-        await emit(topics, event)
-        await become(topics, {odd.id: "done", other.id: "done", event.id: "done"})
-        again = await shipfeed("settle", odd.id, "--as", "ful_8")
+    async with river.serve() as url:
+        entry = target(system="digital_river", secret=f"file:{secret}", base_url=url)
+        shipfeed = command("write-backs", topics, tmp_path, CONFIG.format(url=url, secret=secret))
+        async with writing_back(topics, back(), targets=[entry]):
+            await emit(topics, odd, other)
+            await become(topics, {odd.id: "held", other.id: "held"})
+            wrong = {
+                name: await shipfeed("settle", odd.id, *arguments)
+                for name, arguments in {
+                    "word": ("--as", "nothing "),
+                    "strange": ("--as", "ful-1002"),
+                }.items()
+            }
+            untouched = await written_back(topics)
+            became = await shipfeed("settle", odd.id, "--as", "ful-1001")
+            nothing = await shipfeed("settle", other.id, "--nothing", "--json")
+            await emit(topics, event)
+            await become(topics, {odd.id: "done", other.id: "done", event.id: "done"})
+            again = await shipfeed("settle", odd.id, "--as", "ful-1001")
     found = await written_back(topics)
 
-    assert became.out == f"shop/1001/{odd.id}: done, as ful_9\n"
+    assert {ended.code for ended in wrong.values()} == {2}
+    assert untouched[odd.id].state == "held"
+    assert "target shop has no fulfillment 'nothing'" in wrong["word"].err
+    assert "pass --nothing" in wrong["word"].err
+    assert "ful-1002 is of order ord-1002, not of ord-1001" in wrong["strange"].err
+    assert became.out == f"shop/1001/{odd.id}: done, as ful-1001\n"
     assert objects(nothing)[0]["fulfillment_id"] is None
-    assert found[odd.id].fulfillment_id == "ful_9"
+    assert found[odd.id].fulfillment_id == "ful-1001"
     assert found[odd.id].reason == "settled by an operator"
-    assert shop.pieces("1001") == {"mug": 2}
+    assert [one["orderId"] for one in river.captures] == ["ord-1001"]
     assert again.code == 2
     assert "is done, not held" in again.err

@@ -48,7 +48,8 @@ system = "digital_river"
 secret = "env:RIVER_KEY"
 base_url = "{url}"
 requests_per_second = 1000
-unknown_wait_seconds = 10
+timeout_seconds = 2
+unknown_wait_seconds = 12
 
 [[subscriptions]]
 name = "back"

@@ -71,6 +71,25 @@ async def test_an_order_is_found_by_its_id() -> None:
     assert script.targets[0] == "GET /orders/29"
 
 
+async def test_a_fulfillment_tells_which_order_it_is_of() -> None:
+    """One that the target does not know is of none; an empty id is not even asked for."""
+    found = Script(fulfillments=json_response(200, MADE))
+    missing = Script(fulfillments=failure(404, "not_found"))
+    wrong = Script(fulfillments=json_response(200, {**MADE, "id": "ful_2"}))
+
+    async def order_of(script: Script, name: str) -> str | None:
+        async with serving(script) as url, target_at(url) as target:
+            return await target.order_of(name)
+
+    assert await order_of(found, "ful_1") == "29"
+    assert found.targets == ["GET /fulfillments/ful_1"]
+    assert await order_of(missing, "ful_1") is None
+    assert await order_of(missing, "") is None
+    assert len(missing.asked) == 1
+    with pytest.raises(Unread, match="fulfillment ful_1 was asked for, ful_2 came"):
+        await order_of(wrong, "ful_1")
+
+
 async def test_all_that_was_fulfilled_is_read_page_by_page() -> None:
     """Parts, cancellations, and whose event it was; the next page starts after the last id."""
     first = {

@@ -111,6 +111,13 @@ class DigitalRiver:
             raise self._exchange.unread(f"{len(found)} orders have this upstreamId", "refused")
         return [await self._whole(one) for one in found]
 
+    async def order_of(self, fulfillment_id: str) -> str | None:
+        """See WriteTarget."""
+        if fulfillment_id in replies.UNNAMED:
+            return None
+        found = await self._by_id("fulfillments", fulfillment_id, _Made)
+        return str(found.order_id) if found is not None else None
+
     async def call(self, call: Call) -> Answer:
         """See WriteTarget."""
         try:
@@ -143,14 +150,19 @@ class DigitalRiver:
         return await self._exchange.send(method, path, body)
 
     async def _of_id(self, order_id: str) -> list[_Order]:
-        reply = await self._ask("GET", f"/orders/{replies.in_path(order_id)}")
+        found = await self._by_id("orders", order_id, _Order)
+        return [found] if found is not None else []
+
+    async def _by_id(self, resource: str, asked: str, kind: type[R]) -> R | None:
+        """One record of a list by its id; None: there is none.  Raises Unread."""
+        reply = await self._ask("GET", f"/{resource}/{replies.in_path(asked)}")
         if reply.status == 404 and _errors(reply.body).type == "not_found":
-            return []
-        order = self._read(reply, _Order)
-        if str(order.id) != order_id:
-            text = f"order {order_id} was asked for, {order.id} came"
+            return None
+        found = self._read(reply, kind)
+        if str(found.id) != asked:
+            text = f"{resource.removesuffix('s')} {asked} was asked for, {found.id} came"
             raise self._exchange.unread(text, "refused")
-        return [order]
+        return found
 
     async def _numbered(self, number: str) -> list[_Order]:
         """Of that very number, should the list be more generous."""

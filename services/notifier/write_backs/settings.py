@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from bus.errors import BadConfig
 from bus.settings import Config, Settings, checked, secret
@@ -13,6 +13,7 @@ from schemas.message import Name
 from schemas.subscription import WriteBackChannel
 from schemas.write_back import OrderWay
 from services.notifier.write_backs.files import FILE, BadFile, item_costs, order_ids
+from services.notifier.write_backs.steps import INTENT_SECONDS_MAX
 from services.notifier.write_backs.wanting import WRITTEN_BACK, way_of
 
 ORDERS = ("order_number", "order_id")
@@ -35,8 +36,21 @@ class TargetEntry(Settings):
         900,
         gt=0,
         description="how long after a call without an answer it could still be carried out: longer "
-        "than the system ever takes",
+        f"than the system ever takes, and at least timeout_seconds + {INTENT_SECONDS_MAX:g}",
     )
+
+    @model_validator(mode="after")
+    def _check_unknown_wait(self) -> Self:
+        """Refuse a wait that may end while the call itself still runs: it would be repeated."""
+        needed = self.timeout_seconds + INTENT_SECONDS_MAX
+        if self.unknown_wait_seconds < needed:
+            raise ValueError(
+                f"unknown_wait_seconds is {self.unknown_wait_seconds:g}, expected at least "
+                f"{needed:g}: a call may begin {INTENT_SECONDS_MAX:g} s after it was decided and "
+                f"take {self.timeout_seconds:g} s (timeout_seconds); repeated before its end it "
+                "could be paid twice"
+            )
+        return self
 
 
 def _checked_order(order: object) -> object:

@@ -90,7 +90,7 @@ def too_large(write_back: WriteBack, why: str, now: datetime) -> WriteBack:
     wanted = write_back.wanted
     reason = (
         f"{place_of(wanted)}: what is to be noted of it is too large: {why}; {BY_HAND}, then "
-        f"`shipfeed write-backs settle {wanted.event_id}`"
+        f"`shipfeed write-backs settle {wanted.event_id} --as FULFILLMENT`, or --nothing"
     )
     update = {"state": "held", "reason": reason, "candidates": (), "updated_at": now}
     return write_back.model_copy(update=update)

@@ -24,9 +24,13 @@ from services.notifier.write_backs.files import BadFile, Costs, Watched, item_co
 from services.notifier.write_backs.ledger import Ledger
 from services.notifier.write_backs.planning import plan
 from services.notifier.write_backs.standing import channel_of, standing, stood, too_large
-from services.notifier.write_backs.steps import after_answer, after_read, after_unread
+from services.notifier.write_backs.steps import (
+    INTENT_SECONDS_MAX,
+    after_answer,
+    after_read,
+    after_unread,
+)
 
-INTENT_SECONDS_MAX = 10.0  # from an intent to its call
 RECHECK_SECONDS = 60.0  # after what somebody has to change
 
 log = structlog.get_logger(__name__)

@@ -25,6 +25,7 @@ from services.notifier.target import Answer, Unread
 from services.notifier.write_backs.verdicts import Hold, Plan, There, again, place_of
 from services.notifier.write_backs.wanting import SHIPPED, TRACKING_CHANGED
 
+INTENT_SECONDS_MAX = 10.0  # from the intent of a call to the call
 CALLS_MAX = 3  # that may have been carried out and are not to be seen
 WAIT_SECONDS_MIN = 1.0
 WAIT_SECONDS_MAX = 300.0

@@ -28,6 +28,10 @@ class Shown:
         """Whoever rehearses has read them."""
         raise AssertionError(order, way)
 
+    async def order_of(self, fulfillment_id: str) -> str | None:
+        """Nothing is settled here."""
+        raise AssertionError(fulfillment_id)
+
     async def call(self, call: Call) -> Answer:
         """A rehearsal calls nothing."""
         raise AssertionError(call)

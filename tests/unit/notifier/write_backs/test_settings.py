@@ -89,6 +89,10 @@ def test_two_ways_to_the_orders_of_one_target_are_refused(tmp_path: Path) -> Non
         ([{**TARGET, "secret": "env:PATH", "url": "x"}], "url: unknown key"),
         ([{**TARGET, "secret": "env:PATH", "requests_per_second": 0}], "requests_per_second"),
         ([{**TARGET, "secret": "env:PATH"}] * 2, "used twice"),
+        (
+            [{**TARGET, "secret": "env:PATH", "timeout_seconds": 5, "unknown_wait_seconds": 14.9}],
+            "[[targets]] river: unknown_wait_seconds is 14.9, expected at least 15",
+        ),
     ],
 )
 def test_a_wrong_target_is_refused_by_name(tables: list[dict[str, Any]], complaint: str) -> None:
