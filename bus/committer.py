@@ -13,10 +13,10 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from bus.errors import RetryLater, TransactionLost
+from bus.settings import PRODUCER_CLOSE_SECONDS_MAX
 from bus.transaction import Transaction, Writer, refuse_any_too_large
 
 LINGER_SECONDS = 0.005
-SPARE_SECONDS = 3.0  # over one commit, for closing its producer
 RECORDS_MAX = 5000  # in one transaction, unless a single caller brings more (decision 0005)
 
 
@@ -42,6 +42,7 @@ class Committer:
         self._hurried = asyncio.Event()  # something that is queued, or closing, does not wait
         self._linger_seconds = linger_seconds
         self._broken: RetryLater | None = None
+        self._lost = False  # something that was submitted is not, or may not be, written
         self._task = asyncio.create_task(self._run(), name=f"commit {writer.transactional_id}")
 
     async def commit(self, transaction: Transaction, *, hurried: bool = True) -> None:
@@ -66,15 +67,22 @@ class Committer:
             self._hurried.set()
         return done
 
-    async def close(self) -> None:
-        """Finish what is queued within the transaction timeout, then let the writer go."""
+    async def close(self) -> bool:
+        """Finish what is queued within the transaction timeout, then let the writer go.
+
+        Return whether all that was ever submitted is durable.
+        """
+        whole = self._broken is None
         if self._broken is None:
             self._broken = TransactionLost(f"{self._writer.transactional_id}: closed")
         self._filled.set()
         self._hurried.set()
-        await asyncio.wait({self._task}, timeout=self._writer.commit_seconds_max + SPARE_SECONDS)
+        seconds = self._writer.commit_seconds_max + PRODUCER_CLOSE_SECONDS_MAX
+        await asyncio.wait({self._task}, timeout=seconds)
+        whole = whole and self._task.done() and not self._lost
         self._task.cancel()
         await self._writer.close()
+        return whole
 
     async def _run(self) -> None:
         error: RetryLater = TransactionLost(f"{self._writer.transactional_id}: given up")
@@ -115,6 +123,7 @@ class Committer:
 
     def _end(self, error: RetryLater) -> None:
         closed, self._broken = self._broken is not None, self._broken or error
+        self._lost = bool(self._waiters or self._queue)
         for waiter in [*self._waiters, *(waiter for _, waiter in self._queue)]:
             _resolve(waiter, error)
         self._queue.clear()

@@ -24,20 +24,25 @@ from bus.clock import Clock
 from bus.errors import RetryLater, Stop
 from bus.settings import KafkaSettings
 from bus.shell import Listener, shell
+from bus.table import Table
 from bus.telemetry import PARTITIONS_OWNED
 from schemas.topics import Topic
 
 RETRY_WAIT_SECONDS = 0.2
-TAKEOVER_SECONDS_MAX = 120.0
+TAKEOVER_SECONDS_MAX = 120.0  # without progress
 POSITION_SECONDS_MAX = 2.0
-REVOKE_SECONDS_MAX = 10.0
-STUCK_SECONDS = 60.0
+STUCK_SECONDS = 60.0  # at least; joining the group may take as long as its slowest member
+KEEP_SECONDS_MAX = 600.0  # a table between two owners; far below Kafka's delete.retention.ms
 
 log = structlog.get_logger(__name__)
 
 
 class Owned(Protocol):
     """What is done with one owned partition.  Built at takeover, closed at revocation."""
+
+    @property
+    def table(self) -> Table:
+        """Its state.  `close` settles it where it stands for what is on Kafka."""
 
     async def open(self) -> None:
         """Start the writer, then restore state.  Raises RetryLater, Stop."""
@@ -83,7 +88,10 @@ class PartitionConsumer:
         self._next: dict[int, int] = {}
         self._takeovers: dict[int, asyncio.Task[None]] = {}
         self._closings: set[asyncio.Task[None]] = set()
+        self._kept: dict[int, tuple[Table, float]] = {}  # of revoked partitions, and since when
+        self._restored: dict[int, int] = {}  # the most records a takeover has read so far
         self._lock = asyncio.Lock()  # the handler against revocation
+        self._stuck_seconds = max(STUCK_SECONDS, kafka.rebalance_timeout_ms / 1000)
         self._broker, self._subscriber = shell(
             kafka, self.topic, group, self._consume, Listener(self.assigned, self.revoked)
         )
@@ -100,11 +108,13 @@ class PartitionConsumer:
         await self._broker.stop()
 
     def health(self) -> dict[str, object]:
-        """Ok by progress: no takeover, batch or joining of the group takes over `STUCK_SECONDS`."""
+        """Ok by progress: no takeover stands still for over `STUCK_SECONDS`, and no batch and no
+        joining of the group takes longer.  A restore that reads on is progress.
+        """
         since = [*self._waiting_since.values(), *self._working_since]
         oldest = min(since, default=self._clock.monotonic())
         return {
-            "ok": self._clock.monotonic() - oldest <= STUCK_SECONDS,
+            "ok": self._clock.monotonic() - oldest <= self._stuck_seconds,
             "ready": self._joined and not self._stopping and not self._waiting_since,
             "partitions": sorted(self.owned),
             "waiting": sorted(self._waiting_since),
@@ -165,37 +175,66 @@ class PartitionConsumer:
         """Begin to take partitions over.  Returns at once."""
         if not self._joined:
             self._joined, self._working_since = True, []
+        for number in self._kept.keys() - set(numbers):
+            del self._kept[number]
         for number in [] if self._stopping else numbers:
             self._take_over_soon(number)
 
     async def revoked(self, numbers: Sequence[int]) -> None:
-        """Let partitions go, after the batch in hand."""
-        await self._call_off(numbers)
-        async with self._lock:
-            await self._call_off(numbers)  # begun by the batch in hand when it failed
-            owned = [self.owned.pop(number) for number in numbers if number in self.owned]
-            self._count_owned()
-            await self._ended({asyncio.create_task(one.close()) for one in owned})
+        """Let partitions go, after the batch in hand; in less than the group waits for."""
+        loop = asyncio.get_running_loop()
+        batch_until = loop.time() + self._kafka.batch_seconds_max
+        until = batch_until + self._kafka.close_seconds_max
+        await self._call_off(numbers, batch_until)
+        try:
+            async with asyncio.timeout_at(batch_until):
+                await self._lock.acquire()
+        except TimeoutError:
+            # Its writer is closed below and fenced by the next owner: nothing of it is written.
+            log.error("consumer.batch_stuck", topic=self.topic, partitions=list(self.owned))
+            await self._close(numbers, until)
+            return
+        try:
+            for number, table in await self._close(numbers, until):
+                self._kept[number] = table, self._clock.monotonic()
+        finally:
+            self._lock.release()
 
-    async def _call_off(self, numbers: Sequence[int]) -> None:
+    async def _close(self, numbers: Sequence[int], until: float) -> list[tuple[int, Table]]:
+        """Close what is owned; return the tables that stand for what is on Kafka."""
+        await self._call_off(numbers, until)  # begun by the batch in hand when it failed
+        owned = {number: self.owned.pop(number) for number in numbers if number in self.owned}
+        self._count_owned()
+        closings = {asyncio.create_task(one.close()): number for number, one in owned.items()}
+        ended = await self._ended(set(closings), until)
+        tables = [(closings[task], owned[closings[task]].table) for task in ended]
+        return [] if self._stopping else [found for found in tables if found[1].settled]
+
+    async def _call_off(self, numbers: Sequence[int], until: float) -> None:
         takeovers = [self._takeovers.pop(n) for n in numbers if n in self._takeovers]
         for number in numbers:
             self._waiting_since.pop(number, None)
+            self._restored.pop(number, None)
         for task in takeovers:
             task.cancel()
-        await self._ended({*takeovers, *self._closings})
+        await self._ended({*takeovers, *self._closings}, until)
 
-    async def _ended(self, tasks: set[asyncio.Task[None]]) -> None:
-        """Wait for them, up to a bound: what is stuck cannot write, its writer will be fenced."""
+    async def _ended(self, tasks: set[asyncio.Task[None]], until: float) -> set[asyncio.Task[None]]:
+        """Wait for them, up to a bound; return those that have ended.
+
+        What is stuck cannot write: its writer will be fenced.
+        """
         if not tasks:
-            return
-        done, pending = await asyncio.wait(tasks, timeout=REVOKE_SECONDS_MAX)
+            return set()
+        seconds = max(0.0, until - asyncio.get_running_loop().time())
+        done, pending = await asyncio.wait(tasks, timeout=seconds)
         for task in done:
             if not task.cancelled() and (error := task.exception()) is not None:
                 log.warning("consumer.close_failed", topic=self.topic, error=repr(error))
         for task in pending:
             frames = [f"{frame.f_code.co_qualname}:{frame.f_lineno}" for frame in task.get_stack()]
             log.error("consumer.close_stuck", topic=self.topic, task=task.get_name(), at=frames)
+        return done
 
     def _broken(self, number: int, broken: Owned, error: RetryLater) -> None:
         """A partition lost its writer: rebuild it, if it is still ours and not rebuilt yet."""
@@ -218,6 +257,7 @@ class PartitionConsumer:
         task = asyncio.create_task(self._take_over(number, before))
         self._takeovers[number] = task
         self._waiting_since[number] = self._clock.monotonic()
+        self._restored.pop(number, None)
 
         def ended(task: asyncio.Task[None]) -> None:
             if not task.cancelled() and (error := task.exception()) is not None:
@@ -228,14 +268,13 @@ class PartitionConsumer:
             self.consumer.pause(TopicPartition(self.topic, number))
 
     async def _take_over(self, number: int, before: Sequence[asyncio.Task[None]]) -> None:
-        """Build, open, seek, resume; again while Kafka is away, up to a bound.
+        """Build, open, seek, resume; again while Kafka is away, up to a bound without progress.
 
         `before` are the takeover and the closing that have to end first: one owner at a time.
         """
         place = TopicPartition(self.topic, number)
-        deadline = self._clock.monotonic() + TAKEOVER_SECONDS_MAX
         if before:
-            await asyncio.wait(before, timeout=REVOKE_SECONDS_MAX)
+            await asyncio.wait(before, timeout=self._kafka.close_seconds_max)
             await self._clock.sleep(RETRY_WAIT_SECONDS)
         while place in self.consumer.assignment():
             owned, failures = self._built(number)
@@ -247,7 +286,8 @@ class PartitionConsumer:
             except (RetryLater, KafkaError) as error:
                 await owned.close()
                 log.warning("consumer.takeover_failed", place=str(place), error=str(error))
-                if self._clock.monotonic() > deadline:
+                since = self._waiting_since.get(number, self._clock.monotonic())
+                if self._clock.monotonic() - since > TAKEOVER_SECONDS_MAX:
                     raise Stop(
                         f"{place}: not taken over in {TAKEOVER_SECONDS_MAX} s: {error}"
                     ) from error
@@ -259,6 +299,7 @@ class PartitionConsumer:
                 self.owned[number] = owned
                 self._count_owned()
                 self._waiting_since.pop(number, None)
+                self._restored.pop(number, None)
                 self.progress_at = self._clock.now()
                 log.info("consumer.taken_over", place=str(place), offset=self._next[number])
                 return
@@ -272,7 +313,18 @@ class PartitionConsumer:
             self._broken(number, owned, error)
 
         owned: Owned = self._build(number, broken)
+        owned.table.on_progress = lambda count: self._progressed(number, count)
+        if number in self._kept:
+            table, since = self._kept.pop(number)
+            if self._clock.monotonic() - since <= KEEP_SECONDS_MAX:
+                owned.table.inherit(table)
         return owned, failures
+
+    def _progressed(self, number: int, restored: int) -> None:
+        """A takeover has read `restored` records; reading the same ones again is no progress."""
+        if number in self._waiting_since and restored > self._restored.get(number, 0):
+            self._restored[number] = restored
+            self._waiting_since[number] = self._clock.monotonic()
 
     def _count_owned(self) -> None:
         PARTITIONS_OWNED.labels(self.group.rpartition(".")[2]).set(len(self.owned))

@@ -18,6 +18,12 @@ ENVIRONMENT_PREFIX = "SHIPFEED_"
 SECTIONS = ("kafka", "poller", "normalizer", "notifier")
 TABLES = ("accounts", "subscriptions", "targets")
 
+# Bounds of letting a partition go, besides the commits that are waited for.
+PRODUCER_CLOSE_SECONDS_MAX = 4.0
+CANCEL_SECONDS_MAX = 2.0  # for canceled tasks to end
+DRAIN_SECONDS_MAX = 3.0  # for requests in flight, and never over a third of the session
+REJOIN_SECONDS = 5.0  # for the request that joins the group again
+
 S = TypeVar("S", bound="Settings")
 
 
@@ -69,6 +75,36 @@ class KafkaSettings(Settings):
         15_000, ge=1_000, le=300_000, description="one request to the broker"
     )
     start_timeout_seconds: float = Field(60, gt=0, description="how long to wait for the broker")
+
+    @property
+    def commit_seconds_max(self) -> float:
+        """When a commit is given up: before the broker ends the transaction by itself."""
+        return self.transaction_timeout_ms / 1000 * 0.8
+
+    @property
+    def drain_seconds_max(self) -> float:
+        """How long requests in flight may go on once their partition is let go."""
+        return min(DRAIN_SECONDS_MAX, self.session_timeout_ms / 3000)
+
+    @property
+    def batch_seconds_max(self) -> float:
+        """How long a revocation waits for the batch in hand: one commit, and its failure."""
+        return self.commit_seconds_max + PRODUCER_CLOSE_SECONDS_MAX
+
+    @property
+    def close_seconds_max(self) -> float:
+        """How long a revocation waits for what was owned to close."""
+        ending = self.drain_seconds_max + CANCEL_SECONDS_MAX
+        return ending + self.commit_seconds_max + PRODUCER_CLOSE_SECONDS_MAX
+
+    @property
+    def rebalance_timeout_ms(self) -> int:
+        """How long the group waits for a member: longer than its revocation can take.
+
+        A member that is late loses its partitions to others while it still closes them.
+        """
+        seconds = self.batch_seconds_max + self.close_seconds_max + REJOIN_SECONDS
+        return int(seconds * 1000)
 
     def topic(self, topic: Topic) -> str:
         """The name of a catalogue topic on this cluster."""

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.message import FAKE_CONSUMER
 from faststream.kafka.subscriber.usecase import BatchSubscriber
@@ -34,6 +35,14 @@ class Listener(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """What it had; the rebalance waits for the return."""
         await self._revoked(sorted(place.partition for place in revoked))
+
+
+def sticky() -> type[StickyPartitionAssignor]:
+    """An assignor for one consumer: what it owned comes back to it where the shares allow.
+
+    A class of its own each time, because aiokafka keeps a member's assignment on the class.
+    """
+    return type("Sticky", (StickyPartitionAssignor,), {"member_assignment": None})
 
 
 def shell(
@@ -68,6 +77,8 @@ def shell(
         auto_offset_reset="earliest",
         session_timeout_ms=kafka.session_timeout_ms,
         heartbeat_interval_ms=kafka.session_timeout_ms // 3,
+        rebalance_timeout_ms=kafka.rebalance_timeout_ms,
+        partition_assignment_strategy=(sticky(),),
         listener=listener,
         parser=_unparsed,
         decoder=_undecoded,

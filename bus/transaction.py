@@ -11,22 +11,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
+from aiokafka.structs import RecordMetadata
 
 from bus.clients import started
 from bus.clock import SystemClock
 from bus.errors import Fenced, RetryLater, SetAside, TransactionLost
 from bus.record_batch import NONE, RecordBatch, block
-from bus.settings import KafkaSettings
+from bus.settings import PRODUCER_CLOSE_SECONDS_MAX, KafkaSettings
 from schemas.topics import RECORD_BYTES_MAX, Topic
 
 BATCH_BYTES = 1024 * 1024
 RETRY_BACKOFF_MS = 1  # 100 halves the rate of small transactions: CONCURRENT_TRANSACTIONS waits
 FENCE_KEY = "fence"  # of records that are never committed
-CLOSE_SECONDS_MAX = 2.0
+CLOSE_SECONDS_MAX = PRODUCER_CLOSE_SECONDS_MAX / 2  # of each of two waits
 # The last two: what aiokafka raises once the broker has ended its transaction, or a newer writer
 # has fenced it between two sends.
 RUINED = (KafkaError, TimeoutError, AssertionError, IllegalOperation)
@@ -107,6 +109,15 @@ class Reach:
     group: str = ""
 
 
+class Written(NamedTuple):
+    """What one writer has committed to one partition; `last_offset` is where the last batch begins,
+    -1 if unknown.
+    """
+
+    records: int
+    last_offset: int
+
+
 class Writer:
     """The only one that may write under `transactional_id`; starting it fences any older one."""
 
@@ -117,6 +128,7 @@ class Writer:
         self._reach = reach or Reach()
         self._kafka = kafka
         self._producer: AIOKafkaProducer | None = None
+        self._written: dict[tuple[str, int], Written] = {}
 
     @classmethod
     def of_partition(
@@ -164,7 +176,7 @@ class Writer:
     @property
     def commit_seconds_max(self) -> float:
         """When a commit is given up: before the broker ends the transaction by itself."""
-        return self._kafka.transaction_timeout_ms / 1000 * 0.8
+        return self._kafka.commit_seconds_max
 
     async def commit(self, transaction: Transaction) -> None:
         """All of it or nothing.
@@ -179,12 +191,13 @@ class Writer:
         try:
             async with asyncio.timeout(self.commit_seconds_max):
                 await producer.begin_transaction()
-                await _send(producer, batches)
+                sent = await _send(producer, batches)
                 if transaction.offsets:
                     await producer.send_offsets_to_transaction(
                         transaction.offsets, transaction.group
                     )
                 await producer.commit_transaction()
+            self._count(batches, sent)
         except ProducerFenced as error:
             await self.close()
             raise Fenced(f"{self.transactional_id}: a newer owner writes") from error
@@ -194,6 +207,17 @@ class Writer:
         except BaseException:
             await self.close()
             raise
+
+    def written(self, topic: str, partition: int) -> Written | None:
+        """What it has committed there so far."""
+        return self._written.get((topic, partition))
+
+    def _count(self, batches: Iterable[_Batch], offsets: Iterable[int]) -> None:
+        for batch, offset in zip(batches, offsets, strict=True):
+            place = batch.topic, batch.partition
+            before = self._written.get(place, Written(0, -1))
+            count = before.records + batch.builder.record_count()
+            self._written[place] = Written(count, max(before.last_offset, offset))
 
     async def close(self) -> None:
         """Let go.  An open transaction is aborted by the next owner's start, or times out."""
@@ -253,20 +277,20 @@ def _batches(records: Iterable[Record]) -> list[_Batch]:
     return found
 
 
-async def _send(producer: AIOKafkaProducer, batches: Iterable[_Batch]) -> None:
-    """Send and await every batch; the first failure is raised at once.
+async def _send(producer: AIOKafkaProducer, batches: Iterable[_Batch]) -> list[int]:
+    """Send and await every batch; return where each begins.  The first failure is raised at once.
 
     The rest is not waited for: while the broker is away it would never end.
     """
-    futures: list[asyncio.Future[object]] = []
+    futures: list[asyncio.Future[RecordMetadata]] = []
     for batch in batches:
         future = await producer.send_batch(batch.builder, batch.topic, partition=batch.partition)
         future.add_done_callback(_looked_at)
         futures.append(future)
-    await asyncio.gather(*futures)
+    return [one.offset for one in await asyncio.gather(*futures)]
 
 
-def _looked_at(future: asyncio.Future[object]) -> None:
+def _looked_at(future: asyncio.Future[RecordMetadata]) -> None:
     """A batch given up together with its producer is no news."""
     if not future.cancelled():
         future.exception()

@@ -78,16 +78,16 @@ class RawPartition:
         self._writer = writer_of(kafka, partition)
         self._committer: Committer | None = None
         self._sent: deque[asyncio.Future[None]] = deque()  # batches on their way to Kafka
-        self._table = Table(kafka, FULFILLMENTS, partition)
-        self._sweep = Sweep(stubs, self._table)
+        self.table = Table(kafka, FULFILLMENTS, partition)
+        self._sweep = Sweep(stubs, self.table)
 
     async def open(self) -> None:
         """Fence the older owner, then read what it left.  Raises RetryLater."""
         await self._writer.start()
-        await self._table.restore()
+        await self.table.restore()
         self._committer = Committer(self._writer, self._broken)
         log.info(
-            "normalizer.partition_restored", partition=self.partition, fulfillments=len(self._table)
+            "normalizer.partition_restored", partition=self.partition, fulfillments=len(self.table)
         )
 
     async def handle(self, records: Sequence[ConsumerRecord]) -> None:
@@ -101,13 +101,13 @@ class RawPartition:
         if committer is None:
             raise RetryLater(f"{self._raw}: not open")
         began = self._clock.monotonic()
-        batch = _Batch(self._kafka, self.partition, self._mappers, self._stubs, self._table)
+        batch = _Batch(self._kafka, self.partition, self._mappers, self._stubs, self.table)
         for number, record in enumerate(records, start=1):
             batch.take(record, self._clock)
             if number % BREATH_RECORDS == 0:
                 await asyncio.sleep(0)
         batch.records += self._sweep.shrunk(batch.earliest, batch.states)
-        self._table.apply(batch.records)
+        self.table.apply(batch.records)
         offsets = {self._raw: records[-1].offset + 1}
         sent = committer.submit(Transaction(batch.records, offsets, self._group))
 
@@ -127,7 +127,8 @@ class RawPartition:
             await self._writer.close()
             return
         committer, self._committer = self._committer, None
-        await committer.close()
+        if await committer.close():
+            self.table.settle(self._writer)
 
 
 class _Batch:

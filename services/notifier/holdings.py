@@ -39,16 +39,16 @@ class Holdings:
         self.lock = asyncio.Lock()
         self._pending_max = pending_max
         self._positions: dict[str, Position] = {}
-        self._table = Table(kafka, DELIVERIES, partition)
+        self.table = Table(kafka, DELIVERIES, partition)
         self._committer: Committer | None = None
 
     async def restore(self, committer: Committer, group: str) -> None:
         """Read it from Kafka; `committer`'s writer has begun.  Raises RetryLater."""
         self._committer = committer
-        await self._table.restore()
+        await self.table.restore()
         self.live = await committed_offset(self.kafka, group, self.partition)
         deliveries: list[Delivery] = []
-        for key, value in self._table.items():
+        for key, value in self.table.items():
             subscription, rest = split(key)
             if key == position_key(subscription):
                 self._positions[subscription] = Position.model_validate_json(value)
@@ -84,15 +84,15 @@ class Holdings:
 
     def value(self, key: str) -> bytes | None:
         """The record of an unfinished delivery."""
-        return self._table.get(key)
+        return self.table.get(key)
 
     def is_pending(self, key: str) -> bool:
         """Whether there is an unfinished delivery of this key."""
-        return self._table.get(key) is not None
+        return self.table.get(key) is not None
 
     def delivery(self, key: str) -> Delivery:
         """The unfinished delivery of this key, from its record."""
-        value = self._table.get(key)
+        value = self.table.get(key)
         assert value is not None, "only what is pending has a record"
         return Delivery.model_validate_json(value)
 
@@ -143,8 +143,8 @@ class Holdings:
         deliveries that were.  What is in flight ends as it ends.  Raises RetryLater.
         """
         folder = joined(subscription, "")
-        keys = [key for key, _ in self._table.below(folder)]
-        await self._commit(Transaction([self._table.put(key, None) for key in keys]))
+        keys = [key for key, _ in self.table.below(folder)]
+        await self._commit(Transaction([self.table.put(key, None) for key in keys]))
         self.lanes.drop(subscription)
         self._positions.pop(subscription, None)
         self.count()
@@ -154,10 +154,10 @@ class Holdings:
         assert self._committer is not None, "restored before anything is written"
         if transaction.records or transaction.offsets:
             await self._committer.commit(transaction, hurried=hurried)
-        self._table.apply(transaction.records)
+        self.table.apply(transaction.records)
 
     def _position_record(self, position: Position) -> Record:
-        return self._table.put(position.key, position.to_json())
+        return self.table.put(position.key, position.to_json())
 
     def count(self) -> None:
         """Show how many are unfinished."""

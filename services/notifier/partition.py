@@ -15,6 +15,7 @@ from bus.committer import Committer
 from bus.dead_letters import set_aside
 from bus.errors import RetryLater
 from bus.settings import KafkaSettings
+from bus.table import Table
 from bus.telemetry import BATCH_SECONDS, RECORDS, SET_ASIDE
 from bus.transaction import Record, Writer
 from schemas.dead_letter import DeadLetter
@@ -34,8 +35,6 @@ from services.notifier.obeying import Obeying
 from services.notifier.outlets import Outlet, Outlets
 from services.notifier.settings import NotifierSettings, events_retention_seconds
 from services.notifier.settlement import SERVICE
-
-DRAIN_SECONDS_MAX = 3.0  # and never over a third of the session: no heartbeat goes out meanwhile
 
 log = structlog.get_logger(__name__)
 
@@ -105,6 +104,11 @@ class Partition:
         self._tasks: list[asyncio.Task[None]] = []
         self._stop_listening: Callable[[], None] = endpoints.listen(self._wake)
 
+    @property
+    def table(self) -> Table:
+        """Its deliveries and positions."""
+        return self.holdings.table
+
     async def open(self) -> None:
         """Fence the older owner, restore, begin to send.  Raises RetryLater."""
         await self.outlets.open(self._endpoints.all())
@@ -164,12 +168,13 @@ class Partition:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.outlets.close()
-        drain_seconds = min(DRAIN_SECONDS_MAX, self._kafka.session_timeout_ms / 3000)
-        await self._dispatcher.close(drain_seconds)
+        await self._dispatcher.close(self._kafka.drain_seconds_max)
         await self._bodies.close()
         await self._reader.close()
-        if (writing := self._committer or self._writer) is not None:
-            await writing.close()
+        if self._committer is None or self._writer is None:
+            await self._writer.close() if self._writer is not None else None
+        elif await self._committer.close():
+            self.table.settle(self._writer)
 
     def _live(self, event_count: int) -> list[Outlet]:
         """Whom a batch of that many events goes to at once; the others are caught up."""

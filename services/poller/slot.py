@@ -44,7 +44,7 @@ class Slot:
         self._settings = accounts
         self._clock = clock
         self._broken = broken
-        self._table = Table(kafka, CURSORS, number)
+        self.table = Table(kafka, CURSORS, number)
         self._writer = writer_of(kafka, number)
         self._committer: Committer | None = None
         self._accounts: list[Account] = []
@@ -56,9 +56,9 @@ class Slot:
         Raises RetryLater.
         """
         await self._writer.start()
-        await self._table.restore()
+        await self.table.restore()
         self._committer = Committer(self._writer, self._broken)
-        around = Surroundings(self._kafka, self._poller, self._clock, self._table, self._committer)
+        around = Surroundings(self._kafka, self._poller, self._clock, self.table, self._committer)
         for settings in self._settings:
             source = sources()[settings.source]
             self._accounts.append(Account(around, settings, source.rate, source.login(settings)))
@@ -88,11 +88,11 @@ class Slot:
     async def _keep_new_cursors(self, committer: Committer) -> None:
         """When an account was connected must survive a restart before its first good page."""
         cursors = [stream.cursor for stream in self.streams]
-        put = [self._table.put(cursor.key, cursor.to_json()) for cursor in cursors]
-        new = [record for record in put if self._table.get(record.key) != record.value]
+        put = [self.table.put(cursor.key, cursor.to_json()) for cursor in cursors]
+        new = [record for record in put if self.table.get(record.key) != record.value]
         if new:
             await committer.commit(Transaction(new))
-            self._table.apply(new)
+            self.table.apply(new)
 
     async def _notice(self, committer: Committer) -> None:
         """Commit now and then, whatever the streams do: so a slot whose streams all wait or stand
@@ -103,7 +103,7 @@ class Slot:
             while True:
                 await self._clock.sleep(seconds)
                 cursor = self.streams[0].cursor
-                await committer.commit(Transaction([self._table.put(cursor.key, cursor.to_json())]))
+                await committer.commit(Transaction([self.table.put(cursor.key, cursor.to_json())]))
 
 
 def writer_of(kafka: KafkaSettings, number: int) -> Writer:

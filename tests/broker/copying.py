@@ -50,8 +50,8 @@ class Copying:
         await self.committer.commit(transaction)
 
     async def close(self) -> None:
-        if self.committer is not None:
-            await self.committer.close()
+        if self.committer is not None and await self.committer.close():
+            self.table.settle(self.writer)
         await self.writer.close()
 
 

@@ -11,7 +11,7 @@ from bus.clock import SystemClock
 from bus.consumer import PartitionConsumer
 from bus.errors import Stop
 from bus.settings import KafkaSettings
-from bus.transaction import Writer
+from bus.transaction import Transaction, Writer
 from schemas.topics import FULFILLMENTS, RAW
 from tests.broker.copying import Broken, Copying, Member, copied, produce
 from tests.broker.reading import records, until
@@ -135,6 +135,67 @@ async def test_a_batch_fetched_before_the_seek_is_dropped(topics: KafkaSettings)
     await member.consumer.stop()
 
     assert sorted(await copied(topics)) == list(range(60))
+
+
+async def test_what_stays_with_a_member_in_a_rebalance_is_not_read_again(
+    topics: KafkaSettings,
+) -> None:
+    """Half of the partitions go to the second member; of the others the last batch is read."""
+    first, second = Member(topics), Member(topics)
+
+    async def out(count: int) -> None:
+        async def all_out() -> bool:
+            return len(await copied(topics)) >= count
+
+        await until(all_out)
+
+    await first.consumer.start()
+    await produce(topics, 0, 1200)
+    await out(1200)
+    await produce(topics, 1200, 1206)
+    await out(1206)
+    await second.consumer.start()
+    await until(lambda: len(second.consumer.owned) == 3 == len(first.consumer.owned))
+    stayed = {number: one.table.restored_count for number, one in first.consumer.owned.items()}
+    moved = {number: one.table.restored_count for number, one in second.consumer.owned.items()}
+    await produce(topics, 1206, 2400)
+    await out(2400)
+    await asyncio.gather(first.consumer.stop(), second.consumer.stop())
+
+    assert {0, 1, 2, 3, 4, 5} == {*stayed, *moved}
+    assert ({1}, {201}) == ({*stayed.values()}, {*moved.values()})
+    assert sorted(await copied(topics)) == list(range(2400))
+    state = [r.value for r in await records(topics, FULFILLMENTS) if int(r.value) == 400]
+    assert len(state) == 6, "each key was counted once for each of its records"
+
+
+async def test_what_another_owner_wrote_between_two_assignments_is_read(
+    topics: KafkaSettings,
+) -> None:
+    """A table that comes back is brought up to the topic: nobody has to prove that it was idle."""
+    await produce(topics, 0, 60)
+    member = Member(topics)
+    await member.consumer.start()
+    await until(lambda: len(member.consumer.owned) == 6)
+
+    async def all_out() -> bool:
+        return len(await copied(topics)) >= 60
+
+    await until(all_out)
+    await member.consumer.revoked([0])
+    kept = list(member.consumer._kept)
+    other = Copying(topics, 0, lambda _: None)
+    await other.open()
+    assert other.committer is not None
+    await other.committer.commit(Transaction([other.table.put("k0", b"70")]))
+    await other.committer.commit(Transaction([other.table.put("new", b"1")]))
+    await other.close()
+    await member.consumer.assigned([0])
+    await until(lambda: 0 in member.consumer.owned)
+    taken = dict(member.consumer.owned[0].table.items())
+    await member.consumer.stop()
+
+    assert ([0], {"k0": b"70", "new": b"1"}) == (kept, taken)
 
 
 class Refusing(Copying):

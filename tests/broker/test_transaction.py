@@ -12,7 +12,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 from bus.committer import Committer
 from bus.errors import Fenced, RetryLater, SetAside, TransactionLost
 from bus.settings import KafkaSettings
-from bus.table import Table, high_watermark
+from bus.table import PROGRESS_RECORDS, Table, high_watermark
 from bus.transaction import Record, Transaction, Writer
 from schemas.topics import CURSORS, EVENTS, RAW, RECORD_BYTES_MAX
 from tests.broker.reading import records
@@ -298,3 +298,72 @@ async def test_a_restore_sees_what_another_open_transaction_would_hide(
     assert {"mine": b"1"} == dict(table.items())
     await crash(stranger)
     await writer.close()
+
+
+async def restored(topics: KafkaSettings, before: Table) -> Table:
+    """A new table that begins with what `before` was settled with."""
+    after = Table(topics, EVENTS, 0)
+    if before.settled:
+        after.inherit(before)
+    await after.restore()
+    return after
+
+
+async def test_a_table_that_is_handed_on_misses_nothing_that_was_not_taken_in(
+    topics: KafkaSettings,
+) -> None:
+    """A commit whose caller was canceled stands on the topic and not in memory: it is read."""
+    writer = Writer(topics, f"{topics.prefix}.w")
+    await writer.start()
+    table = Table(topics, EVENTS, 0)
+    await table.restore()
+    for key in "abc":
+        records = [table.put(key, b"1")]
+        await writer.commit(Transaction(records))
+        if key != "b":
+            table.apply(records)
+    table.settle(writer)
+    behind = await restored(topics, table)
+    behind.apply([behind.put("never committed", b"1")])
+    behind.settle(writer := Writer(topics, f"{topics.prefix}.w"))
+    await writer.close()
+
+    assert {"a": b"1", "b": b"1", "c": b"1"} == dict(
+        item for item in behind.items() if item[0] != "never committed"
+    )
+    assert (table.settled, behind.settled) == (False, False), "one is used up, one is ahead"
+
+
+async def test_a_checkpoint_outside_of_its_topic_is_not_believed(topics: KafkaSettings) -> None:
+    """A topic made anew is read whole, and what the old one held is forgotten."""
+    writer = Writer(topics, f"{topics.prefix}.w")
+    await writer.start()
+    table = Table(topics, EVENTS, 0)
+    await table.restore()
+    for number in range(3):
+        records = [table.put("old", b"%d" % number)]
+        await writer.commit(Transaction(records))
+        table.apply(records)
+    table.settle(writer)
+    made_anew = Table(topics, EVENTS, 1)
+    table.partition = 1  # which is as empty as a topic that was deleted and created
+    made_anew.inherit(table)
+    await made_anew.restore()
+    await writer.close()
+
+    assert {} == dict(made_anew.items())
+
+
+async def test_a_restore_tells_that_it_goes_on(topics: KafkaSettings) -> None:
+    """Once for so many records, so that a long one can be told from a stuck one."""
+    writer = Writer(topics, f"{topics.prefix}.w")
+    await writer.start()
+    table, told = Table(topics, EVENTS, 0), list[int]()
+    table.on_progress = told.append
+    records = [table.put(str(number), b"1") for number in range(2 * PROGRESS_RECORDS + 1)]
+    await writer.commit(Transaction(records))
+    await table.restore()
+    await writer.close()
+
+    assert [PROGRESS_RECORDS, 2 * PROGRESS_RECORDS] == told
+    assert 2 * PROGRESS_RECORDS + 1 == table.restored_count

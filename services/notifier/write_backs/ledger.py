@@ -41,16 +41,16 @@ class Ledger:
     def __init__(self, kafka: KafkaSettings, partition: int) -> None:
         self.counts: Counter[tuple[str, State]] = Counter()
         self.unfinished: set[str] = set()
-        self._table = Table(kafka, WRITE_BACKS, partition)
+        self.table = Table(kafka, WRITE_BACKS, partition)
         self._committer: Committer | None = None
 
     async def restore(self, committer: Committer) -> None:
         """Read it from Kafka; `committer`'s writer has begun.  Raises RetryLater, Stop."""
-        await self._table.restore()
+        await self.table.restore()
         self._committer = committer
-        for key, value in self._table.items():
+        for key, value in self.table.items():
             if is_wanted(key):
-                self._table.apply([self._table.put(key, None)])  # the consumer brings it
+                self.table.forget(key)  # the consumer brings it
                 continue
             state = self._state(key, value)
             self._count(key, state, 1)
@@ -59,12 +59,12 @@ class Ledger:
 
     def get(self, key: str) -> WriteBack | None:
         """The WriteBack under a key.  Raises Stop when this build cannot read it."""
-        value = self._table.get(key)
+        value = self.table.get(key)
         return self._read(key, value) if value is not None else None
 
     def of_order(self, folder: str) -> list[WriteBack]:
         """Those of one order, in their order.  Raises Stop as `get` does."""
-        found = [self._read(key, value) for key, value in self._table.below(folder)]
+        found = [self._read(key, value) for key, value in self.table.below(folder)]
         return sorted(found, key=lambda one: one.place)
 
     def all_unfinished(self) -> list[WriteBack]:
@@ -89,10 +89,12 @@ class Ledger:
         Raises RetryLater.
         """
         assert self._committer is not None, "restored before anything is written"
-        own = [self._table.put(one.key, one.to_json()) for one in write_backs]
-        await self._committer.commit(Transaction([*own, *beside], dict(offsets or {}), group))
+        own = [self.table.put(one.key, one.to_json()) for one in write_backs]
+        others = list(beside)
+        await self._committer.commit(Transaction([*own, *others], dict(offsets or {}), group))
         for record in own:
             self._take_in(record)
+        self.table.apply(others)
 
     def close(self) -> None:
         """Its WriteBacks are another's to count."""
@@ -103,11 +105,11 @@ class Ledger:
     def _take_in(self, record: Record) -> None:
         assert record.value is not None, "a WriteBack is never removed"
         key, folder = record.key, _folder(record.key)
-        if (before := self._table.get(key)) is not None:
+        if (before := self.table.get(key)) is not None:
             self._count(key, self._state(key, before), -1)
         self._count(key, self._state(key, record.value), 1)
-        self._table.apply([record])
-        values = self._table.below(folder)
+        self.table.apply([record])
+        values = self.table.below(folder)
         if any(self._state(key, value) in UNFINISHED for key, value in values):
             self.unfinished.add(folder)
         else:
@@ -131,7 +133,7 @@ class Ledger:
             raise self._unreadable(key, error) from error
 
     def _unreadable(self, key: str, error: ValueError) -> Stop:
-        return Stop(f"{self._table.topic}/{self._table.partition} {key}: {error}")
+        return Stop(f"{self.table.topic}/{self.table.partition} {key}: {error}")
 
 
 def _folder(key: str) -> str:

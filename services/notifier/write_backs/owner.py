@@ -16,12 +16,12 @@ from bus.committer import Committer
 from bus.crash import crash_point
 from bus.errors import RetryLater
 from bus.settings import KafkaSettings
+from bus.table import Table
 from bus.telemetry import RECORDS, SET_ASIDE
 from bus.transaction import Record, Writer
 from schemas.topics import DEAD_LETTERS, WRITE_BACKS
 from schemas.write_back import WriteBack
 from services.notifier.endpoints import Endpoints
-from services.notifier.partition import DRAIN_SECONDS_MAX
 from services.notifier.settlement import SERVICE
 from services.notifier.write_backs.accounts import Accounts
 from services.notifier.write_backs.intake import Batch, read_batch, taken_in_all
@@ -71,6 +71,11 @@ class Owner:
         self.ledger = Ledger(kafka, number)
         self._work = Work(self.ledger, accounts, endpoints, clock, broken)
 
+    @property
+    def table(self) -> Table:
+        """Its WriteBacks."""
+        return self.ledger.table
+
     async def open(self) -> None:
         """Fence the older owner, restore, begin to work.  Raises RetryLater, Stop.
 
@@ -111,10 +116,12 @@ class Owner:
 
     async def close(self) -> None:
         """No call is on its way when it returns; one that was given up is unknown to the next."""
-        await self._work.close(min(DRAIN_SECONDS_MAX, self._kafka.session_timeout_ms / 3000))
+        await self._work.close(self._kafka.drain_seconds_max)
         self.ledger.close()
-        if (writing := self._committer or self._writer) is not None:
-            await writing.close()
+        if self._committer is None or self._writer is None:
+            await self._writer.close() if self._writer is not None else None
+        elif await self._committer.close():
+            self.table.settle(self._writer)
 
     def _made(self, batch: Batch) -> list[WriteBack]:
         return taken_in_all(
