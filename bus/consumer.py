@@ -21,17 +21,18 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from faststream.kafka import KafkaMessage
 
 from bus.clock import Clock
-from bus.errors import RetryLater, Stop
+from bus.errors import Blocked, RetryLater, Stop
 from bus.settings import KafkaSettings
 from bus.shell import Listener, shell
 from bus.table import Table
-from bus.telemetry import PARTITIONS_OWNED
+from bus.telemetry import PARTITIONS_BLOCKED, PARTITIONS_OWNED
 from schemas.topics import Topic
 
 RETRY_WAIT_SECONDS = 0.2
 TAKEOVER_SECONDS_MAX = 120.0  # without progress
 POSITION_SECONDS_MAX = 2.0
 STUCK_SECONDS = 60.0  # at least; joining the group may take as long as its slowest member
+BLOCKED_RECHECK_SECONDS = 60.0
 KEEP_SECONDS_MAX = 600.0  # a table between two owners; far below Kafka's delete.retention.ms
 
 log = structlog.get_logger(__name__)
@@ -78,6 +79,7 @@ class PartitionConsumer:
         self.progress_at = clock.now()
         self._joined = False
         self._stopping = False
+        self._blocked: dict[int, str] = {}  # why a partition stands still
         self._waiting_since: dict[int, float] = {}  # of partitions that are to be taken over
         self._working_since: list[float] = []  # of joining the group, and of the batch in hand
         self._kafka = kafka
@@ -118,6 +120,7 @@ class PartitionConsumer:
             "ready": self._joined and not self._stopping and not self._waiting_since,
             "partitions": sorted(self.owned),
             "waiting": sorted(self._waiting_since),
+            "blocked": {str(number): why for number, why in sorted(self._blocked.items())},
             "progress_at": self.progress_at.isoformat(),
         }
 
@@ -158,6 +161,7 @@ class PartitionConsumer:
         else:
             if self.owned.get(number) is owned:  # a new owner has sought to another offset
                 self._next[number] = batch[-1].offset + 1
+                self._block(number, None)
             self.progress_at = self._clock.now()
 
     async def _stale(self, number: int, batch: list[ConsumerRecord]) -> bool:
@@ -215,6 +219,7 @@ class PartitionConsumer:
         for number in numbers:
             self._waiting_since.pop(number, None)
             self._restored.pop(number, None)
+            self._block(number, None)
         for task in takeovers:
             task.cancel()
         await self._ended({*takeovers, *self._closings}, until)
@@ -248,15 +253,34 @@ class PartitionConsumer:
         closing = asyncio.create_task(broken.close())
         self._closings.add(closing)
         closing.add_done_callback(self._closings.discard)
-        self._take_over_soon(number, closing)
+        rest_seconds = RETRY_WAIT_SECONDS
+        if isinstance(error, Blocked):
+            self._block(number, str(error))
+            rest_seconds = BLOCKED_RECHECK_SECONDS
+        self._take_over_soon(number, closing, rest_seconds)
 
-    def _take_over_soon(self, number: int, closing: asyncio.Task[None] | None = None) -> None:
+    def _block(self, number: int, why: str | None) -> None:
+        """Show why a partition stands still; None: it does not."""
+        if why is not None:
+            self._blocked[number] = why
+            self._waiting_since.pop(number, None)
+        elif self._blocked.pop(number, None) is None:
+            return
+        PARTITIONS_BLOCKED.labels(self.group.rpartition(".")[2]).set(len(self._blocked))
+
+    def _take_over_soon(
+        self,
+        number: int,
+        closing: asyncio.Task[None] | None = None,
+        rest_seconds: float = RETRY_WAIT_SECONDS,
+    ) -> None:
         before = [task for task in (self._takeovers.get(number), closing) if task is not None]
         if number in self._takeovers:
             self._takeovers[number].cancel()
-        task = asyncio.create_task(self._take_over(number, before))
+        task = asyncio.create_task(self._take_over(number, before, rest_seconds))
         self._takeovers[number] = task
-        self._waiting_since[number] = self._clock.monotonic()
+        if number not in self._blocked:
+            self._waiting_since[number] = self._clock.monotonic()
         self._restored.pop(number, None)
 
         def ended(task: asyncio.Task[None]) -> None:
@@ -267,15 +291,18 @@ class PartitionConsumer:
         with contextlib.suppress(IllegalStateError):  # revoked already: the task will see it
             self.consumer.pause(TopicPartition(self.topic, number))
 
-    async def _take_over(self, number: int, before: Sequence[asyncio.Task[None]]) -> None:
+    async def _take_over(
+        self, number: int, before: Sequence[asyncio.Task[None]], rest_seconds: float
+    ) -> None:
         """Build, open, seek, resume; again while Kafka is away, up to a bound without progress.
 
         `before` are the takeover and the closing that have to end first: one owner at a time.
+        After them it waits `rest_seconds`.
         """
         place = TopicPartition(self.topic, number)
         if before:
             await asyncio.wait(before, timeout=self._kafka.close_seconds_max)
-            await self._clock.sleep(RETRY_WAIT_SECONDS)
+            await self._clock.sleep(rest_seconds)
         while place in self.consumer.assignment():
             owned, failures = self._built(number)
             try:
@@ -283,6 +310,11 @@ class PartitionConsumer:
                 await self._seek(place)
                 if failures:
                     raise failures[0]
+            except Blocked as error:
+                await owned.close()
+                log.warning("consumer.partition_blocked", place=str(place), error=str(error))
+                self._block(number, str(error))
+                await self._clock.sleep(BLOCKED_RECHECK_SECONDS)
             except (RetryLater, KafkaError) as error:
                 await owned.close()
                 log.warning("consumer.takeover_failed", place=str(place), error=str(error))

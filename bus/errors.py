@@ -3,7 +3,8 @@
 ShipfeedError
 ├── RetryLater          the same work again, from unchanged state
 │   ├── TransactionLost   its outcome is unknown or it was aborted: rebuild, re-read
-│   └── Fenced            a newer owner writes: rebuild if still assigned
+│   ├── Fenced            a newer owner writes: rebuild if still assigned
+│   └── Blocked           a partition stands still until somebody acts; looked at once in a while
 ├── SetAside            this one record goes to dead-letters, the rest goes on
 └── Stop                this process ends, the line says what to change
     ├── BadConfig         exit code 2
@@ -27,6 +28,13 @@ class TransactionLost(RetryLater):
 
 class Fenced(RetryLater):
     """Another writer with the same transactional id has begun; this one may write no more."""
+
+
+class Blocked(RetryLater):
+    """A partition cannot go past one of its records, and may not skip it.
+
+    It stands still with this reason in `/health` and is tried again every minute.
+    """
 
 
 class SetAside(ShipfeedError):

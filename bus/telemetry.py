@@ -12,6 +12,9 @@ from structlog.typing import Processor
 RECORDS = Counter("shipfeed_records_total", "Records committed", ["service", "topic"])
 BATCH_SECONDS = Histogram("shipfeed_batch_seconds", "One batch, read to commit", ["service"])
 PARTITIONS_OWNED = Gauge("shipfeed_partitions_owned", "Partitions owned now", ["service"])
+PARTITIONS_BLOCKED = Gauge(
+    "shipfeed_partitions_blocked", "Partitions that stand still; /health says why", ["service"]
+)
 POLLS = Counter("shipfeed_polls_total", "Polls ended", ["source", "account", "stream", "outcome"])
 SEEN_UNCHANGED = Counter("shipfeed_seen_unchanged_total", "Re-read, unchanged", ["source"])
 REQUESTS = Counter("shipfeed_requests_total", "Upstream answers", ["source", "account", "status"])

@@ -12,6 +12,8 @@ from schemas.topics import FULFILLMENTS
 from services.normalizer.forgetting import forget
 from services.poller.operating import forget_marks, slot_number
 
+UNREADABLE = "unreadable"  # the status of a state that this build cannot read
+
 
 @dataclass(frozen=True, slots=True)
 class Forgettable:
@@ -34,7 +36,10 @@ async def known(kafka: KafkaSettings, key: str) -> Forgettable:
     value = await reading.value_of(kafka, FULFILLMENTS, key)
     if value is None:
         return Forgettable(key)
-    state = Fulfillment.model_validate_json(value)
+    try:
+        state = Fulfillment.model_validate_json(value)
+    except ValueError:
+        return Forgettable(key, UNREADABLE)
     announced = tuple(one.id for one in state.packages if one.shipped_event_id is not None)
     return Forgettable(key, state.status, state.revision, len(state.packages), announced)
 

@@ -13,6 +13,7 @@ from bus.settings import KafkaSettings
 from bus.transaction import Record
 from schemas.command import Target
 from schemas.dead_letter import DeadLetter, originals
+from schemas.message import present
 from schemas.raw import REDRIVE_HEADER, REMAP_HEADER
 from schemas.topics import RAW
 from services.notifier.letters import Letter as SetAside
@@ -111,7 +112,7 @@ def again(kafka: KafkaSettings, letter: Letter) -> Record:
 
 def subscription_of(letter: Letter) -> str | None:
     """Whose delivery was set aside; None where it is no event for a subscription."""
-    headers: dict[str, bytes] = dict(letter.record.headers)
+    headers = present(dict(letter.record.headers))
     if letter.why.service != SERVICE or SUBSCRIPTION_HEADER not in headers:
         return None
     return headers[SUBSCRIPTION_HEADER].decode()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Self
 
-from schemas.message import Headers, Instant, Message, iso, parse_instant
+from schemas.message import Headers, Instant, Message, iso, parse_instant, present
 
 TEXT_LENGTH_MAX = 2000  # characters; a reason is a sentence, not a dump
 PREFIX = "shipfeed-dead-"
@@ -51,7 +51,7 @@ class DeadLetter(Message):
         """Raises ValueError when the instant or the reason is missing."""
         texts = {
             name.removeprefix(PREFIX): value.decode()
-            for name, value in headers.items()
+            for name, value in present(headers).items()
             if name.startswith(PREFIX)
         }
         if "at" not in texts or "reason" not in texts:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self
 
 from schemas.cloudevents import CONTENT_TYPE, Shared, event_id, sequence
 from schemas.fulfillment import FulfillmentHeader, Package
-from schemas.message import Headers, Message
+from schemas.message import Headers, Message, present
 
 ID_LENGTH_MAX = 256  # characters, of a type too
 _VISIBLE = re.compile(rf"[!-~]{{1,{ID_LENGTH_MAX}}}")
@@ -252,7 +252,7 @@ class Envelope:
         No attribute has a control character (CloudEvents 1.0, String), and what becomes a header
         or a line of a stream is visible ASCII: nobody who writes events can end a line there.
         """
-        found = {name[3:]: raw.decode() for name, raw in headers.items() if name.startswith("ce_")}
+        found = {n[3:]: raw.decode() for n, raw in present(headers).items() if n.startswith("ce_")}
         for needed in ("id", "type", "partitionkey", "time"):
             if not found.get(needed):
                 raise ValueError(f"an event without the header ce_{needed}")

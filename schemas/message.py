@@ -134,7 +134,7 @@ Quantity = Annotated[
     ),
 ]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
-Headers = Mapping[str, bytes]
+Headers = Mapping[str, bytes | None]  # Kafka allows null
 
 
 def without_lone_surrogates(text: bytes) -> bytes:
@@ -143,6 +143,11 @@ def without_lone_surrogates(text: bytes) -> bytes:
     Sources cut texts in the middle of an emoji; no strict parser takes what is left of it.
     """
     return _ESCAPES.sub(lambda found: rb"\ufffd" if found["alone"] else found[0], text)
+
+
+def present(headers: Headers) -> dict[str, bytes]:
+    """Headers without those whose value is null: null says as much as no header."""
+    return {name: value for name, value in headers.items() if value is not None}
 
 
 def iso(instant: datetime) -> str:

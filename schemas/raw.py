@@ -9,7 +9,7 @@ from functools import lru_cache
 import msgspec
 
 from schemas.keys import fulfillment_key
-from schemas.message import Headers, iso, parse_instant
+from schemas.message import Headers, iso, parse_instant, present
 
 NO_OPTIONS: frozenset[str] = frozenset()
 
@@ -90,22 +90,23 @@ class Provenance(msgspec.Struct, frozen=True, gc=False):
     @classmethod
     def read(cls, headers: Headers) -> Provenance:
         """Raises ValueError naming the header that is missing or wrong."""
-        schema = headers.get("shipfeed-schema", b"")
+        found = present(headers)
+        schema = found.get("shipfeed-schema", b"")
         if schema != b"1":
             raise ValueError(f"header shipfeed-schema is {schema.decode()!r}, not '1'")
         try:
             return cls(
-                headers["shipfeed-source"].decode(),
-                headers["shipfeed-account"].decode(),
-                headers["shipfeed-resource"].decode(),
-                headers["shipfeed-stream"].decode(),
-                headers["shipfeed-upstream-id"].decode(),
-                _instant(headers["shipfeed-observed-at"]),
-                headers["shipfeed-backfill"] == b"true",
-                headers.get("traceparent", b"").decode(),
-                _options(headers.get("shipfeed-options", b"")),
-                headers.get(REMAP_HEADER, b"").decode(),
-                REDRIVE_HEADER in headers,
+                found["shipfeed-source"].decode(),
+                found["shipfeed-account"].decode(),
+                found["shipfeed-resource"].decode(),
+                found["shipfeed-stream"].decode(),
+                found["shipfeed-upstream-id"].decode(),
+                _instant(found["shipfeed-observed-at"]),
+                found["shipfeed-backfill"] == b"true",
+                found.get("traceparent", b"").decode(),
+                _options(found.get("shipfeed-options", b"")),
+                found.get(REMAP_HEADER, b"").decode(),
+                REDRIVE_HEADER in found,
             )
         except KeyError as missing:
             raise ValueError(f"a raw record without the header {missing.args[0]}") from missing

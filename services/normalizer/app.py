@@ -11,6 +11,7 @@ from bus.baseline import refuse_lost_state
 from bus.clock import Clock, SystemClock
 from bus.consumer import Owned, PartitionConsumer
 from bus.errors import RetryLater
+from bus.failures import Failures
 from bus.service import End
 from bus.settings import Config, KafkaSettings
 from schemas.topics import FULFILLMENTS, RAW
@@ -43,6 +44,7 @@ class Normalizer:
         self._accept_new_baseline = accept_new_baseline
         self._mappers = mappers
         self._stubs = stubs
+        self._failures: dict[int, Failures] = {}  # of each partition; outlive their owners
         self._consumer = PartitionConsumer(
             kafka, RAW, group_of(kafka), self._own, clock=clock, on_fatal=end
         )
@@ -63,8 +65,15 @@ class Normalizer:
         return self._consumer.health()
 
     def _own(self, partition: int, broken: Callable[[RetryLater], None]) -> Owned:
+        place = f"{self._kafka.topic(RAW)}/{partition}"
         return RawPartition(
-            self._kafka, partition, self._mappers, self._stubs, clock=self._clock, broken=broken
+            self._kafka,
+            partition,
+            self._mappers,
+            self._stubs,
+            failures=self._failures.setdefault(partition, Failures(place)),
+            clock=self._clock,
+            broken=broken,
         )
 
 

@@ -17,7 +17,8 @@ from aiokafka import ConsumerRecord, TopicPartition
 from bus.clock import Clock
 from bus.committer import Committer
 from bus.dead_letters import set_aside
-from bus.errors import RetryLater, SetAside
+from bus.errors import Blocked, RetryLater, SetAside
+from bus.failures import NEVER_OF_A_RECORD, Failures
 from bus.settings import KafkaSettings
 from bus.table import Table
 from bus.telemetry import BATCH_SECONDS, RECORDS, SET_ASIDE, STALE
@@ -29,7 +30,7 @@ from services.normalizer.envelope import Envelopes
 from services.normalizer.mapper import Mapper
 from services.normalizer.merge import Outcome
 from services.normalizer.model import Event, Fulfillment
-from services.normalizer.observation import observed, provenance_of, restored
+from services.normalizer.observation import Unforeseen, observed, provenance_of, restored
 from services.normalizer.stubs import Stubs
 from services.normalizer.sweep import Sweep
 
@@ -64,6 +65,7 @@ class RawPartition:
         mappers: Mapping[str, Mapper],
         stubs: Stubs,
         *,
+        failures: Failures,
         clock: Clock,
         broken: Callable[[RetryLater], None],
     ) -> None:
@@ -71,6 +73,7 @@ class RawPartition:
         self._kafka = kafka
         self._mappers = mappers
         self._stubs = stubs
+        self._failures = failures
         self._clock = clock
         self._broken = broken
         self._group = group_of(kafka)
@@ -96,16 +99,18 @@ class RawPartition:
         So the next batch is made while these are committed, and no partition waits for another's
         commit.  The table runs ahead of Kafka by as much: when a commit fails, the partition is
         rebuilt with a table of its own.  Raises RetryLater, Stop.
+
+        Where a record may not be passed, what comes before it is committed, then Blocked is raised.
         """
         committer = self._committer  # `close` may run while this method waits
         if committer is None:
             raise RetryLater(f"{self._raw}: not open")
         began = self._clock.monotonic()
         batch = _Batch(self._kafka, self.partition, self._mappers, self._stubs, self.table)
-        for number, record in enumerate(records, start=1):
-            batch.take(record, self._clock)
-            if number % BREATH_RECORDS == 0:
-                await asyncio.sleep(0)
+        count, blocked = await self._judged(batch, records)
+        if blocked is not None and count == 0:
+            raise blocked
+        records = records[:count]
         batch.records += self._sweep.shrunk(batch.earliest, batch.states)
         self.table.apply(batch.records)
         offsets = {self._raw: records[-1].offset + 1}
@@ -118,8 +123,28 @@ class RawPartition:
 
         sent.add_done_callback(durable)
         self._sent.append(sent)
-        while len(self._sent) > BATCHES_AHEAD_MAX:
+        while len(self._sent) > (0 if blocked else BATCHES_AHEAD_MAX):
             await asyncio.shield(self._sent.popleft())
+        if blocked is not None:
+            raise blocked
+
+    async def _judged(
+        self, batch: _Batch, records: Sequence[ConsumerRecord]
+    ) -> tuple[int, Blocked | None]:
+        """How many records `batch` took, and what keeps the next one from being taken.
+
+        Raises Blocked when so many failed that none of the batch may be committed.
+        """
+        for number, record in enumerate(records):
+            try:
+                failure = batch.take(record, self._clock)
+            except Blocked as error:
+                return number, error
+            self._failures.note(record.offset, failure)
+            if number % BREATH_RECORDS == BREATH_RECORDS - 1:
+                await asyncio.sleep(0)
+        self._failures.check(len(records), batch.failed)
+        return len(records), None
 
     async def close(self) -> None:
         """Finish what is being committed, let the writer go."""
@@ -152,11 +177,16 @@ class _Batch:
         self._events = kafka.topic(EVENTS)
         self.states: dict[str, Fulfillment | None] = {}
         self._event_count = 0
+        self.failed: list[Exception] = []  # what records failed with that nobody planned for
         self._stale: list[str] = []
-        self._dead: list[str] = []
+        self._dead: list[DeadLetter] = []
 
-    def take(self, record: ConsumerRecord, clock: Clock) -> None:
-        """Add what follows from one record: state and events, a dead letter, or nothing."""
+    def take(self, record: ConsumerRecord, clock: Clock) -> Exception | None:
+        """Add what follows from one record: state and events, a dead letter, or nothing.
+
+        Returns the unforeseen exception it failed with.  Raises Blocked when its state cannot be
+        read.
+        """
         provenance = None
         try:
             key, provenance = provenance_of(record)
@@ -166,22 +196,39 @@ class _Batch:
             written = self._written(key, outcome, provenance)
         except SetAside as error:
             self._set_aside(record, provenance, error, clock)
-            return
+            return self._failed(error.error) if isinstance(error, Unforeseen) else None
+        except NEVER_OF_A_RECORD:
+            raise
+        except Exception as error:
+            unforeseen = Unforeseen("it cannot be processed", error)
+            self._set_aside(record, provenance, unforeseen, clock)
+            return self._failed(error)
         if outcome.stale:
             self._stale.append(provenance.source)
         if outcome.state is not None:
             self.states[key] = outcome.state
             self._event_count += len(outcome.events)
             self.records.extend(written)
+        return None
+
+    def _failed(self, error: Exception) -> Exception:
+        self.failed.append(error)
+        return error
 
     def count(self, raw_count: int) -> None:
-        """Tell the metrics, once it is committed."""
+        """Tell metrics and log, once it is committed."""
         RECORDS.labels(SERVICE, RAW.name).inc(raw_count)
         RECORDS.labels(SERVICE, EVENTS.name).inc(self._event_count)
         for source in self._stale:
             STALE.labels(source).inc()
-        for source in self._dead:
-            SET_ASIDE.labels(SERVICE, source).inc()
+        for letter in self._dead:
+            SET_ASIDE.labels(SERVICE, letter.source).inc()
+            log.warning(
+                "normalizer.record_set_aside",
+                origin=letter.origin,
+                reason=letter.reason,
+                path=letter.path,
+            )
 
     def _stored(self, key: str, at: datetime) -> Fulfillment | None:
         """The state that an observation of the instant `at` meets."""
@@ -221,10 +268,7 @@ class _Batch:
             account=provenance.account if provenance else "",
             at=clock.now(),
         )
-        log.warning(
-            "normalizer.record_set_aside", origin=origin, reason=error.reason, path=error.path
-        )
-        self._dead.append(source)
+        self._dead.append(letter)
         key = (record.key or b"").decode(errors="replace")
         value = record.value or b""
         self.records.append(

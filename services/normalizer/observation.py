@@ -9,11 +9,20 @@ from collections.abc import Callable, Mapping
 
 from aiokafka import ConsumerRecord
 
-from bus.errors import SetAside, Stop
+from bus.errors import Blocked, SetAside
+from bus.failures import NEVER_OF_A_RECORD
 from schemas.raw import Provenance
 from services.normalizer.mapper import Mapper, Snapshot
 from services.normalizer.merge import Outcome, merge
 from services.normalizer.model import Fulfillment, RawRef
+
+
+class Unforeseen(SetAside):
+    """Judging a record failed with `error`, which nobody planned for."""
+
+    def __init__(self, what: str, error: Exception) -> None:
+        super().__init__(f"{what}: {error!r}", "$")
+        self.error = error
 
 
 def provenance_of(record: ConsumerRecord) -> tuple[str, Provenance]:
@@ -34,7 +43,10 @@ def observed(
     mappers: Mapping[str, Mapper],
     stored: Callable[[], Fulfillment | None],
 ) -> Outcome:
-    """The record merged into what is known, `stored`, once it is needed.  Raises SetAside, Stop."""
+    """The record merged into what is known, `stored`, once it is needed.
+
+    Raises SetAside, and Blocked when the state cannot be read.
+    """
     if record.value is None:
         raise SetAside("a tombstone: raw takes full snapshots only")
     snapshot = _mapped(record.value, provenance, mappers)
@@ -42,20 +54,29 @@ def observed(
     known = stored()
     try:
         return merge(known, snapshot, provenance, reference)
+    except NEVER_OF_A_RECORD:
+        raise
     except Exception as error:
         # What no mapper refused and no merge can hold, two quantities whose sum is out of range
         # for one, costs this record; the process would meet it again after every start.
-        raise SetAside(f"it cannot be merged: {error!r}", "$") from error
+        raise Unforeseen("it cannot be merged", error) from error
 
 
 def restored(key: str, value: bytes | None) -> Fulfillment | None:
-    """The state of `key`.  Raises Stop when this build cannot read it."""
+    """The state of `key`.
+
+    Raises Blocked when this build cannot read it: another state in its place would announce again
+    what has been announced.
+    """
     if value is None:
         return None
     try:
         return Fulfillment.from_json(value)
-    except ValueError as error:
-        raise Stop(f"the state of {key} cannot be read: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise Blocked(
+            f"the state of {key} cannot be read: {error}. Run the build that wrote it, or give "
+            f"the state up with: shipfeed packages forget {key}"
+        ) from error
 
 
 def _mapped(value: bytes, provenance: Provenance, mappers: Mapping[str, Mapper]) -> Snapshot:
@@ -68,8 +89,8 @@ def _mapped(value: bytes, provenance: Provenance, mappers: Mapping[str, Mapper])
         )
     try:
         return mapper.map(value, provenance)
-    except SetAside:
+    except (SetAside, *NEVER_OF_A_RECORD):
         raise
     except Exception as error:
         # A fault of the mapper's own costs the one record it met, never the partition behind it.
-        raise SetAside(f"the mapper of {provenance.source} failed: {error!r}", "$") from error
+        raise Unforeseen(f"the mapper of {provenance.source} failed", error) from error

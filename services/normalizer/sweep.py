@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from bus.errors import Blocked
 from bus.table import Table
 from bus.transaction import Record
 from services.normalizer.observation import restored
@@ -61,10 +62,13 @@ class Sweep:
         value = self._table.get(key)
         if value is None:
             return None
-        glance = _glance(value)
-        if not glance.final or glance.stub:
-            return None
-        state = restored(key, value)
+        try:
+            glance = _glance(value)
+            if not glance.final or glance.stub:
+                return None
+            state = restored(key, value)
+        except (msgspec.DecodeError, UnicodeDecodeError, Blocked):
+            return None  # left as it is; the next record of this key says that it is unreadable
         if state is None or not self._stubs.due(state, now):
             return None
         return self._table.put(key, shrunk(state).to_json())

@@ -13,6 +13,7 @@ from bus.admin import ensure_topics
 from bus.clock import Clock, SystemClock
 from bus.consumer import PartitionConsumer
 from bus.errors import RetryLater
+from bus.failures import Failures
 from bus.settings import Config, KafkaSettings, secret
 from schemas.topics import EVENTS
 from services.notifier.api.app import mounted
@@ -73,6 +74,7 @@ class Notifier:
         self._gates = Gates(
             self._endpoints, self._surroundings, settings, kafka.partition_count(EVENTS)
         )
+        self._failures: dict[int, Failures] = {}  # of each partition; outlive their owners
         _ = self._surroundings.ssl_context  # a ca_file that cannot be read stops the start
         self._consumer = PartitionConsumer(
             kafka, EVENTS, group_of(kafka), self._build, clock=clock, on_fatal=end
@@ -152,12 +154,14 @@ class Notifier:
         return {number: one for number, one in owned.items() if isinstance(one, Partition)}
 
     def _build(self, number: int, broken: Callable[[RetryLater], None]) -> Partition:
+        place = f"{self._kafka.topic(EVENTS)}/{number}"
         return Partition(
             self._kafka,
             self._settings,
             number,
             endpoints=self._endpoints,
             gates=self._gates,
+            failures=self._failures.setdefault(number, Failures(place)),
             broken=broken,
         )
 

@@ -18,6 +18,7 @@ from services.notifier.events import CHUNK_RECORDS_MAX, Event, EventReader
 from services.notifier.fan_out import fan_out
 from services.notifier.holdings import Holdings
 from services.notifier.outlets import Outlet, Outlets
+from services.notifier.settlement import not_fanned_out
 from services.notifier.waking import Waking
 
 CHUNK_PAUSE_SECONDS = 0.05  # between chunks: at most 10,000 events/s in one partition
@@ -99,6 +100,13 @@ class CatchUp:
             is_pending=holdings.is_pending,
             now=self._clock.now(),
         )
+        made.transaction.records.extend(
+            not_fanned_out(holdings.kafka, holdings.partition, one, self._clock.now())
+            for one in made.failed
+        )
+        self._outlets.judged([outlet], made.held)
+        if made.held:
+            return False
         self._reader.keep(made.events)
         await holdings.commit_fan_out(made)
         self._wake()

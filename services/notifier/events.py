@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ import msgspec
 from aiokafka import ConsumerRecord
 
 from bus.clock import Clock
+from bus.failures import NEVER_OF_A_RECORD
 from bus.settings import KafkaSettings
 from schemas.events import Envelope
 from schemas.topics import EVENTS
@@ -55,22 +57,37 @@ class Event(msgspec.Struct, frozen=True, gc=False):
             offset=record.offset,
             at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
             key=(record.key or b"").decode(errors="replace"),
-            headers=tuple(record.headers),
+            headers=tuple((name, value or b"") for name, value in record.headers),
             envelope=envelope,
             backfill=data.backfill is True,
             echo=data.echo is True,
         )
 
 
-def events_of(records: Iterable[ConsumerRecord]) -> tuple[list[Event], list[ConsumerRecord]]:
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A record that is no event; `error` is a ValueError, or what nobody planned for."""
+
+    record: ConsumerRecord
+    error: Exception
+
+    @property
+    def unforeseen(self) -> Exception | None:
+        """What it failed with, unless it was found to be no event."""
+        return None if isinstance(self.error, ValueError) else self.error
+
+
+def events_of(records: Iterable[ConsumerRecord]) -> tuple[list[Event], list[Unreadable]]:
     """What can be read, and what cannot."""
     events: list[Event] = []
-    unreadable: list[ConsumerRecord] = []
+    unreadable: list[Unreadable] = []
     for record in records:
         try:
             events.append(Event.of(record))
-        except ValueError:
-            unreadable.append(record)
+        except NEVER_OF_A_RECORD:
+            raise
+        except Exception as error:
+            unreadable.append(Unreadable(record, error))
     return events, unreadable
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from bus.errors import Blocked
+from bus.failures import NEVER_OF_A_RECORD, Failures
 from bus.settings import KafkaSettings
 from bus.transaction import Record, Transaction
 from schemas.delivery import Delivery
@@ -16,17 +18,32 @@ from services.notifier.lanes import Pending
 from services.notifier.outlets import Outlet
 
 
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An event that could not be handed to a subscription, by an exception nobody planned for."""
+
+    subscription: str
+    event: Event
+    error: Exception
+
+
 @dataclass(slots=True)
 class FanOut:
     """What is to be written, and what becomes of memory once it is.
 
-    Records of `positions` are made by who knows them whole (`holdings`).
+    Records of `positions` are made by who knows them whole (`holdings`), those of `failed` by
+    `settlement.not_fanned_out`.  A subscription in `held` gets nothing of the batch, and why.
     """
 
     transaction: Transaction = field(default_factory=Transaction)
     pending: list[Pending] = field(default_factory=list)
     positions: dict[str, int] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
+    failed: list[Failed] = field(default_factory=list)
+    held: dict[str, str] = field(default_factory=dict)
+
+
+_Judged = Sequence[tuple[Event, "Record | Delivery | Failed"]]
 
 
 def fan_out(
@@ -45,28 +62,63 @@ def fan_out(
     The position decides alone what a subscription has seen: events before it are passed over, so
     a batch that comes twice gives nothing twice.  A delivery still pending is not begun again.
     """
-    made, begun = FanOut(), set[str]()
-    asking = [(one, positions[one.subscription.id]) for one in outlets]
-    for event in events:
-        facts, delivers = Facts(event.envelope), False
-        for outlet, position in asking:
-            if event.offset < position or not outlet.matcher.takes(event, facts):
-                continue
-            if outlet.sink is not None:
-                if (written := outlet.sink.record(event, now)) is not None:
-                    made.transaction.records.append(written)
-                continue
-            delivery = delivery_of(outlet.subscription.id, event, now)
-            if (key := delivery.key) in begun or is_pending(key):
-                continue
-            begun.add(key)
-            made.transaction.records.append(delivery_record(kafka, partition, delivery))
-            made.pending.append(pending_of(delivery))
-            delivers = True
-        if delivers:
-            made.events.append(event)
-    made.positions = {one.subscription.id: end for one, position in asking if end > position}
+    made, begun, delivered = FanOut(), set[str](), set[int]()
+    read = [(event, Facts(event.envelope)) for event in events]
+    for outlet in outlets:
+        name = outlet.subscription.id
+        position = positions[name]
+        try:
+            judged = _judged(outlet, [one for one in read if one[0].offset >= position], now)
+        except Blocked as error:
+            made.held[name] = str(error)
+            continue
+        for event, found in judged:
+            if isinstance(found, Record):
+                made.transaction.records.append(found)
+            elif isinstance(found, Failed):
+                made.failed.append(found)
+            elif (key := found.key) not in begun and not is_pending(key):
+                begun.add(key)
+                made.transaction.records.append(delivery_record(kafka, partition, found))
+                made.pending.append(pending_of(found))
+                delivered.add(event.offset)
+        if end > position:
+            made.positions[name] = end
+    made.events = [event for event in events if event.offset in delivered]
     return made
+
+
+def _judged(outlet: Outlet, read: Sequence[tuple[Event, Facts]], now: datetime) -> _Judged:
+    """What of these events the outlet takes, and which failed.
+
+    Raises Blocked when so many fail that the fault must be ours.
+    """
+    name, errors = outlet.subscription.id, list[Exception]()
+    judged: list[tuple[Event, Record | Delivery | Failed]] = []
+    failures = Failures(f"subscription {name}")
+    for event, facts in read:
+        try:
+            found = _one(outlet, event, facts, now)
+        except NEVER_OF_A_RECORD:
+            raise
+        except Exception as error:
+            errors.append(error)
+            failures.note(event.offset, error)
+            judged.append((event, Failed(name, event, error)))
+            continue
+        failures.note(event.offset)
+        if found is not None:
+            judged.append((event, found))
+    failures.check(len(read), errors)
+    return judged
+
+
+def _one(outlet: Outlet, event: Event, facts: Facts, now: datetime) -> Record | Delivery | None:
+    if not outlet.matcher.takes(event, facts):
+        return None
+    if outlet.sink is not None:
+        return outlet.sink.record(event, now)
+    return delivery_of(outlet.subscription.id, event, now)
 
 
 def delivery_of(subscription: str, event: Event, now: datetime) -> Delivery:

@@ -12,6 +12,7 @@ from bus.clock import Clock
 from bus.settings import KafkaSettings
 from schemas.command import Target
 from schemas.dead_letter import DeadLetter, originals
+from schemas.message import present
 from schemas.topics import DEAD_LETTERS, EVENTS
 from services.notifier.events import Event, EventReader
 from services.notifier.fetching import Fetcher
@@ -31,7 +32,7 @@ class Letter:
     @classmethod
     def of(cls, record: ConsumerRecord) -> Letter:
         """Raises ValueError when it is no dead letter of a delivery, or has no event."""
-        headers = dict(record.headers)
+        headers = present(dict(record.headers))
         why = DeadLetter.read(headers)
         if why.service != SERVICE or SUBSCRIPTION_HEADER not in headers:
             raise ValueError("no dead letter of a delivery")

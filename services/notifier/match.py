@@ -60,8 +60,16 @@ class Matcher:
         return self.holds is None or self.holds(facts or Facts(event.envelope))
 
     def wanted(self, events: Iterable[E], position: int) -> list[E]:
-        """Those from the offset `position` on that it takes."""
-        return [event for event in events if event.offset >= position and self.takes(event)]
+        """Those from the offset `position` on that it takes, or that cannot be matched."""
+        return [event for event in events if event.offset >= position and self._may_take(event)]
+
+    def _may_take(self, event: Matched) -> bool:
+        try:
+            return self.takes(event)
+        except MemoryError:
+            raise
+        except Exception:
+            return True  # it is counted and kept; the fan-out says what is wrong with it
 
     def why_not(self, event: Matched) -> list[str]:
         """A line for each thing that speaks against it; empty: it is taken."""

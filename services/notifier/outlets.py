@@ -8,7 +8,7 @@ again and again until that succeeds.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -112,6 +112,16 @@ class Outlets:
         self.refused.pop(name, None)
         self._keep(Outlet(subscription, matcher_of(subscription), sink))
         self._wake()
+
+    def judged(self, outlets: Iterable[Outlet], held: Mapping[str, str]) -> None:
+        """Remember which of `outlets` a fan-out held back, and why; the others go on."""
+        for name in [one.subscription.id for one in outlets]:
+            why = held.get(name)
+            if why is None:
+                self.refused.pop(name, None)
+            elif self.refused.get(name) != why:
+                self.refused[name] = why
+                log.error("notifier.subscription_blocked", subscription=name, error=why)
 
     def _keep(self, outlet: Outlet) -> Outlet:
         if len(self._outlets) >= OUTLETS_MAX:

@@ -14,6 +14,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 from bus.committer import Committer
 from bus.dead_letters import set_aside
 from bus.errors import RetryLater
+from bus.failures import Failures
 from bus.settings import KafkaSettings
 from bus.table import Table
 from bus.telemetry import BATCH_SECONDS, RECORDS, SET_ASIDE
@@ -25,7 +26,7 @@ from services.notifier.catch_up import CatchUp, sharers
 from services.notifier.dispatcher import Dispatcher
 from services.notifier.dropping import Dropping
 from services.notifier.endpoints import Endpoints
-from services.notifier.events import EventReader, events_of
+from services.notifier.events import EventReader, Unreadable, events_of
 from services.notifier.expiry import Expiry
 from services.notifier.fan_out import fan_out
 from services.notifier.gates import Gates
@@ -34,7 +35,7 @@ from services.notifier.letters import Bodies
 from services.notifier.obeying import Obeying
 from services.notifier.outlets import Outlet, Outlets
 from services.notifier.settings import NotifierSettings, events_retention_seconds
-from services.notifier.settlement import SERVICE
+from services.notifier.settlement import SERVICE, not_fanned_out
 
 log = structlog.get_logger(__name__)
 
@@ -58,12 +59,14 @@ class Partition:
         *,
         endpoints: Endpoints,
         gates: Gates,
+        failures: Failures,
         broken: Callable[[RetryLater], None],
     ) -> None:
         self._kafka = kafka
         self._number = number
         self._endpoints = endpoints
         self._clock = gates.clock
+        self._failures = failures
         self._broken = broken
         self._place = TopicPartition(kafka.topic(EVENTS), number)
         self._group = group_of(kafka)
@@ -135,6 +138,7 @@ class Partition:
     async def handle(self, records: Sequence[ConsumerRecord]) -> None:
         """Fan a batch out.  Raises RetryLater."""
         events, unreadable = events_of(records)
+        self._note(records, unreadable)
         holdings, end = self.holdings, records[-1].offset + 1
         with BATCH_SECONDS.labels(SERVICE).time():
             async with holdings.lock:
@@ -152,12 +156,18 @@ class Partition:
                     is_pending=holdings.is_pending,
                     now=self._clock.now(),
                 )
+                now = self._clock.now()
+                made.transaction.records.extend(
+                    not_fanned_out(self._kafka, self._number, one, now) for one in made.failed
+                )
                 made.transaction.records.extend(self._unreadable(one) for one in unreadable)
                 made.transaction.offsets = {self._place: end}
                 made.transaction.group = self._group
                 self._reader.keep(made.events)
                 await holdings.commit_fan_out(made)
                 holdings.live = end
+        self.outlets.judged(live, made.held)
+        SET_ASIDE.labels(SERVICE, "").inc(len(unreadable) + len(made.failed))
         RECORDS.labels(SERVICE, self._place.topic).inc(len(records))
         self._wake()
 
@@ -201,12 +211,20 @@ class Partition:
             error = RetryLater(f"{self._place}: {error!r}")
         self._broken(error)
 
-    def _unreadable(self, record: ConsumerRecord) -> Record:
+    def _note(self, records: Sequence[ConsumerRecord], unreadable: Sequence[Unreadable]) -> None:
+        """Raises Blocked when so many records cannot be read that the fault must be ours."""
+        errors = {one.record.offset: one.unforeseen for one in unreadable}
+        for record in records:
+            self._failures.note(record.offset, errors.get(record.offset))
+        self._failures.check(len(records), [error for error in errors.values() if error])
+
+    def _unreadable(self, found: Unreadable) -> Record:
         """A record that is no event goes aside once, whoever subscribes."""
-        SET_ASIDE.labels(SERVICE, "").inc()
+        record = found.record
         letter = DeadLetter(
             service=SERVICE,
-            reason="not a CloudEvent with the headers and JSON data that events have",
+            reason="not a CloudEvent with the headers and JSON data that events have: "
+            f"{found.unforeseen or found.error!r}",
             origin=f"{self._place.topic}/{self._number}/{record.offset}",
             at=self._clock.now(),
         )

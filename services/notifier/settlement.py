@@ -21,7 +21,7 @@ from schemas.subscription import Subscription
 from schemas.topics import ATTEMPTS, DELIVERIES, EVENTS
 from services.notifier.channel import Result
 from services.notifier.events import Event
-from services.notifier.fan_out import delivery_record
+from services.notifier.fan_out import Failed, delivery_of, delivery_record
 from services.notifier.lanes import Pending
 from services.notifier.retries import FREE, lane_deadline_at, next_due_at
 
@@ -146,6 +146,13 @@ def dead_letter(
     own = (SUBSCRIPTION_HEADER, delivery.subscription.encode())
     key, headers = event.key if event else delivery.lane, event.headers if event else ()
     return set_aside(kafka, letter, key, value, partition=partition, headers=[own, *headers])
+
+
+def not_fanned_out(kafka: KafkaSettings, partition: int, failed: Failed, now: datetime) -> Record:
+    """The dead letter of an event that could not be handed to one subscription."""
+    delivery = delivery_of(failed.subscription, failed.event, now)
+    reason = f"it could not be matched or written: {failed.error!r}"
+    return dead_letter(kafka, partition, delivery, failed.event, reason=reason, now=now)
 
 
 def _attempt(

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 
 from bus import reading
-from bus.clock import SystemClock
+from bus.clock import Clock, SystemClock
 from bus.errors import RetryLater
 from bus.partitioning import partition_of
 from bus.settings import KafkaSettings
@@ -29,6 +29,14 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
+
+class Impatient(SystemClock):
+    """The machine's clock, whose waits are short."""
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(min(seconds, 0.05))
+
+
 Raw = tuple[str, bytes | None, Sequence[tuple[str, bytes]]]
 
 
@@ -39,6 +47,7 @@ async def normalizing(
     accept_new_baseline: bool = False,
     mappers: Mapping[str, Mapper] | None = None,
     closed_retention_days: int | None = None,
+    clock: Clock | None = None,
 ) -> AsyncIterator[Normalizer]:
     """A running copy; a fatal error of its own fails the test."""
     fatal: list[BaseException] = []
@@ -47,7 +56,7 @@ async def normalizing(
         fatal.append,
         discovered() if mappers is None else mappers,
         Stubs(closed_retention_days),
-        clock=SystemClock(),
+        clock=clock or SystemClock(),
         accept_new_baseline=accept_new_baseline,
     )
     try:

@@ -13,6 +13,7 @@ from typing import Any
 
 from bus.clock import Clock, SystemClock
 from bus.errors import RetryLater
+from bus.failures import Failures
 from bus.partitioning import partition_of
 from bus.settings import KafkaSettings
 from bus.transaction import Record, Transaction, Writer
@@ -144,7 +145,15 @@ async def owning(
     clock = SystemClock()
     endpoints = Endpoints(kafka, SubscriptionStore(kafka, clock), clock, fatal.append)
     gates = gates_of(kafka, settings, endpoints)
-    owner = Partition(kafka, settings, number, endpoints=endpoints, gates=gates, broken=broken)
+    owner = Partition(
+        kafka,
+        settings,
+        number,
+        endpoints=endpoints,
+        gates=gates,
+        failures=Failures(f"events/{number}"),
+        broken=broken,
+    )
     try:
         await endpoints.start()
         await owner.open()

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from bus.admin import ensure_topics
 from bus.clock import SystemClock
 from bus.errors import RetryLater
+from bus.failures import Failures
 from bus.settings import KafkaSettings
 from schemas.topics import EVENTS, FULFILLMENTS, RAW
 from services.normalizer.handler import (
@@ -52,7 +53,13 @@ async def versions(settings: KafkaSettings, count: int) -> list[list[ConsumerRec
 async def owner(settings: KafkaSettings, failures: list[RetryLater]) -> RawPartition:
     """Who owns the partition from now on, and has read what it has to know."""
     found = RawPartition(
-        settings, 0, discovered(), Stubs(None), clock=SystemClock(), broken=failures.append
+        settings,
+        0,
+        discovered(),
+        Stubs(None),
+        failures=Failures("raw/0"),
+        clock=SystemClock(),
+        broken=failures.append,
     )
     await found.open()
     return found

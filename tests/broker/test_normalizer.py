@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from typing import cast
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -16,12 +17,18 @@ from bus.errors import Stop
 from bus.partitioning import partition_of
 from bus.settings import KafkaSettings
 from bus.transaction import Record, Transaction, Writer
+from console.forgetting import let_go
 from schemas.dead_letter import DeadLetter
 from schemas.fulfillment import Fulfillment
+from schemas.raw import Provenance
 from schemas.topics import DEAD_LETTERS, EVENTS, FULFILLMENTS, RAW
+from services.normalizer.app import Normalizer
+from services.normalizer.mapper import Snapshot
+from services.normalizer.mappers import discovered
 from tests.broker.normalizing import (
     NOON,
     TRACE,
+    Impatient,
     Raw,
     event_ids,
     fenced,
@@ -205,3 +212,104 @@ async def test_what_an_aborted_transaction_left_on_events_is_no_history(
     async with normalizing(settings) as service:
         await settled(settings)
         assert service.health()["ok"]
+
+
+def in_partition(settings: KafkaSettings, number: int) -> list[int]:
+    """The first order numbers whose records are in a partition."""
+    return [n for n in range(200) if partition_of(raw(n)[0], settings.partitions) == number]
+
+
+async def blocked(service: Normalizer) -> dict[str, str]:
+    """Why partitions stand still, once one does."""
+    found: dict[str, str] = {}
+
+    def one_is() -> bool:
+        found.update(cast("dict[str, str]", service.health()["blocked"]))
+        return bool(found)
+
+    await until(one_is)
+    return found
+
+
+async def test_a_state_that_cannot_be_read_holds_its_partition_until_it_is_forgotten(
+    settings: KafkaSettings,
+) -> None:
+    """What came before it is committed, other partitions go on, and no record is lost."""
+    await ensure_topics(settings, SystemClock())
+    first, second, *_ = in_partition(settings, 0)
+    elsewhere = in_partition(settings, 1)[0]
+    writer = Writer(settings, f"{settings.prefix}.other")
+    await writer.start()
+    odd = Record(settings.topic(FULFILLMENTS), 0, raw(second)[0], b'{"schema_version": "2.0"}')
+    await writer.commit(Transaction([odd]))
+    await writer.close()
+    await produce(settings, [raw(number) for number in (first, second, first, elsewhere)])
+    async with normalizing(settings, clock=Impatient()) as service:
+        why = await blocked(service)
+
+        async def others_went_on() -> bool:
+            known = {record.key.decode() for record in await records(settings, FULFILLMENTS)}
+            return {raw(first)[0], raw(elsewhere)[0]} <= known
+
+        await until(others_went_on)
+        health = service.health()
+        events = await records(settings, EVENTS, 0)
+        await let_go(settings, raw(second)[0])
+        await settled(settings)
+        freed = service.health()["blocked"]
+
+    assert list(why) == ["0"]
+    assert raw(second)[0] in why["0"]
+    assert (health["ok"], health["ready"]) == (True, True)
+    assert {event.key.decode() for event in events} == {raw(first)[0]}
+    assert freed == {}
+    told = {event.key.decode() for event in await records(settings, EVENTS)}
+    assert told == {raw(number)[0] for number in (first, second, elsewhere)}
+    assert await records(settings, DEAD_LETTERS) == []
+
+
+async def test_a_bug_that_fails_every_record_sets_nothing_aside(settings: KafkaSettings) -> None:
+    """The partition stands still with the reason, and another build does all of it."""
+
+    class Broken:
+        LEAVES = discovered()["zentail"].LEAVES
+
+        def map(self, value: bytes, provenance: Provenance) -> Snapshot:
+            raise KeyError("shippedTs")
+
+    await ensure_topics(settings, SystemClock())
+    orders = in_partition(settings, 0)[:30]
+    await produce(settings, [raw(number) for number in orders])
+    async with normalizing(settings, clock=Impatient(), mappers={"zentail": Broken()}) as service:
+        why = await blocked(service)
+    written = [await records(settings, topic) for topic in (DEAD_LETTERS, FULFILLMENTS)]
+    async with normalizing(settings):
+        await settled(settings)
+
+    assert "KeyError" in why["0"]
+    assert written == [[], []]
+    assert len(await records(settings, FULFILLMENTS)) == len(orders)
+
+
+async def test_a_record_with_a_null_header_is_set_aside_and_the_rest_goes_on(
+    settings: KafkaSettings,
+) -> None:
+    """It costs itself only, also when the mapper fails in a way nobody planned for."""
+    await ensure_topics(settings, SystemClock())
+    key, value, headers = raw(1)
+    null = [(name, None if name == "shipfeed-source" else had) for name, had in headers]
+    producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap_servers)
+    await producer.start()
+    number = partition_of(key, settings.partitions)
+    await producer.send_and_wait(
+        settings.topic(RAW), value, key.encode(), headers=null, partition=number
+    )
+    await producer.stop()
+    await produce(settings, [raw(1, 1)])
+    async with normalizing(settings):
+        await settled(settings)
+
+    (letter,) = await records(settings, DEAD_LETTERS)
+    assert "shipfeed-source" in DeadLetter.read(dict(letter.headers)).reason
+    assert letter.value == value
+    assert len(event_ids(await records(settings, EVENTS), "package.shipped")) == 1

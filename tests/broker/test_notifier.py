@@ -12,6 +12,7 @@ from aiokafka import TopicPartition
 
 from bus.clock import SystemClock
 from bus.errors import Fenced, RetryLater
+from bus.failures import Failures
 from bus.settings import KafkaSettings
 from bus.transaction import Writer
 from schemas.dead_letter import DeadLetter
@@ -273,4 +274,12 @@ def _owner(
     broken: Callable[[RetryLater], None] = lambda _: None,
 ) -> Partition:
     gates = gates_of(kafka, settings, endpoints)
-    return Partition(kafka, settings, 0, endpoints=endpoints, gates=gates, broken=broken)
+    return Partition(
+        kafka,
+        settings,
+        0,
+        endpoints=endpoints,
+        gates=gates,
+        failures=Failures("events/0"),
+        broken=broken,
+    )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from bus.errors import SetAside, Stop
-from tests.unit.normalizer.feed import Feed, box, order
+from bus.errors import Blocked, SetAside
+from services.normalizer.observation import provenance_of
+from tests.unit.normalizer.feed import Feed, box, order, record
 
 A = {"MUG": 1}
 SHIPPED = box(A, tracking="T1", shipped=0)
@@ -54,10 +57,32 @@ def test_what_cannot_be_merged_is_set_aside_with_its_reason() -> None:
     assert feed.see(order(SHIPPED, updated=1))[0] == "package.created"
 
 
-def test_a_state_that_this_build_cannot_read_still_stops_the_process() -> None:
+@pytest.mark.parametrize("value", [b"{}", b"\xff", b"[" * 100_000 + b"]" * 100_000])
+def test_a_state_that_cannot_be_read_holds_its_records_up(value: bytes) -> None:
     """It is no fault of the record: setting all of them aside would lose them."""
     feed = Feed()
-    feed.value = b"{}"
+    feed.value = value
 
-    with pytest.raises(Stop, match="cannot be read"):
+    with pytest.raises(Blocked, match=r"state of it cannot be read.*packages forget it"):
         feed.see(order(SHIPPED))
+
+
+@pytest.mark.parametrize(
+    "name", ["shipfeed-schema", "shipfeed-source", "shipfeed-upstream-id", "shipfeed-backfill"]
+)
+def test_a_null_header_value_is_as_good_as_no_header(name: str) -> None:
+    """Kafka allows null; the record is set aside, and its name is in the reason."""
+    whole = record(order(SHIPPED))
+    headers = [(key, None if key == name else value) for key, value in whole.headers]
+
+    with pytest.raises(SetAside, match=name):
+        provenance_of(replace(whole, headers=tuple(headers)))
+
+
+@pytest.mark.parametrize("name", ["traceparent", "shipfeed-options", "x-foreign"])
+def test_a_null_header_that_is_not_needed_costs_nothing(name: str) -> None:
+    """Whoever wrote it."""
+    whole = record(order(SHIPPED))
+    others = [(key, value) for key, value in whole.headers if key != name]
+
+    assert provenance_of(replace(whole, headers=(*others, (name, None))))[0]

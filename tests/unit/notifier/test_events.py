@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from aiokafka import ConsumerRecord
 
@@ -47,11 +49,40 @@ def test_what_is_no_json_object_is_unreadable(value: bytes | None) -> None:
     """Not only where we look: a subscriber could not read it either."""
     found = record(value)
 
-    assert events_of([found]) == ([], [found])
+    events, (unreadable,) = events_of([found])
+    assert (events, unreadable.record, unreadable.unforeseen) == ([], found, None)
+
+
+@pytest.mark.parametrize("name", ["ce_id", "ce_type", "ce_partitionkey", "ce_time"])
+def test_an_event_with_a_null_header_is_unreadable(name: str) -> None:
+    """Kafka allows null; the owner of the partition goes on."""
+    headers = tuple((key, None if key == name else value) for key, value in HEADERS)
+    events, (unreadable,) = events_of([replace(record(b"{}"), headers=headers)])
+
+    assert events == []
+    assert name in str(unreadable.error)
+
+
+def test_a_null_header_that_is_none_of_ours_makes_nothing_unreadable() -> None:
+    """It is passed on as an empty one."""
+    headers = (*HEADERS, ("traceparent", None))
+    (event,), unreadable = events_of([replace(record(b"{}"), headers=headers)])
+
+    assert unreadable == []
+    assert event.headers[-1] == ("traceparent", b"")
+
+
+def test_a_record_that_fails_in_a_way_nobody_planned_for_is_unreadable() -> None:
+    """A timestamp beyond the calendar, for one: it fails with another error in each library."""
+    events, (unreadable,) = events_of([replace(record(b"{}"), timestamp=2**70)])
+
+    assert events == []
+    assert unreadable.unforeseen is not None
 
 
 def test_what_nests_deeper_than_any_reader_goes_is_unreadable() -> None:
     """It goes aside like the rest; an owner that fell over it would fall for ever."""
     found = record(b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
 
-    assert events_of([found]) == ([], [found])
+    events, (unreadable,) = events_of([found])
+    assert (events, unreadable.record) == ([], found)

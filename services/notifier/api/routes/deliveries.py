@@ -236,7 +236,7 @@ def _explanation(context: Context, found: Subscription, event_id: str, story: St
             time=event.envelope.attributes["time"],
             backfill=event.backfill,
             echo=event.echo,
-            trace_id=_trace_id(dict(event.headers).get("traceparent", b"").decode()),
+            trace_id=_trace_id((dict(event.headers).get("traceparent") or b"").decode()),
         )
         if event
         else None,
