@@ -8,37 +8,78 @@ from __future__ import annotations
 
 import logging
 import sys
+from importlib import import_module
+from typing import Any
 
 import typer
-from aiokafka.errors import KafkaError
+from typer.core import TyperGroup
 
 from bus.errors import BadConfig, Misuse, ShipfeedError
-from console.commands import (
-    accounts,
-    api_keys,
-    audit,
-    cursors,
-    dead_letters,
-    demo,
-    packages,
-    remap,
-    sources,
-    topics,
-    up,
-    write_backs,
-)
+
+# The first sentence of each command's own help, here because importing them all takes seconds.
+COMMANDS = {
+    "demo": "Play one story from one seed on a real Kafka, then audit every promise.",
+    "up": (
+        "Run the broker (unless the configuration names one) and all three services until Ctrl-C."
+    ),
+    "sources": (
+        "Show the systems that can be polled: streams, settings, rate, what rewinds and refreshes."
+    ),
+    "topics": (
+        "Show every topic: partitions, cleanup policy, end offsets (commit markers included)."
+    ),
+    "remap": (
+        "Map the newest raw record of each stored fulfillment again and report what would change."
+    ),
+    "audit": "Wait until all has arrived, then judge it against the worlds' truth.",
+    "accounts": "Check that an account can be read.",
+    "api-keys": "List, create and revoke the keys of the notifier's API.",
+    "cursors": "Show up to when each stream has read everything; rewind, pause or resume it.",
+    "packages": "Show every known package and its state; refresh or forget a fulfillment.",
+    "dead-letters": "List, show and redrive the records that were set aside.",
+    "write-backs": "List, show, retry, settle and send what is written into other systems.",
+}
+
+
+class Commands(TyperGroup):
+    """Import a command's module when that command is asked for."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        names: dict[str, Any] = dict.fromkeys(COMMANDS)  # for suggestions and lists
+        self.commands = names
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of that name, None when there is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"console.commands.{cmd_name.replace('-', '_')}")
+        if (noun := getattr(module, "app", None)) is None:
+            noun = typer.Typer(rich_markup_mode=None, add_completion=False)
+            noun.command(module.NAME)(module.run)
+        command = typer.main.get_command(noun)
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
 
 app = typer.Typer(
+    cls=Commands,
     help="One feed of every shipped package, from commerce systems that can only be polled.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # "[kafka]" in a help text is no markup
 )
-for verb in (demo, up, sources, topics, remap, audit):
-    app.command(verb.NAME)(verb.run)
-for noun in (accounts, api_keys, cursors, packages, dead_letters, write_backs):
-    app.add_typer(noun.app, name=noun.NAME)
+
+
+@app.callback()
+def _shipfeed() -> None:
+    """Nothing is done before a command."""
 
 
 def main() -> None:
@@ -49,8 +90,18 @@ def main() -> None:
         app()
     except (BadConfig, Misuse) as error:
         _end(str(error), 2)
-    except (ShipfeedError, KafkaError, TimeoutError) as error:
+    except (ShipfeedError, TimeoutError) as error:
         _end(str(error) or repr(error), 1)
+    except Exception as error:  # Kafka's own errors end in one line too; ours are shown in full
+        if not _of_kafka(error):
+            raise
+        _end(str(error) or repr(error), 1)
+
+
+def _of_kafka(error: Exception) -> bool:
+    from aiokafka.errors import KafkaError  # noqa: PLC0415 - takes longer than the help text
+
+    return isinstance(error, KafkaError)
 
 
 def _end(line: str, code: int) -> None:

@@ -15,7 +15,7 @@ from services.poller.settings import PollerSettings, account
 NAME = "accounts"
 COLUMNS = ("check", "ok", "says")
 
-app = typer.Typer(help="Is an account well?", no_args_is_help=True)
+app = typer.Typer(help="Check that an account can be read.", no_args_is_help=True)
 
 
 @app.callback()

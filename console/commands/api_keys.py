@@ -36,7 +36,9 @@ DaysOption = Annotated[
     int, typer.Option("--days", min=0, max=DAYS_MAX, help="until it expires; 0: never")
 ]
 
-app = typer.Typer(help="Who may use the notifier's API?", no_args_is_help=True)
+app = typer.Typer(
+    help="List, create and revoke the keys of the notifier's API.", no_args_is_help=True
+)
 
 
 @app.command("list")

@@ -37,7 +37,9 @@ from services.poller.steering import chosen, halted, instant, label_of, one_acco
 NAME = "cursors"
 COLUMNS = ("source", "account", "stream", "state", "gap", "proven_until", "position", "last_read")
 
-app = typer.Typer(help="Up to when each stream has read everything; rewind, pause, resume.")
+app = typer.Typer(
+    help="Show up to when each stream has read everything; rewind, pause or resume it."
+)
 
 AccountArgument = Annotated[str, typer.Argument(help="NAME or SOURCE/NAME")]
 StreamArgument = Annotated[str, typer.Argument(help="as `shipfeed cursors` shows it")]

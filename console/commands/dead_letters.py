@@ -33,7 +33,7 @@ NAME = "dead-letters"
 COLUMNS = ("at", "service", "key", "reason", "path", "origin", "place", "size_bytes")
 COUNT = 50
 
-app = typer.Typer(help="What was set aside, and why; the record itself; its way again.")
+app = typer.Typer(help="List, show and redrive the records that were set aside.")
 
 ReasonOption = Annotated[str, typer.Option("--reason", help="some words of the reason")]
 SourceOption = Annotated[str, typer.Option("--source", help="one system")]

@@ -55,7 +55,7 @@ def run(  # noqa: PLR0917 - typer calls it by name
         bool, typer.Option("--json", help="print only the figures, as JSON")
     ] = False,
 ) -> None:
-    """Play one story from one seed on a real Kafka, then audit it against the worlds' truth."""
+    """Play one story from one seed on a real Kafka, then audit every promise."""
     kill_each = (kills or KILLS_EACH) if kill or kills else 0
     standard = DURATION_WITH_KILLS_SECONDS if kill_each else DURATION_SECONDS
     wait = deadline or (DEADLINE_UNTIL_SETTLED_SECONDS if until_settled else DEADLINE_SECONDS)

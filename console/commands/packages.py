@@ -32,9 +32,7 @@ NAME = "packages"
 COLUMNS = ("source", "account", "orders", "package", "status", "carrier", "tracking", "shipped_at")
 COUNT = 50
 
-app = typer.Typer(
-    help="Every known package and its state; one fulfillment read again, or forgotten."
-)
+app = typer.Typer(help="Show every known package and its state; refresh or forget a fulfillment.")
 
 KeyArgument = Annotated[str, typer.Argument(help="SOURCE/ACCOUNT/RESOURCE/ID, as on every topic")]
 

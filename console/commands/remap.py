@@ -30,7 +30,7 @@ def run(
     kafka: KafkaOption = "",
     json: JsonOption = False,
 ) -> None:
-    """Map the newest raw record of each stored fulfillment again, and say what would change."""
+    """Map the newest raw record of each stored fulfillment again and report what would change."""
     tally = wait_for(remap(kafka_settings(config, kafka), source, discovered(), apply=apply))
     told = {"source": source, "applied": apply, **asdict(tally)}
     say([("\n".join(_lines(source, tally, applied=apply)), told)], as_json=json)

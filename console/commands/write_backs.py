@@ -48,7 +48,7 @@ COUNT = 50
 EARLIEST = "earliest"
 STATES: tuple[str, ...] = ("wanted", *get_args(State))
 
-app = typer.Typer(help="What was written into other systems, what is held, and why.")
+app = typer.Typer(help="List, show, retry, settle and send what is written into other systems.")
 
 StateOption = Annotated[str, typer.Option("--state", help=", ".join(STATES))]
 TargetOption = Annotated[str, typer.Option("--target", help="the name of a [[targets]] table")]
