@@ -48,7 +48,7 @@ from services.normalizer.model import (
 
 ONCE = "once"  # the discriminator of what can happen to a package only once
 
-# Whoever is in one of these has been all shipped before: going back to shipped is no new fact.
+# Each of these implies that all of it has left: the first one tells it, the next is no new fact.
 ALL_LEFT: frozenset[FulfillmentStatus] = frozenset({"shipped", "delivered", "returned"})
 
 _Lines = frozenset[str] | None
@@ -262,8 +262,18 @@ def _entered(
         yield FulfillmentReopened
     if after.status == "partially_shipped" and not _order_had_left(before, after):
         yield FulfillmentPartiallyShipped
-    elif after.status == "shipped" and before not in ALL_LEFT:
+    elif after.status in ALL_LEFT and before not in ALL_LEFT and _all_left(after):
         yield FulfillmentShipped
+
+
+def _all_left(after: Fulfillment) -> bool:
+    """Whether a status that implies it can be believed: money is returned for what never left, too.
+
+    A shipment that came back must show a package that left.
+    """
+    if after.status != "returned" or after.scope == "order":
+        return True
+    return any(package.shipped_event_id is not None for package in after.packages)
 
 
 def _reopened(before: FulfillmentStatus | None, after: Fulfillment) -> bool:

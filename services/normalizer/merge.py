@@ -44,7 +44,7 @@ def merge(
         return Outcome()
     key = stored.key if stored else provenance.key
     packages = _packages(key, stored.packages if stored else (), snapshot.packages)
-    status = _status(snapshot, packages)
+    status = _status(snapshot, packages, stored.status if stored else None)
     same = stored is not None and _same(stored, snapshot, status, packages)
     if stored and same and order == "equal" and stored.updated_at == snapshot.updated_at:
         return Outcome()
@@ -192,8 +192,15 @@ def _package_status(old: Package | None, seen: Seen) -> PackageStatus:
     return "delivered" if known or again else "shipped"
 
 
-def _status(snapshot: Snapshot, packages: Sequence[Package]) -> FulfillmentStatus:
-    """The source's word, else what the packages say (design 2, Words)."""
+def _status(
+    snapshot: Snapshot, packages: Sequence[Package], known: FulfillmentStatus | None
+) -> FulfillmentStatus:
+    """Return what the source says, else what the packages say.
+
+    A word that nobody knows leaves what is known as it is: it says nothing new.
+    """
+    if snapshot.status == "unknown" and known is not None:
+        return known
     if snapshot.status is not None:
         return snapshot.status
     live = [package for package in packages if package.status in LIVE]

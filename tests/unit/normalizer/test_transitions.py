@@ -66,6 +66,16 @@ def observed(
     [
         (("open", "partially_shipped", "shipped"), ["partially_shipped", "shipped"]),
         (("open", "shipped", "delivered"), ["shipped"]),
+        (("delivered",), ["shipped"]),
+        (("open", "delivered"), ["shipped"]),
+        (("partially_shipped", "delivered"), ["partially_shipped", "shipped"]),
+        (("returned",), ["shipped"]),
+        (("open", "returned", "shipped", "delivered"), ["shipped"]),
+        (("canceled", "delivered"), ["canceled", "reopened", "shipped"]),
+        (("delivered", "partially_shipped", "delivered"), ["shipped", "reopened", "shipped"]),
+        (("shipped", "unknown", "shipped"), ["shipped"]),
+        (("canceled", "unknown", "canceled"), ["canceled"]),
+        (("unknown", "shipped"), ["shipped"]),
         (("shipped", "partially_shipped"), ["shipped", "reopened"]),
         (("shipped", "open", "shipped"), ["shipped", "reopened", "shipped"]),
         (("partially_shipped", "open"), ["partially_shipped"]),
@@ -149,3 +159,32 @@ def test_an_echo_is_marked_and_suppresses_no_shipment() -> None:
 
 def _fields(snapshot: Snapshot) -> dict[str, Any]:
     return {name: getattr(snapshot, name) for name in Snapshot.__struct_fields__}
+
+
+@pytest.mark.parametrize(
+    ("left", "types"),
+    [
+        (True, ["package.created", "package.shipped", "fulfillment.shipped"]),
+        (False, ["package.created"]),
+    ],
+)
+def test_a_returned_shipment_has_left_when_a_package_of_it_has(
+    left: bool, types: list[str]
+) -> None:
+    """Money may be returned for what never left."""
+    seen = Seen(status="shipped" if left else "pending", upstream_ids=ids(parcel_id="p"))
+    first = order("returned", scope="shipment", packages=(seen,))
+
+    assert [event.type for event in told(first)] == types
+
+
+def test_a_package_first_met_as_delivered_tells_all_that_implies_in_order() -> None:
+    """Created, shipped, delivered, and then that all of it has left."""
+    types = [event.type for event in told(box("delivered", "arrived"))]
+
+    assert types == [
+        "package.created",
+        "package.shipped",
+        "package.delivered",
+        "fulfillment.shipped",
+    ]
