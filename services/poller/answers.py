@@ -46,7 +46,7 @@ def answer_to(
 ) -> Answer:
     """The row for a status.  `attempt` counts failures in a row before this one, from 0."""
     reason = f"the upstream answered {status}"
-    if status == 200:
+    if status in (200, 204):  # 204: there is none, as `bodies` reads it
         return Answer("read")
     if status in RETRIED or status >= 500 or 200 < status < 300:
         told = retry_after_seconds(headers.get("retry-after"), now)

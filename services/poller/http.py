@@ -13,7 +13,6 @@ import zlib
 from collections.abc import AsyncIterable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cache, lru_cache
 from urllib.parse import urlencode
 
@@ -21,15 +20,14 @@ import httpcore2
 import httpx2
 
 from bus.clock import Clock
+from services.poller.bodies import BODY_BYTES_MAX, Packed, TooLarge, read_body
 from services.poller.connections import Connections
 from services.poller.source import Failure, Request, Response
 
 CONNECT_SECONDS_MAX = 5.0
-BODY_BYTES_MAX = 16 * 1024 * 1024
 PLACES_CACHED_MAX = 1024
 NOT_SECRET = frozenset({"Accept", "Content-Type"})
 CREDENTIAL_LENGTH_MIN = 6
-GZIP_WINDOW = 31  # zlib's word for a gzip stream
 BROKEN = (
     httpcore2.NetworkError,
     httpcore2.ProtocolError,
@@ -37,14 +35,6 @@ BROKEN = (
     httpcore2.ConnectionNotAvailable,
 )
 HEADERS = {"User-Agent": "shipfeed", "Accept-Encoding": "gzip"}
-
-
-class TooLarge(Exception):
-    """The body has more than BODY_BYTES_MAX bytes, decompressed."""
-
-
-class Encoded(Exception):
-    """The body's encoding was not asked for, or it ends in the middle."""
 
 
 class Http:
@@ -57,28 +47,35 @@ class Http:
         self._connections = Connections(_tls())
 
     async def send(self, request: Request) -> Response | Failure:
-        """Never raises for what an upstream or the network does."""
-        requested_at = self._clock.now()
+        """Never raises for what an upstream or the network does.
+
+        A status that is no success stands whatever becomes of its body: a 401 or a Retry-After is
+        not to be lost because an error page is cut, endless or wrongly labeled.
+        """
+        heard: list[Response] = []
         try:
             async with asyncio.timeout(self._total_seconds):
-                return await self._answer(request, requested_at)
+                await self._exchange(request, heard)
         except (TimeoutError, httpcore2.TimeoutException) as error:
-            return Failure("timeout", f"{type(error).__name__} within {self._total_seconds} s")
+            failure = Failure("timeout", f"{type(error).__name__} within {self._total_seconds} s")
         except TooLarge:
-            return Failure("too_large", f"the body has more than {BODY_BYTES_MAX} bytes")
-        except (Encoded, zlib.error) as error:
-            return Failure("unreadable", f"the body cannot be decompressed: {error}")
+            failure = Failure("too_large", f"the body has more than {BODY_BYTES_MAX} bytes")
+        except (Packed, zlib.error) as error:
+            failure = Failure("unreadable", f"the body cannot be decompressed: {error}")
         except (httpcore2.LocalProtocolError, UnicodeEncodeError) as error:
             # Its text shows the header it refuses, which may be the credential.
-            return Failure("connection", f"{type(error).__name__}: the request cannot be sent")
+            failure = Failure("connection", f"{type(error).__name__}: the request cannot be sent")
         except (*BROKEN, httpx2.InvalidURL, OSError) as error:
-            return Failure("connection", f"{type(error).__name__}: {error}")
+            failure = Failure("connection", f"{type(error).__name__}: {error}")
+        return heard[-1] if heard else failure
 
     async def close(self) -> None:
         """Close every connection."""
         await self._connections.close()
 
-    async def _answer(self, request: Request, requested_at: datetime) -> Response:
+    async def _exchange(self, request: Request, heard: list[Response]) -> None:
+        """Add the answer to `heard`: at once without its body where it is no success."""
+        requested_at = self._clock.now()
         place = _place(request.url)
         asked = httpcore2.Request(
             request.method,
@@ -91,12 +88,15 @@ class Http:
             self._connections.lent(asked.url.origin) as connection,
             aclosing(await connection.handle_async_request(asked)) as answer,
         ):
-            headers = _by_name(answer.headers)
+            headers, status = _by_name(answer.headers), answer.status
+            if status != 200:
+                heard.append(Response(status, headers, b"", requested_at))
             assert isinstance(answer.stream, AsyncIterable), "an async connection gave it"
-            body = await read_body(answer.stream, headers.get("content-encoding", "identity"))
-        if answer.status != 200:
+            encoding = headers.get("content-encoding", "")
+            body = await read_body(answer.stream, encoding, headers.get("content-type", ""))
+        if status != 200:
             body = redacted(body, request.headers)
-        return Response(answer.status, headers, body, requested_at)
+        heard.append(Response(status, headers, body, requested_at))
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,26 +159,3 @@ def redacted(body: bytes, sent: Mapping[str, str]) -> bytes:
 def _tls() -> ssl.SSLContext:
     """One for all accounts: reading the authorities' certificates takes 20 ms."""
     return httpx2.create_ssl_context(trust_env=False)
-
-
-async def read_body(chunks: AsyncIterable[bytes], encoding: str) -> bytes:
-    """The body, never more than the cap in memory: a small gzip can hold gigabytes.
-
-    Raises TooLarge, Encoded, zlib.error.
-    """
-    encoding = encoding.lower()
-    if encoding not in ("identity", "gzip"):
-        raise Encoded(f"content-encoding {encoding!r} was not asked for")
-    gzip = zlib.decompressobj(GZIP_WINDOW) if encoding == "gzip" else None
-    pieces, room = [], BODY_BYTES_MAX
-    async for chunk in chunks:
-        ended = gzip is not None and gzip.eof  # what comes behind it is counted, and not kept
-        piece = chunk if gzip is None or ended else gzip.decompress(chunk, room + 1)
-        room -= len(piece)
-        if room < 0:
-            raise TooLarge
-        if not ended:
-            pieces.append(piece)
-    if gzip is not None and not gzip.eof:
-        raise Encoded("it ends in the middle")
-    return b"".join(pieces)

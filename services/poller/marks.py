@@ -19,7 +19,7 @@ from bus.transaction import Record
 from schemas.cursor import Mark, mark_key
 from schemas.keys import quoted, split
 from schemas.message import SCHEMA_VERSION
-from services.poller.verbatim import NOT_JSON, legible, slices
+from services.poller.bodies import NOT_JSON, legible, slices
 
 EXPIRED_PER_COMMIT_MAX = 100
 TOUCHES_PER_LIFE = 16  # more often nothing is noted; a mark lives so much longer

@@ -25,8 +25,8 @@ from tests.systems.orders import order
         {"name": "broken_json"},
         {"name": "html_200"},
         {"name": "status", "status": 200, "body": "{}"},
-        {"name": "status", "status": 200, "body": '{"results":null,"pagination":{}}'},
-        {"name": "status", "status": 204, "body": ""},
+        {"name": "status", "status": 200, "body": '{"results":null,"error":"timeout"}'},
+        {"name": "status", "status": 202, "body": ""},
     ],
     ids=lambda fault: f"{fault['name']}-{fault.get('status', '')}{fault.get('body', '')[:12]}",
 )

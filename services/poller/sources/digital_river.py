@@ -19,6 +19,7 @@ from pydantic import Field
 
 from schemas.cursor import Cursor
 from schemas.message import digest, parse_instant
+from services.poller.bodies import NOT_JSON, Pages, identified, legible
 from services.poller.descending import Listed, begun, paged, resumed
 from services.poller.source import (
     BACKFILL_WEIGHT,
@@ -37,7 +38,6 @@ from services.poller.source import (
     Sweep,
     Unreadable,
 )
-from services.poller.verbatim import NOT_JSON, identified, legible, slices
 from services.poller.watching import WatchedSettings
 
 RATE = Rate(per_second=20, burst=20)  # a test key is allowed 25 a second, a live one ten times that
@@ -214,8 +214,8 @@ class Watch:
 
 
 class _Envelope(msgspec.Struct, rename="camel"):
-    has_more: bool
-    data: list[msgspec.Raw]
+    data: list[msgspec.Raw] | None
+    has_more: bool | None = None
 
 
 class _Fulfillment(msgspec.Struct, rename="camel"):
@@ -232,23 +232,26 @@ class _Parcel(msgspec.Struct, rename="camel"):
     items: list[_Item] = []
 
 
-_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_PAGES = Pages(
+    "fulfillments",
+    "data",
+    msgspec.json.Decoder(_Envelope).decode,
+    rows=lambda page: page.data,
+    more=lambda page: bool(page.has_more),
+)
 _decode_fulfillment = msgspec.json.Decoder(_Fulfillment).decode
 _decode_parcel = msgspec.json.Decoder(_Parcel).decode
 
 
 def _listed(response: Response, settings: Settings) -> Listed:
-    try:
-        envelope, copy = legible(_decode_envelope, response.body)
-    except NOT_JSON as error:
-        raise Unreadable(f"not a page of fulfillments: {error}") from error
-    bodies = slices(envelope.data, copy, response.body)
+    envelope, bodies = _PAGES.read(response)
     read = [_read(body, response.requested_at, settings) for body in bodies]
     return Listed(
         tuple(one for one in read if isinstance(one, Found)),
         tuple(one for one in read if isinstance(one, Rejected)),
         [one.upstream_id for one in read],
-        envelope.has_more,
+        # Left out on the last page, which is shorter than what was asked for.
+        len(read) >= response.limit > 0 if envelope.has_more is None else envelope.has_more,
     )
 
 

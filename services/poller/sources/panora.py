@@ -6,6 +6,7 @@ marks tell what is new.  A page that Panora cannot put together is read one reco
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,7 @@ from pydantic import Field
 
 from schemas.cursor import Cursor
 from schemas.message import digest, iso
+from services.poller.bodies import NOT_JSON, Pages, identified, single
 from services.poller.scanning import FROM_THE_START, Row, following
 from services.poller.source import (
     HEAD_WEIGHT,
@@ -33,7 +35,6 @@ from services.poller.source import (
     Sweep,
     Unreadable,
 )
-from services.poller.verbatim import NOT_JSON, identified, legible, slices
 
 RATE = Rate(  # 100 in 60 s for each address, any key
     1.5, 10, shared=True, remaining="x-ratelimit-remaining", reset="x-ratelimit-reset"
@@ -152,38 +153,30 @@ class Scan:
         if sweep["ids"]:
             return self.settings.request(f"{PATH}/{quote(sweep['ids'][0], safe='')}", remote_data)
         place = {"cursor": sweep["cursor"]} if sweep["cursor"] else {}
-        rows = (limit + OVERLAP_ROWS) * sweep["times"]
-        return self.settings.request(PATH, {"limit": str(rows), **place, **remote_data})
+        rows = str(_rows(sweep, limit))
+        return self.settings.request(PATH, {"limit": rows, **place, **remote_data})
 
     def read(self, sweep: Sweep, response: Response) -> Page:
         """The records, and how the pass goes on."""
-        if response.status != 200:
+        if response.status not in (200, 204):
             return _recovered(sweep, _message(response.body))
         if sweep["ids"]:
-            return self._read_single(sweep, response.body)
-        try:
-            envelope, copy = legible(_decode_envelope, response.body)
-        except NOT_JSON as error:
-            raise Unreadable(f"not a page of fulfillments: {error}") from error
-        bodies = slices(envelope.data, copy, response.body)
+            return self._read_single(sweep, response)
+        envelope, bodies = _PAGES.read(response)
         read = [_read_row(body, history=sweep["first"]) for body in bodies]
         rows = [row for row in read if isinstance(row, Row)]
         rejected = tuple(row for row in read if isinstance(row, Rejected))
-        onward = following(sweep, rows, envelope.next_cursor)
+        onward = following(sweep, rows, _next(envelope, sweep, rows, response.limit))
         if sweep["bare"] and rows:
             # It only told the ids: the records are read one by one, remote data and all.
             ids = [row.found.upstream_id for row in rows]
             return Page((), rejected, {**sweep, "bare": False, "ids": ids, "then": onward})
         return _page(sweep, [row.found for row in rows], onward, *rejected)
 
-    def _read_single(self, sweep: Sweep, answer: bytes) -> Page:
+    def _read_single(self, sweep: Sweep, response: Response) -> Page:
         """One record of a page that could not be had whole."""
         asked = sweep["ids"][0]
-        try:
-            whole, copy = legible(_decode_raw, answer)
-        except NOT_JSON as error:
-            raise Unreadable(f"not a fulfillment: {error}") from error
-        (body,) = slices([whole], copy, answer)
+        body = single(response, "a fulfillment")
         row = _read_row(body, history=sweep["first"])
         if isinstance(row, Rejected):
             rejected = Rejected(asked, row.path, row.reason, body)
@@ -221,9 +214,24 @@ def _after_single(sweep: Sweep) -> Sweep | None:
     return {**sweep, "bare": False, "ids": left} if left else then
 
 
+def _rows(sweep: Sweep, limit: int) -> int:
+    """How many rows are asked for, to have so many records."""
+    return int((limit + OVERLAP_ROWS) * sweep["times"])
+
+
+def _next(envelope: _Envelope, sweep: Sweep, rows: Sequence[Row], limit: int) -> str | None:
+    """The cursor of the next page.  Left out on the last one, which is shorter than what was asked
+    for; a page that is not goes on behind its last record.
+    """
+    told = envelope.next_cursor
+    if told is msgspec.UNSET and rows and len(rows) >= _rows(sweep, limit) > OVERLAP_ROWS:
+        return b64encode(rows[-1].found.upstream_id.encode()).decode()
+    return told or None
+
+
 class _Envelope(msgspec.Struct):
-    data: list[msgspec.Raw]
-    next_cursor: str | None
+    data: list[msgspec.Raw] | None
+    next_cursor: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class _Fulfillment(msgspec.Struct):
@@ -235,8 +243,13 @@ class _Error(msgspec.Struct):
     message: str = ""
 
 
-_decode_envelope = msgspec.json.Decoder(_Envelope).decode
-_decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
+_PAGES = Pages(
+    "fulfillments",
+    "data",
+    msgspec.json.Decoder(_Envelope).decode,
+    rows=lambda page: page.data,
+    more=lambda page: bool(page.next_cursor),
+)
 _decode_fulfillment = msgspec.json.Decoder(_Fulfillment).decode
 _decode_error = msgspec.json.Decoder(_Error).decode
 

@@ -18,6 +18,7 @@ from pydantic import Field, model_validator
 
 from schemas.cursor import Cursor
 from schemas.message import digest, iso, parse_instant
+from services.poller.bodies import Pages, identified
 from services.poller.source import (
     BACKFILL_WEIGHT,
     HEAD_WEIGHT,
@@ -38,7 +39,6 @@ from services.poller.source import (
     Sweep,
     Unreadable,
 )
-from services.poller.verbatim import NOT_JSON, identified, legible, slices
 from services.poller.watching import WatchedSettings
 from services.poller.window import begun, following, page_of, resumed, told_apart
 
@@ -154,7 +154,7 @@ class Listing:
 
     def read(self, sweep: Sweep, response: Response) -> Page:
         """The orders of a page; a complete pass leaves its end, which the next one reads again."""
-        bodies, total = _records(response, PARENTS)
+        bodies, total = _records(response, PARENTS, sweep["count"])
         read = [_order(body, self.feeds) for body in bodies]
         ids = [one.id if isinstance(one, Parent) else one.upstream_id for one in read]
         cut = total > sweep["count"] + len(ids)  # the page holds fewer than were asked for
@@ -251,7 +251,26 @@ class _Envelope(msgspec.Struct):
     fulfillments: list[msgspec.Raw] | msgspec.UnsetType | None = msgspec.UNSET
     count: Any = None
     has_more: Any = None
-    data: _Envelope | None = None
+    data: _Envelope | msgspec.UnsetType | None = msgspec.UNSET
+
+    @property
+    def page(self) -> _Envelope:
+        """What newer versions wrap in `data`."""
+        return self.data or self
+
+    def rows(self, name: str) -> list[msgspec.Raw] | None:
+        """Raises Unreadable where there is nothing of this name."""
+        found = self.page.orders if name == PARENTS else self.page.fulfillments
+        if isinstance(found, msgspec.UnsetType):
+            if self.data is None:
+                return None
+            raise Unreadable(f"an answer without {name}")
+        return found
+
+    @property
+    def total(self) -> int:
+        """0 when it is not told."""
+        return self.page.count if isinstance(self.page.count, int) else 0
 
 
 class _Record(msgspec.Struct):
@@ -271,20 +290,19 @@ _decode_order = msgspec.json.Decoder(_Record).decode
 _decode_fulfillment = msgspec.json.Decoder(_Fulfillment).decode
 
 
-def _records(response: Response, name: str) -> tuple[list[bytes], int]:
-    """The records of a page, which newer versions wrap in `data`; their total, 0 when not told."""
-    try:
-        envelope, copy = legible(_decode_envelope, response.body)
-    except NOT_JSON as error:
-        raise Unreadable(f"not a page of {name}: {error}") from error
-    page = envelope.data or envelope
-    pieces = page.orders if name == PARENTS else page.fulfillments
-    if isinstance(pieces, msgspec.UnsetType):
-        raise Unreadable(f"an answer without {name}")
-    if page.has_more:
+def _records(response: Response, name: str, read: int = 0) -> tuple[list[bytes], int]:
+    """The records of a page and their total, 0 when not told; `read` were on pages before it."""
+    pages = Pages(
+        name,
+        name,
+        _decode_envelope,
+        rows=lambda page: page.rows(name),
+        more=lambda page: page.total > read,
+    )
+    envelope, bodies = pages.read(response)
+    if envelope.page.has_more:
         raise Refused("the list goes on by cursor; set api_version to one that has page numbers")
-    bodies = list(slices(pieces or (), copy, response.body))
-    return bodies, page.count if isinstance(page.count, int) else 0
+    return bodies, envelope.total
 
 
 def _order(body: bytes, feeds: str) -> Parent | Rejected:

@@ -21,6 +21,7 @@ from pydantic import Field
 
 from schemas.cursor import Cursor
 from schemas.message import digest, iso, parse_instant
+from services.poller.bodies import NOT_JSON, Pages, legible, single, unreadable
 from services.poller.by_total import Listed, begun, paged
 from services.poller.keyset import Row
 from services.poller.source import (
@@ -42,7 +43,6 @@ from services.poller.source import (
     Token,
     Unreadable,
 )
-from services.poller.verbatim import NOT_JSON, legible, slices, unreadable
 
 RATE = Rate(per_second=9, burst=1, in_turn=True)  # 10 a second, "one after another"
 PAGE_SIZE = 100  # seed: "Set `limit` to the maximum of `100` orders or shipments."
@@ -164,12 +164,17 @@ class Poll:
 
     def read(self, sweep: Sweep, response: Response) -> Page:
         """The rows not read before, and how the pass goes on."""
-        try:
-            envelope, copy = legible(_decode_envelope, response.body)
-        except NOT_JSON as error:
-            raise Unreadable(f"not a page of {self.resource}: {error}") from error
+        offset = sweep["offset"]
+        pages = Pages(
+            self.resource,
+            "data",
+            _decode_envelope,
+            rows=lambda page: page.data,
+            more=lambda page: (page.total or 0) > offset,
+        )
+        envelope, bodies = pages.read(response)
         options = self._changed(sweep["since"])
-        entries = [_read(one, options) for one in slices(envelope.data, copy, response.body)]
+        entries = [_read(body, options) for body in bodies]
         return paged(sweep, Listed(entries, envelope.total or 0), response)
 
     def _after(self, cursor: Cursor) -> str:
@@ -247,11 +252,7 @@ class Single(Poll):
 
     def read(self, sweep: Sweep, response: Response) -> Page:
         """It, or why it cannot be read."""
-        try:
-            whole, copy = legible(_decode_raw, response.body)
-        except NOT_JSON as error:
-            raise Unreadable(f"not one of {self.resource}: {error}") from error
-        (body,) = slices([whole], copy, response.body)
+        body = single(response, f"one of {self.resource}")
         row = _read(body, frozenset())
         if isinstance(row, Rejected):
             return Page(rejected=(replace(row, upstream_id=sweep["id"]),))
@@ -261,7 +262,7 @@ class Single(Poll):
 
 
 class _Envelope(msgspec.Struct):
-    data: list[msgspec.Raw]
+    data: list[msgspec.Raw] | None
     total: int | None = None
 
 
@@ -276,7 +277,6 @@ class _Record(msgspec.Struct, rename="camel"):
 
 
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
-_decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
 _decode_record = msgspec.json.Decoder(_Record).decode
 
 

@@ -20,6 +20,7 @@ from pydantic import Field
 
 from schemas.cursor import Cursor
 from schemas.message import digest, parse_instant
+from services.poller.bodies import NOT_JSON, Pages, legible, single, unreadable
 from services.poller.keyset import Listed, Row, begun, paged, resumed
 from services.poller.source import (
     BACKFILL_WEIGHT,
@@ -41,7 +42,6 @@ from services.poller.source import (
     Unreadable,
     pinned,
 )
-from services.poller.verbatim import NOT_JSON, legible, slices, unreadable
 
 RATE = Rate(per_second=9, burst=9)  # the vendor drains 10 a second; one is left to others
 RESOURCE = "orders"
@@ -144,16 +144,14 @@ class Listing:
 
     def read(self, sweep: Sweep, response: Response) -> Page:
         """The rows not read before at their instant, and how the pass goes on."""
-        try:
-            envelope, copy = legible(_decode_envelope, response.body)
-        except NOT_JSON as error:
-            raise Unreadable(f"not a page of orders: {error}") from error
-        bodies = slices(envelope.results, copy, response.body)
+        envelope, bodies = _PAGES.read(response)
         read = [_read_order(body, self.settings) for body in bodies]
         rows = [row for row in read if isinstance(row, Row)]
         rejected = [row for row in read if isinstance(row, Rejected)]
-        pagination = envelope.pagination
-        listed = Listed(rows, rejected, pagination.hasNext, self._next(pagination.nextToken))
+        more = envelope.has_next
+        if more is None:  # left out on the last page, which is shorter than what was asked for
+            more = len(read) >= response.limit > 0
+        listed = Listed(rows, rejected, more, self._next(envelope.next_token))
         return paged(sweep, listed, once=self.once)
 
     def _next(self, token: str | None) -> str | None:
@@ -209,11 +207,7 @@ class Orders:
 
     def read(self, sweep: Sweep, response: Response) -> Page:
         """The order, to be read again until it is closed."""
-        try:
-            whole, copy = legible(_decode_raw, response.body)
-        except NOT_JSON as error:
-            raise Unreadable(f"not an order: {error}") from error
-        (body,) = slices([whole], copy, response.body)
+        body = single(response, "an order")
         row = _read_order(body, self.settings)
         if isinstance(row, Rejected):
             return Page(rejected=(Rejected(sweep["id"], row.path, row.reason, body),))
@@ -223,13 +217,24 @@ class Orders:
 
 
 class _Pagination(msgspec.Struct):
-    hasNext: bool  # noqa: N815 - the upstream's own name
+    hasNext: bool | None = None  # noqa: N815 - the upstream's own name
     nextToken: str | None = None  # noqa: N815
 
 
 class _Envelope(msgspec.Struct):
-    results: list[msgspec.Raw]
-    pagination: _Pagination
+    results: list[msgspec.Raw] | None
+    pagination: _Pagination | None = None
+
+    @property
+    def next_token(self) -> str:
+        """Empty without one."""
+        return (self.pagination and self.pagination.nextToken) or ""
+
+    @property
+    def has_next(self) -> bool | None:
+        """None where it does not say."""
+        told = self.pagination.hasNext if self.pagination else None
+        return True if told is None and self.next_token else told
 
 
 class _Order(msgspec.Struct):
@@ -241,8 +246,13 @@ class _Status(msgspec.Struct):
     status: str | None = None
 
 
-_decode_envelope = msgspec.json.Decoder(_Envelope).decode
-_decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
+_PAGES = Pages(
+    "orders",
+    "results",
+    msgspec.json.Decoder(_Envelope).decode,
+    rows=lambda page: page.results,
+    more=lambda page: bool(page.has_next),
+)
 _decode_order = msgspec.json.Decoder(_Order).decode
 _decode_status = msgspec.json.Decoder(_Status).decode
 

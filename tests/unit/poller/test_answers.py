@@ -23,7 +23,8 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
     ("status", "of_list", "of_child"),
     [
         (200, "read", "read"),
-        (204, "retry", "retry"),
+        (202, "retry", "retry"),
+        (204, "read", "read"),
         (302, "stop", "stop"),
         (400, "stop", "set_aside"),
         (401, "stop", "stop"),

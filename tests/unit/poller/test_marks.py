@@ -14,7 +14,7 @@ from bus.transaction import Record
 from schemas.cursor import Mark
 from schemas.topics import CURSORS
 from services.poller.marks import Marks, SeenMark, content_digest
-from tests.unit.poller.test_verbatim import DEEP, ODD
+from tests.unit.poller.test_bodies import DEEP, ODD
 
 KAFKA = KafkaSettings(prefix="t")
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

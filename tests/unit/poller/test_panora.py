@@ -25,7 +25,7 @@ from services.poller.settings import PollerSettings
 from services.poller.slot import home_of
 from services.poller.source import Page, Response, Sweep, Unreadable
 from services.poller.sources import panora
-from tests.unit.poller.test_verbatim import ODD
+from tests.unit.poller.test_bodies import ODD
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BASE = "https://api.example"
@@ -227,7 +227,6 @@ def test_a_failure_that_does_not_fit_the_request_is_asked_again(
         b"<html>",
         b"{}",
         b"[]",
-        b'{"data":[]}',
         b'{"data":{},"next_cursor":null}',
         b'{"data":[],"next_cursor":5}',
         b'{"data":[{"id":"a"}',

@@ -17,9 +17,9 @@ from pydantic import Field
 from schemas.cursor import Cursor
 from schemas.message import digest, parse_instant
 from services.poller import source as contract
+from services.poller.bodies import NOT_JSON, Pages, legible, unreadable
 from services.poller.keyset import Listed, Row, begun, paged, resumed
 from services.poller.source import Facts, Found, Page, Rejected, Request, Response, Stream, Sweep
-from services.poller.verbatim import NOT_JSON, legible, slices, unreadable
 
 RATE = contract.Rate(per_second=20, burst=20)
 
@@ -82,11 +82,8 @@ class Listing:
 
     def read(self, sweep: Sweep, response: Response) -> Page:
         """The rows not read before at their instant, and how the pass goes on."""
-        try:
-            envelope, copy = legible(msgspec.json.Decoder(_Envelope).decode, response.body)
-        except NOT_JSON as error:
-            raise contract.Unreadable(f"not a page of orders: {error}") from error
-        read = [_read(body) for body in slices(envelope.orders, copy, response.body)]
+        envelope, bodies = _PAGES.read(response)
+        read = [_read(body) for body in bodies]
         rows = [one for one in read if isinstance(one, Row)]
         rejected = [one for one in read if isinstance(one, Rejected)]
         base_url = self.settings.base_url
@@ -95,8 +92,12 @@ class Listing:
 
 
 class _Envelope(msgspec.Struct):
-    orders: list[msgspec.Raw]
+    orders: list[msgspec.Raw] | None
     next: str | None = None
+
+
+_DECODE = msgspec.json.Decoder(_Envelope).decode
+_PAGES = Pages("orders", "orders", _DECODE, lambda page: page.orders, lambda page: bool(page.next))
 
 
 class _Order(msgspec.Struct):
