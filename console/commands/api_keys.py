@@ -76,13 +76,14 @@ def create(  # noqa: PLR0917 - typer calls it by name
 @app.command("revoke")
 def revoke(
     key: Annotated[str, typer.Argument(help="its id, as `shipfeed api-keys list` tells")],
+    force: Annotated[bool, typer.Option("--force", help="revoke the last admin key, too")] = False,
     config: ConfigOption = None,
     kafka: KafkaOption = "",
     json: JsonOption = False,
 ) -> None:
     """Let a key in no more."""
     store = SubscriptionStore(kafka_settings(config, kafka), SystemClock())
-    wait_for(store.revoke_api_key(key))
+    wait_for(store.revoke_api_key(key, force=force))
     say([(f"{key}: revoked, whichever copy is asked", {"id": key, "revoked": True})], as_json=json)
 
 

@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpcore2
+import structlog
 
 from bus.clock import Clock
 
@@ -32,6 +33,8 @@ CONNECTION_USE_SECONDS_MAX = 270.0  # five minutes with its last try
 TLS_PORT = 443
 
 LookUp = Callable[..., Sequence[Any]]
+
+log = structlog.get_logger(__name__)
 
 # An explicit list: ipaddress.is_global passes NAT64, 6to4, multicast and others.
 DENIED: tuple[Network, ...] = tuple(
@@ -50,12 +53,14 @@ DENIED: tuple[Network, ...] = tuple(
 
 
 class AddressRefused(Exception):
-    """Not public and not allowed; one text for every cause, so that nothing can be probed."""
+    """Not resolved, or not public and not allowed; one text for every cause, so that nobody can
+    probe which names and addresses exist inside.
+    """
 
     def __init__(self) -> None:
         super().__init__(
-            "the endpoint is no public address over https at a usual port; [notifier] "
-            "allow_networks and allow_ports say what else may be reached"
+            "the endpoint's name cannot be resolved, or it is no public address over https at a "
+            "usual port; [notifier] allow_networks and allow_ports say what else may be reached"
         )
 
 
@@ -181,13 +186,21 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         """Raises AddressRefused, httpcore2.ConnectError, httpcore2.ConnectTimeout."""
         try:
             async with asyncio.timeout(timeout):
-                addresses = await self._resolver.addresses(host, port)
+                addresses = await self._resolved(host, port)
                 if not self._egress.permits(addresses, port, secure=self._secure):
                     raise AddressRefused
                 stream = await self._first_answering(addresses, port, socket_options)
         except TimeoutError as error:
             raise httpcore2.ConnectTimeout(f"no connection within {timeout} s") from error
         return AgingStream(stream, self._clock, self._clock.monotonic())
+
+    async def _resolved(self, host: str, port: int) -> list[str]:
+        """Raises AddressRefused for an unknown name too; only the log tells them apart."""
+        try:
+            return await self._resolver.addresses(host, port)
+        except httpcore2.ConnectError as error:
+            log.info("notifier.name_unresolved", host=host, error=str(error.__cause__))
+            raise AddressRefused from None
 
     async def _first_answering(
         self,

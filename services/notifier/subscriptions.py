@@ -19,7 +19,7 @@ from schemas.api_key import ApiKey
 from schemas.command import Command, command_key
 from schemas.subscription import CursorKey, EndpointHealth, Subscription
 from schemas.topics import SUBSCRIPTIONS
-from services.notifier.api_keys import KEYS_MAX
+from services.notifier.api_keys import KEYS_MAX, loses_admin
 from services.notifier.channel import refuse_other_way
 from services.notifier.known import Known, health_key, merged
 from services.notifier.settings import SubscriptionEntry
@@ -224,12 +224,19 @@ class SubscriptionStore:
 
         await self._writing.write(decide)
 
-    async def revoke_api_key(self, name: str) -> None:
-        """Let it in no more.  Raises Missing."""
+    async def revoke_api_key(self, name: str, *, force: bool = False) -> None:
+        """Let it in no more.  Raises Missing; Misuse for the last admin key, but by `force`."""
 
         async def decide(known: Known) -> list[Record]:
             if name not in known.api_keys:
                 raise Missing(f"there is no API key {name}; `shipfeed api-keys list` names all")
+            keys = known.api_keys
+            if not force and loses_admin(keys[name], keys.values(), self._clock.now()):
+                raise Misuse(
+                    f"{name} is the last API key that may change anything, and once no key is left "
+                    "this machine is let in without one: make another admin key first, or revoke "
+                    "it all the same with --force (over HTTP: ?force=true)"
+                )
             return [self._record(known.api_keys[name].key, None)]
 
         await self._writing.write(decide)

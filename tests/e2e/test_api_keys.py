@@ -28,7 +28,9 @@ async def test_keys_are_made_listed_and_revoked(kafka: str, prefix: str, tmp_pat
     assert json.loads(listed.out)["id"] == key_id
     assert text.split("_")[2] not in listed.out
 
-    assert "revoked" in (await typed("revoke", key_id)).out
+    last = await typed("revoke", key_id)
+    assert (last.code, "--force" in last.err) == (2, True)
+    assert "revoked" in (await typed("revoke", key_id, "--force")).out
     again = await typed("revoke", key_id)
     assert (again.code, again.err.count("\n")) == (2, 1)
     assert key_id in again.err

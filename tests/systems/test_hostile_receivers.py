@@ -168,6 +168,11 @@ async def test_a_connection_is_not_used_for_ever(tmp_path: Path) -> None:
     assert talker.connections == 2
 
 
+def unknown(*_: object) -> Sequence[Any]:
+    """A name server that knows no such name."""
+    raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+
 @pytest.mark.parametrize(
     ("url", "address"),
     [
@@ -177,11 +182,14 @@ async def test_a_connection_is_not_used_for_ever(tmp_path: Path) -> None:
         ("https://erp.example/", METADATA),
         ("https://erp.example/", "::ffff:10.0.0.1"),
         ("https://erp.example/", "64:ff9b::a00:1"),
+        ("https://erp.internal/", None),
     ],
 )
-async def test_whatever_is_refused_is_told_alike(url: str, address: str, tmp_path: Path) -> None:
-    """No address, no port, no duration: nothing inside can be mapped with a subscription."""
-    result = await sent(url, tmp_path, look_up=Names([address]))
+async def test_whatever_is_refused_is_told_alike(
+    url: str, address: str | None, tmp_path: Path
+) -> None:
+    """No address, no port, no duration, not even whether an internal name exists."""
+    result = await sent(url, tmp_path, look_up=Names([address]) if address else unknown)
     other = await sent("http://127.0.0.1/", tmp_path, allow="10.1.0.0/16")
 
     assert result == other

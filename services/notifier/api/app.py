@@ -70,7 +70,11 @@ def application(context: Context) -> FastAPI:
         dependencies=[Security(BEARER)],
         middleware=[Middleware(Gate, context=context)],
     )
+    served = list(app.routes)
     for found in sorted(module.name for module in pkgutil.iter_modules(routes.__path__)):
         module = import_module(f"{routes.__name__}.{found}")
-        app.include_router(cast("_RoutesModule", module).router(context))
+        router = cast("_RoutesModule", module).router(context)
+        app.include_router(router)
+        served += router.routes
+    app.state.served = served  # app.routes hides those of routers, which a 405 has to name
     return app

@@ -1,7 +1,8 @@
-"""What stands before every route: this copy is current, the request is admitted and small.
+"""What stands before every route: the request is admitted and small, and this copy is current.
 
-Every request first follows the subscriptions topic to its end, so that whoever wrote over one copy
-reads it over any other, and a key that was revoked opens nothing.
+Whoever is not admitted by what this copy knows is refused before Kafka is asked. Every other
+request follows the subscriptions topic to its end and is judged again, so that whoever wrote over
+one copy reads it over any other, and a revoked key opens nothing.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bus.errors import RetryLater
-from services.notifier.api.auth import READING, admitted
+from schemas.api_key import ApiKey
+from services.notifier.api.auth import READING, admitted, names_unknown_key
 from services.notifier.api.context import Context
-from services.notifier.api.problems import Problem, unavailable
+from services.notifier.api.problems import Problem, failed, unavailable
 
 BODY_BYTES_MAX = 64 * 1024
 BODY_SECONDS_MAX = 10.0
@@ -32,27 +34,55 @@ class Gate:
     def __init__(self, app: ASGIApp, context: Context) -> None:
         self._app = app
         self._context = context
+        self._looking = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on what may go on; answer the rest."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        answer = _Answer(scope, send)
         try:
-            await self._context.endpoints.current()
-            key = admitted(self._context, scope)
-            async with asyncio.timeout(BODY_SECONDS_MAX):
-                body = await _body(receive)
-        except RetryLater as error:
-            await unavailable(error).response(scope, receive, send)
-        except TimeoutError:
-            late = f"the body did not come within {BODY_SECONDS_MAX:g} s: send it again"
-            await Problem(408, "Request timeout", late).response(scope, receive, send)
+            await self._pass_on(scope, receive, answer)
         except Problem as problem:
             await problem.response(scope, receive, send)
-        else:
-            who = key.id if key else "this machine"
-            await self._app(scope, _Replay(body, receive), _Answer(scope, who, send))
+        except RetryLater as error:
+            await unavailable(error).response(scope, receive, send)
+        except Exception as error:
+            log.error("notifier.api_failed", path=_logged_path(scope), exc_info=error)
+            if answer.begun:
+                raise  # the connection breaks off: half an answer must not look like a whole one
+            await failed().response(scope, receive, answer)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        """Raises Problem, RetryLater, and what no route expects."""
+        key = await self._admitted(scope)
+        try:
+            async with asyncio.timeout(BODY_SECONDS_MAX):
+                body = await _body(receive)
+        except TimeoutError:
+            late = f"the body did not come within {BODY_SECONDS_MAX:g} s: send it again"
+            raise Problem(408, "Request timeout", late) from None
+        answer.who = key.id if key else "this machine"
+        await self._app(scope, _Replay(body, receive), answer)
+
+    async def _admitted(self, scope: Scope) -> ApiKey | None:
+        """Return the key, None for this machine's own.  Raises Problem, RetryLater.
+
+        Another copy may have made the key a moment ago, so an unknown key is worth a look at Kafka;
+        one such request at a time, since anybody may send one.
+        """
+        try:
+            admitted(self._context, scope)
+        except Problem:
+            if not names_unknown_key(self._context, scope):
+                raise
+            async with self._looking:
+                if names_unknown_key(self._context, scope):
+                    await self._context.endpoints.current()
+            admitted(self._context, scope)
+        await self._context.endpoints.current()
+        return admitted(self._context, scope)
 
 
 async def _body(receive: Receive) -> bytes:
@@ -87,6 +117,11 @@ def depth_of(body: bytes | bytearray) -> int:
     return deepest
 
 
+def _logged_path(scope: Scope) -> str:
+    raw: bytes = scope["raw_path"]
+    return raw.decode("ascii", "replace")[:LOGGED_LENGTH_MAX]
+
+
 class _Replay:
     """The body that was read already, then whatever else comes."""
 
@@ -104,21 +139,23 @@ class _Replay:
 class _Answer:
     """Says that answers are not to be stored, and logs who changed what."""
 
-    def __init__(self, scope: Scope, who: str, send: Send) -> None:
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self.who = "nobody"
+        self.begun = False
         self._scope = scope
-        self._who = who
         self._send = send
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            self.begun = True
             headers = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
             message = {**message, "headers": [*message.get("headers", ()), *headers]}
             if self._scope["method"] not in READING:
                 log.info(
                     "notifier.api_used",
-                    key=self._who,
+                    key=self.who,
                     method=self._scope["method"],
-                    path=self._scope["raw_path"].decode("ascii", "replace")[:LOGGED_LENGTH_MAX],
+                    path=_logged_path(self._scope),
                     status=message["status"],
                 )
         await self._send(message)

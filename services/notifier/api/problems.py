@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 
-from bus.errors import Fenced, Misuse, RetryLater, Stop
+from bus.errors import Misuse, RetryLater, Stop
 from services.notifier.subscriptions import Missing, Stale
 
 Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
@@ -63,6 +63,12 @@ def unavailable(error: Exception) -> Problem:
     return Problem(503, "Try again", str(error), headers=headers)
 
 
+def failed() -> Problem:
+    """500: an error of ours, which the log has; its text may hold what the caller must not see."""
+    detail = "an error of Shipfeed's own: see notifier.api_failed in the notifier's log"
+    return Problem(500, "Internal server error", detail)
+
+
 def invalid(error: RequestValidationError) -> Problem:
     """422, or 428 for a condition left out.  What was sent is not told: a secret may be in it."""
     found = [
@@ -84,16 +90,16 @@ def _of_starlette(error: HTTPException) -> Problem:
 
 
 async def wrong_method(request: Request, error: Exception) -> Response:
-    """405 with every method that its path has: the router knows those of one route alone."""
+    """405 with every method of the path: the router knows those of one route alone."""
     assert isinstance(error, HTTPException)
     known = {
         method
-        for route in request.app.routes
+        for route in request.app.state.served
         if route.matches(request.scope)[0] is not Match.NONE
         for method in getattr(route, "methods", None) or ()
     }
     allowed = ", ".join(sorted(known))
-    detail = f"{request.url.path} knows no {request.method}; there are: {allowed}"
+    detail = f"{request.method} is not allowed on {request.url.path}; allowed: {allowed}"
     return Problem(405, "Method not allowed", detail, headers={"allow": allowed}).response
 
 
@@ -107,10 +113,9 @@ _KINDS: dict[type[Exception], Callable[[Any], Problem]] = {
     HTTPException: _of_starlette,
     Missing: _told(404, "Not found"),
     Stale: _told(412, "Precondition failed"),
-    Fenced: _told(412, "Precondition failed"),  # others wrote all the time (design 4)
     Misuse: _told(409, "Conflict"),
     Stop: _told(409, "Conflict"),  # the configuration forbids it
-    RetryLater: unavailable,
+    RetryLater: unavailable,  # Fenced too: others wrote all the time, whatever the condition said
 }
 
 

@@ -10,9 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.api_key import ApiKey, Scope
 from services.notifier.api.auth import is_loopback
 from services.notifier.api.gate import depth_of
-from services.notifier.api_keys import expired, minted_key, recognized
+from services.notifier.api_keys import (
+    expired,
+    has_unknown_id,
+    loses_admin,
+    minted_key,
+    recognized,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 JSON = st.recursive(
@@ -46,6 +53,40 @@ def test_a_key_expires_at_its_instant() -> None:
 
     assert [expired(limited, NOW + timedelta(days=n)) for n in (0, 1)] == [False, True]
     assert not expired(lasting, NOW + timedelta(days=9999))
+
+
+def test_a_key_of_unknown_id_is_told_from_a_wrong_one() -> None:
+    """The former may have been made by another copy a moment ago, the latter never opens."""
+    key, text = minted_key("ops", "read", created_at=NOW, expires_at=None)
+    _, other = minted_key("ops", "read", created_at=NOW, expires_at=None)
+
+    assert [has_unknown_id(one, [key]) for one in (other, text, text + "x", "", "sfk_x_y")] == [
+        True,
+        *[False] * 4,
+    ]
+
+
+def test_the_last_admin_key_and_the_last_key_are_worth_a_question() -> None:
+    """Without them nobody may change anything, or this machine is let in without a key."""
+
+    def key(scope: Scope, days: int | None = None) -> ApiKey:
+        expires_at = NOW + timedelta(days=days) if days is not None else None
+        return minted_key("ops", scope, created_at=NOW, expires_at=expires_at)[0]
+
+    admin, other, read, over = key("admin"), key("admin"), key("read"), key("admin", 0)
+    cases = {
+        "the only key": (read, [read], True),
+        "the only admin": (admin, [admin, read], True),
+        "the other is over": (admin, [admin, over], True),
+        "one of two": (admin, [admin, other], False),
+        "a reader beside an admin": (read, [read, admin], False),
+        "a reader among readers": (read, [read, key("read")], False),
+        "one that is over, beside a reader": (over, [over, read], False),
+        "one that is over, alone": (over, [over], True),
+    }
+    assert {name: loses_admin(one, known, NOW) for name, (one, known, _) in cases.items()} == {
+        name: loses for name, (_, _, loses) in cases.items()
+    }
 
 
 @given(JSON)

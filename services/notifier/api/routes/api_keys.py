@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from schemas.api_key import ApiKey, Scope
@@ -16,6 +16,7 @@ from services.notifier.api_keys import DAYS_MAX, NAME_PATTERN, minted_key
 
 Days = Annotated[int, Field(ge=1, le=DAYS_MAX), BeforeValidator(whole)]
 KeyId = Annotated[str, Field(pattern=r"^[a-f0-9]{12}$")]
+Force = Annotated[bool, Query(description="revoke the last admin key, too")]
 
 
 class KeyView(BaseModel):
@@ -70,9 +71,10 @@ def router(context: Context) -> APIRouter:
         return MintedKey(**_shown(key), key=text)
 
     @routes.delete("/{key_id}", status_code=204)
-    async def revoke_key(key_id: KeyId) -> None:
-        """Let a key in no more, over whichever copy."""
-        await context.store.revoke_api_key(key_id)
+    async def revoke_key(key_id: KeyId, force: Force = False) -> None:
+        """Let a key in no more, over whichever copy; the last admin key only by `force`."""
+        await context.store.revoke_api_key(key_id, force=force)
+        await context.endpoints.current()
 
     return routes
 
