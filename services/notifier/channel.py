@@ -11,17 +11,20 @@ three ways it works:
   is written to.
 - `served`: the subscriber reads for itself and keeps its place.  Nothing is fanned out, and no
   position is kept.
+
+Its `SETTINGS` are those of `DELIVERY_SETTINGS` that change what it does; others are refused.
 """
 
 from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from importlib import import_module
+from pkgutil import iter_modules
 from typing import Literal, Protocol, cast
 
 from bus.clock import Clock
@@ -36,6 +39,13 @@ from services.notifier.guard import TLS_PORT, Egress, LookUp, Network
 from services.notifier.sealing import Sealer
 
 Way = Literal["delivered", "written", "served"]
+DELIVERY_SETTINGS: Mapping[str, object] = {
+    "order": "ordered",
+    "lane_deadline_seconds": None,
+    "rate_per_second": None,
+    "concurrency": None,
+}
+"""What a subscription may say of tries, and what it says when it says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +126,7 @@ class Surroundings:
 
 class _Module(Protocol):
     WAY: Way
+    SETTINGS: frozenset[str]
 
 
 class _DeliveredModule(Protocol):
@@ -130,7 +141,31 @@ class _WrittenModule(Protocol):
 
 def way_of(subscription: Subscription) -> Way:
     """How the channel that it names works."""
-    return cast("_Module", _module(subscription)).WAY
+    return cast("_Module", _module(subscription.channel.type)).WAY
+
+
+def idle_setting(channel_type: str, wish: Mapping[str, object]) -> str | None:
+    """Return what to say of a setting that would do nothing with this channel; None: all do."""
+    given = [name for name, default in DELIVERY_SETTINGS.items() if wish[name] != default]
+    has = cast("_Module", _module(channel_type)).SETTINGS
+    for name in given:
+        if name not in has:
+            return (
+                f"{name} does nothing with a channel of type {channel_type}: leave it out; "
+                f"channels that have it: {', '.join(_channels_with(name))}"
+            )
+    if "lane_deadline_seconds" in given and wish["order"] == "unordered":
+        return (
+            "lane_deadline_seconds does nothing where order is unordered, since no event waits "
+            "for another: leave it out, or set order to ordered"
+        )
+    return None
+
+
+def _channels_with(name: str) -> list[str]:
+    folder = import_module("services.notifier.channels").__path__
+    types = sorted(found.name for found in iter_modules(folder))
+    return [one for one in types if name in cast("_Module", _module(one)).SETTINGS]
 
 
 def refuse_other_way(before: Subscription, after: Subscription) -> None:
@@ -153,7 +188,9 @@ def open_channel(subscription: Subscription, surroundings: Surroundings) -> Chan
             f"are {way}, not delivered; what was begun for another channel needs a subscription "
             "of its own"
         )
-    return cast("_DeliveredModule", _module(subscription)).open_channel(subscription, surroundings)
+    return cast("_DeliveredModule", _module(subscription.channel.type)).open_channel(
+        subscription, surroundings
+    )
 
 
 async def open_sink(
@@ -163,9 +200,9 @@ async def open_sink(
 
     Raises BadConfig when somebody has to change something first, RetryLater when time may do.
     """
-    module = cast("_WrittenModule", _module(subscription))
+    module = cast("_WrittenModule", _module(subscription.channel.type))
     return await module.open_sink(subscription, kafka, partition, clock)
 
 
-def _module(subscription: Subscription) -> object:
-    return import_module(f"services.notifier.channels.{subscription.channel.type}")
+def _module(channel_type: str) -> object:
+    return import_module(f"services.notifier.channels.{channel_type}")

@@ -19,6 +19,7 @@ from schemas.subscription import (
     WebhookChannel,
 )
 from schemas.topics import DAY_MS, EVENTS, TOPICS
+from services.notifier.channel import idle_setting
 from services.notifier.filters import parsed_filters
 from services.notifier.guard import TLS_PORT, AddressRefused, Egress, checked_url
 from services.notifier.known import API_KEYS
@@ -165,14 +166,19 @@ class SubscriptionEntry(Settings):
     backfill: bool = Field(False, description="facts older than the connection to their account")
     echo: bool = Field(False, description="what was written back by Shipfeed itself, too")
     order: Literal["ordered", "unordered"] = Field(
-        "ordered", description="whether events of one fulfillment wait for each other"
+        "ordered",
+        description="whether events of one fulfillment wait for each other; webhook, log",
     )
     lane_deadline_seconds: float | None = Field(
-        None, gt=0, description="how long one that fails holds up those behind it"
+        None, gt=0, description="how long one that fails holds up those behind it; webhook"
     )
-    rate_per_second: float | None = Field(None, gt=0, description="tries, over all copies")
+    rate_per_second: float | None = Field(
+        None, gt=0, description="tries, over all copies; webhook, log"
+    )
     concurrency: int | None = Field(
-        None, ge=1, description="tries in flight over all copies; none: as in [notifier]"
+        None,
+        ge=1,
+        description="tries in flight over all copies, none: as in [notifier]; webhook, log",
     )
     channel: Annotated[
         WebhookEntry | LogEntry | TopicEntry | StreamEntry | WriteBackEntry,
@@ -208,6 +214,8 @@ def read_subscriptions(config: Config) -> list[SubscriptionEntry]:
         entry = checked(SubscriptionEntry, table, where)
         if any(entry.name == other.name for other in entries):
             raise BadConfig(f"{where}: the name is used twice")
+        if (why := idle_setting(entry.channel.type, entry.wish())) is not None:
+            raise BadConfig(f"{where} {why}")
         if entry.name == API_KEYS:
             raise BadConfig(f"{where}: the name is taken by what API keys are kept under")
         if isinstance(entry.channel, WebhookEntry):

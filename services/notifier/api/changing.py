@@ -23,6 +23,7 @@ from services.notifier.api.wishes import (
     TopicWish,
     WebhookWish,
 )
+from services.notifier.channel import idle_setting
 from services.notifier.subscriptions import GONE_FROM_FILE
 
 ID_BYTES = 10
@@ -56,9 +57,16 @@ def changed(wish: ReplacedSubscription | ChangedSubscription) -> Revise:
             for name in type(wish).model_fields
             if given is None or name in given
         }
-        return _with(before, values)
+        return check_settings(_with(before, values))
 
     return revise
+
+
+def check_settings(subscription: Subscription) -> Subscription:
+    """Return it.  Raises Misuse for a setting that does nothing with its channel."""
+    if (why := idle_setting(subscription.channel.type, subscription.model_dump())) is not None:
+        raise Misuse(why)
+    return subscription
 
 
 def _with(before: Subscription, values: Mapping[str, Any]) -> Subscription:

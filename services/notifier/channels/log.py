@@ -6,9 +6,10 @@ import structlog
 
 from schemas.events import Envelope
 from schemas.subscription import Subscription
-from services.notifier.channel import Channel, Result, Surroundings, Way
+from services.notifier.channel import DELIVERY_SETTINGS, Channel, Result, Surroundings, Way
 
 WAY: Way = "delivered"
+SETTINGS = frozenset(DELIVERY_SETTINGS) - {"lane_deadline_seconds"}  # no line ever fails
 
 log = structlog.get_logger(__name__)
 

@@ -8,3 +8,4 @@ from __future__ import annotations
 from services.notifier.channel import Way
 
 WAY: Way = "served"
+SETTINGS = frozenset[str]()

@@ -23,6 +23,7 @@ from services.notifier.settings import refuse_own
 from services.notifier.settlement import dead_letter
 
 WAY: Way = "written"
+SETTINGS = frozenset[str]()
 
 
 class TopicSink:

@@ -19,7 +19,7 @@ from bus.errors import BadConfig
 from schemas.delivery import Outcome
 from schemas.events import Envelope
 from schemas.subscription import Subscription, WebhookChannel
-from services.notifier.channel import Channel, Result, Surroundings, Way
+from services.notifier.channel import DELIVERY_SETTINGS, Channel, Result, Surroundings, Way
 from services.notifier.guard import AddressRefused
 from services.notifier.retries import retry_after_seconds
 from services.notifier.sealing import bound_to, is_sealed
@@ -28,6 +28,7 @@ from services.notifier.signing import signed_headers
 from services.notifier.transport import USER_AGENT, GuardedTransport, timeouts
 
 WAY: Way = "delivered"
+SETTINGS = frozenset(DELIVERY_SETTINGS)
 BODIES: Mapping[str, tuple[str, Callable[[Envelope], bytes]]] = {
     "structured": ("application/cloudevents+json", Envelope.structured),
     "plain": ("application/json", Envelope.plain),

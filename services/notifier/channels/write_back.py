@@ -24,6 +24,7 @@ from services.notifier.write_backs.files import BadFile, OrderIds, Watched, orde
 from services.notifier.write_backs.intake import WANTED_BYTES_MAX
 
 WAY: Way = "written"
+SETTINGS = frozenset[str]()  # the target has a rate of its own
 
 
 class WriteBackSink:

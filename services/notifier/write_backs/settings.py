@@ -126,6 +126,11 @@ def check_write_back(
         )
     if entry.costs is not None and entry.currency is None:
         raise BadConfig(f"{where} channel.currency: costs need one, such as EUR")
+    if entry.currency is not None and entry.costs is None:
+        raise BadConfig(
+            f"{where} channel.currency does nothing without channel.costs: leave it out, or name "
+            "the file of the costs"
+        )
     for key, file in (
         ("order", order_ids(entry.order)),
         ("costs", item_costs(entry.costs) if entry.costs is not None else None),

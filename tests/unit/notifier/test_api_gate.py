@@ -12,13 +12,16 @@ import pytest
 from starlette.applications import Starlette
 
 from bus.clock import SystemClock
-from bus.errors import Fenced
+from bus.errors import Fenced, Misuse
 from bus.settings import KafkaSettings
 from schemas.api_key import ApiKey
+from schemas.subscription import StreamChannel, Subscription
 from services.notifier.api.app import mounted
 from services.notifier.api.auth import check_local
+from services.notifier.api.changing import changed
 from services.notifier.api.context import Context
 from services.notifier.api.problems import Problem
+from services.notifier.api.wishes import ChangedSubscription
 from services.notifier.api_keys import minted_key
 from services.notifier.app import surroundings_of
 from services.notifier.endpoints import Endpoints
@@ -227,3 +230,25 @@ async def test_a_write_that_others_overtook_may_be_tried_again() -> None:
         ):
             assert "a newer owner writes" in problem(answer, 503)
             assert answer.headers["retry-after"] == "1"
+
+
+async def test_a_setting_that_would_do_nothing_is_refused_over_http() -> None:
+    """When a subscription is made and when it is changed, with the channels that have it."""
+    wish = {"types": ["package.*"], "channel": {"type": "stream"}, "rate_per_second": 5}
+    async with asking(Here()) as client:
+        told = problem(await client.post("/subscriptions", json=wish), 409)
+    assert told.startswith("rate_per_second does nothing with a channel of type stream")
+    assert told.endswith("log, webhook")
+
+    stream = Subscription(
+        id="sub-1",
+        types=("package.*",),
+        channel=StreamChannel(),
+        start_offsets={},
+        origin="api",
+        created_at=CLOCK.now(),
+    )
+    revise = changed(ChangedSubscription(order="unordered"))
+    with pytest.raises(Misuse, match="order does nothing with a channel of type stream"):
+        revise(stream)
+    assert changed(ChangedSubscription(echo=True))(stream).echo

@@ -10,8 +10,9 @@ import pytest
 from bus.errors import BadConfig
 from bus.settings import Config
 from schemas.filters import Exact
-from schemas.subscription import Subscription, TopicChannel
+from schemas.subscription import LogChannel, Subscription, TopicChannel
 from schemas.topics import TOPICS
+from services.notifier.channel import idle_setting
 from services.notifier.settings import read_subscriptions
 from services.notifier.subscriptions import reconciled
 
@@ -20,13 +21,16 @@ FULL = {
     "name": "erp",
     "types": ["package.*"],
     "filters": [{"exact": {"data.package.carrier.code": "ups"}}],
-    "order": "unordered",
-    "lane_deadline_seconds": 3600,
-    "rate_per_second": 2.5,
-    "concurrency": 4,
     "backfill": True,
     "channel": {"type": "topic", "topic": "for-erp"},
 }
+LOG = {
+    "order": "unordered",
+    "rate_per_second": 2.5,
+    "concurrency": 4,
+    "channel": {"type": "log"},
+}
+STREAM = {"channel": {"type": "stream"}}
 
 
 def config(prefix: str = "shipfeed", **values: Any) -> Config:
@@ -41,12 +45,13 @@ def record(**values: Any) -> Subscription:
 
 def test_a_table_becomes_its_record() -> None:
     """Every key of it."""
-    found = record()
+    found = record(**LOG)
 
     assert found.filters == (Exact(exact={"data.package.carrier.code": "ups"}),)
-    assert (found.order, found.lane_deadline_seconds) == ("unordered", 3600)
+    assert (found.order, found.lane_deadline_seconds) == ("unordered", None)
     assert (found.rate_per_second, found.concurrency, found.backfill) == (2.5, 4, True)
-    assert found.channel == TopicChannel(topic="for-erp")
+    assert found.channel == LogChannel()
+    assert record().channel == TopicChannel(topic="for-erp")
 
 
 def test_a_filter_changed_in_the_file_is_a_revision() -> None:
@@ -77,6 +82,33 @@ def test_a_wrong_key_is_named(wish: dict[str, Any], told: str) -> None:
     """With the subscription it stands in."""
     with pytest.raises(BadConfig, match=told):
         read_subscriptions(config(**wish))
+
+
+@pytest.mark.parametrize(
+    ("wish", "told"),
+    [
+        ({"order": "unordered"}, "order does nothing .* type topic"),
+        ({"rate_per_second": 5}, "rate_per_second .*: log, webhook$"),
+        ({**STREAM, "concurrency": 5}, "concurrency .* type stream"),
+        (
+            {**STREAM, "lane_deadline_seconds": 60},
+            "lane_deadline_seconds does nothing with a channel of type stream: .*: webhook$",
+        ),
+        ({**LOG, "lane_deadline_seconds": 60}, "lane_deadline_seconds .* type log"),
+    ],
+)
+def test_a_setting_that_would_do_nothing_is_refused(wish: dict[str, Any], told: str) -> None:
+    """With the channels that have it; what is said as if it were left out is no setting."""
+    with pytest.raises(BadConfig, match=rf"\[\[subscriptions\]\] erp {told}"):
+        read_subscriptions(config(**wish))
+
+
+def test_a_lane_deadline_needs_lanes() -> None:
+    """Where events do not wait for each other it does nothing with any channel."""
+    wish = {**LOG, "lane_deadline_seconds": 60.0}
+
+    assert "where order is unordered" in str(idle_setting("webhook", wish))
+    assert idle_setting("webhook", {**wish, "order": "ordered"}) is None
 
 
 @pytest.mark.parametrize("topic", [*(f"acme.{one.name}" for one in TOPICS), "__consumer_offsets"])

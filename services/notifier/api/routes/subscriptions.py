@@ -13,6 +13,7 @@ from services.notifier.api.changing import (
     changed,
     channel_of,
     check_deletable,
+    check_settings,
     minted_id,
 )
 from services.notifier.api.context import Context
@@ -116,19 +117,20 @@ async def _made(context: Context, wish: NewSubscription) -> tuple[Subscription, 
         secret = wish.channel.secret or new_secret()
         keys = (SigningSecret(reference=seal(context, name, secret)),)
     _check_reach(context, name, wish.channel)
-    offsets = await start_offsets(context.kafka, {name: wish.start_from})
     values = wish.model_dump(exclude={"channel"}, by_alias=True)
     subscription = Subscription.model_validate(
         {
             **values,
             "id": name,
             "channel": channel_of(wish.channel, keys),
-            "start_offsets": offsets[name],
+            "start_offsets": {},
             "origin": "api",
             "created_at": context.clock.now(),
         }
     )
-    return subscription, secret
+    check_settings(subscription)
+    offsets = await start_offsets(context.kafka, {name: wish.start_from})
+    return subscription.model_copy(update={"start_offsets": offsets[name]}), secret
 
 
 def seal(context: Context, name: str, secret: str) -> str:

@@ -55,6 +55,8 @@ def test_a_subscription_that_writes_back_is_taken_with_its_files(tmp_path: Path)
         (back(costs="file:/none/costs", currency="EUR"), "channel.costs: /none/costs"),
         (back(costs="file:/none/costs"), "channel.currency: costs need one"),
         (back(currency="euro"), "channel.write_back.currency"),
+        (back(currency="EUR"), "channel.currency does nothing without channel.costs"),
+        ({**back(), "rate_per_second": 5}, "rate_per_second does nothing"),
         (back(map="x"), "map: unknown key"),
         ({**back(), "echo": True}, "echo: what was written back is never written back again"),
         ({**back(), "types": ["package.*"]}, "'package.*' is not written back"),
