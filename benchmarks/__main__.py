@@ -13,13 +13,10 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Literal
-
-from rich.console import Console
-from rich.table import Table
 
 import benchmarks
 from benchmarks import Row
+from console.tables import print_table
 
 Bench = Callable[[], Awaitable[list[Row]]]
 COLUMNS = ("name", "value", "unit", "baseline", "ratio", "target", "goal", "ok")
@@ -35,7 +32,8 @@ def main(benches: Mapping[str, Bench], arguments: Sequence[str]) -> int:
     if unknown:
         parser.error(f"there is no bench {unknown[0]}; there are: {', '.join(benches)}")
     rows = asyncio.run(_measured([benches[name] for name in given.names or benches]))
-    Console().print(_table(rows))
+    bad = [at for at, row in enumerate(rows) if not row.ok]
+    print_table("benchmarks", COLUMNS, [_cells(row) for row in rows], bad=bad)
     if given.json is not None:
         text = json.dumps([row.as_dict() for row in rows], indent=2)
         given.json.write_text(text + "\n", encoding="utf-8")
@@ -54,17 +52,10 @@ async def _measured(benches: Sequence[Bench]) -> list[Row]:
     return [row for bench in benches for row in await bench()]
 
 
-def _table(rows: Sequence[Row]) -> Table:
-    table = Table(title="benchmarks")
-    for column in COLUMNS:
-        justify: Literal["left", "right"] = "left" if column in ("name", "unit") else "right"
-        table.add_column(column, justify=justify, overflow="fold")
-    for row in rows:
-        style = None if row.ok else "bold red"
-        figures = (_short(row.value), row.unit, _short(row.baseline), f"{row.ratio:.2f}")
-        bounds = (str(row.target or ""), str(row.goal or ""))
-        table.add_row(row.name, *figures, *bounds, "yes" if row.ok else "NO", style=style)
-    return table
+def _cells(row: Row) -> Sequence[str]:
+    figures = (_short(row.value), row.unit, _short(row.baseline), f"{row.ratio:.2f}")
+    bounds = (str(row.target or ""), str(row.goal or ""))
+    return (row.name, *figures, *bounds, "yes" if row.ok else "NO")
 
 
 def _short(figure: float) -> str:

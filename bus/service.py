@@ -19,7 +19,6 @@ from typing import Any, Protocol
 import structlog
 from aiokafka.errors import KafkaError
 from prometheus_client import make_asgi_app
-from pydantic import Field
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -27,7 +26,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from bus.errors import BadConfig, Misuse, ShipfeedError, Stop
 from bus.server import Server
-from bus.settings import Config, Settings
+from bus.settings import Config, HttpSettings
 from bus.telemetry import set_up_logging
 
 STOP_SECONDS = 10.0
@@ -36,13 +35,6 @@ STOP_SECONDS = 10.0
 YOUNG_OBJECTS_MAX = 500_000
 
 log = structlog.get_logger(__name__)
-
-
-class HttpSettings(Settings):
-    """Where a service answers; part of each service's section."""
-
-    http_host: str = Field("127.0.0.1", description="address of /health /ready /metrics")
-    http_port: int = Field(0, ge=0, le=65535, description="0: any free port, told in the log")
 
 
 class Service(Protocol):

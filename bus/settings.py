@@ -33,6 +33,13 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class HttpSettings(Settings):
+    """Where a service answers; part of each service's section."""
+
+    http_host: str = Field("127.0.0.1", description="address of /health /ready /metrics")
+    http_port: int = Field(0, ge=0, le=65535, description="0: any free port, told in the log")
+
+
 class KafkaSettings(Settings):
     """`[kafka]`: where it is, how to reach it, how its topics are laid out."""
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from rich.console import Console
-from rich.table import Table
-
 from console.demo import Ending
+from console.tables import BOLD_GREEN, BOLD_RED, print_line, print_table
 from schemas.events import EVENT_TYPES
 
 FINDINGS_MAX = 20
@@ -33,41 +29,24 @@ ROWS = {
 
 def print_verdict(ending: Ending) -> None:
     """The figures, what was found, and one last line that says it all."""
-    console = Console(highlight=False)
     found = ending.as_dict()
-    console.print(_by_source(found["by_source"]))
-    table = Table(title="audit")
-    table.add_column("figure")
-    table.add_column("count", justify="right")
-    table.add_column("what it counts")
-    for name, meaning in ROWS.items():
-        bad = name in BAD and found[name]
-        table.add_row(name, str(found[name]), meaning, style="bold red" if bad else None)
-    console.print(table)
-    console.print(_by_type(found["by_type"]))
+    systems = sorted(found["by_source"].items())
+    print_table(
+        "by system",
+        ("system", *BY_SOURCE),
+        [(source, *(figures[name] for name in BY_SOURCE)) for source, figures in systems],
+        bad=[at for at, (_, figures) in enumerate(systems) if any(figures[name] for name in BAD)],
+    )
+    print_table(
+        "\naudit",
+        ("figure", "count", "what it counts"),
+        [(name, found[name], meaning) for name, meaning in ROWS.items()],
+        bad=[at for at, name in enumerate(ROWS) if name in BAD and found[name]],
+    )
+    counted = [(name, found["by_type"].get(name, 0)) for name in EVENT_TYPES]
+    print_table("\nby type of event", ("type", "accepted"), counted)
     for line in [*ending.unsettled, *ending.report.findings][:FINDINGS_MAX]:
-        console.print(f"- {line}", markup=False)
+        print(f"- {line}")
     report = ending.report
     counts = f"{report.missing} missing / {report.duplicate} duplicate / {report.wrong} wrong"
-    console.print(counts, style="bold green" if ending.ok else "bold red")
-
-
-def _by_type(found: dict[str, int]) -> Table:
-    table = Table(title="by type of event")
-    table.add_column("type", no_wrap=True)
-    table.add_column("accepted", justify="right")
-    for name in EVENT_TYPES:
-        table.add_row(name, str(found.get(name, 0)))
-    return table
-
-
-def _by_source(found: dict[str, dict[str, Any]]) -> Table:
-    table = Table(title="by system")
-    table.add_column("system", no_wrap=True)
-    for name in BY_SOURCE:
-        table.add_column(name.replace("_", " "), justify="right")
-    for source, figures in sorted(found.items()):
-        bad = any(figures[name] for name in BAD)
-        row = (str(figures[name]) for name in BY_SOURCE)
-        table.add_row(source, *row, style="bold red" if bad else None)
-    return table
+    print_line(counts, BOLD_GREEN if ending.ok else BOLD_RED)

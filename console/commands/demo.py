@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from bus.clock import SystemClock
 from console.auditing import event_line
 from console.commands.options import wait_for
 from console.demo import Ending, Story, play
+from console.tables import DIM, GREEN, print_line
 from console.verdict import print_verdict
 
 NAME = "demo"
@@ -75,13 +75,13 @@ def run(  # noqa: PLR0917 - typer calls it by name
 
 
 def _play(story: Story, keep: Path | None, *, quiet: bool) -> Ending:
-    clock, console = SystemClock(), Console(highlight=False)
+    clock = SystemClock()
     began_at = clock.now()
 
     def tell(record: dict[str, Any]) -> None:
         if not quiet:
-            style = "green" if record["event"]["type"] == "package.shipped" else "dim"
-            console.print(event_line(record, began_at), style=style, markup=False, soft_wrap=True)
+            style = GREEN if record["event"]["type"] == "package.shipped" else DIM
+            print_line(event_line(record, began_at), style)
 
     if keep is not None:
         keep.mkdir(parents=True, exist_ok=True)

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from bus.errors import BadConfig, Misuse
 from bus.settings import Config, KafkaSettings
+from console.tables import print_table
 
 CONFIG_FILE = Path("shipfeed.toml")
 T = TypeVar("T")
@@ -74,9 +73,4 @@ def show(
         for row in rows:
             typer.echo(json.dumps(dict(zip(columns, row, strict=True)), default=str))
         return
-    table = Table(title=title)
-    for column in columns:
-        table.add_column(column.replace("_", " "))
-    for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
-    Console().print(table)
+    print_table(title, columns, rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from bus.service import HttpSettings
+from bus.settings import HttpSettings
 
 
 class NormalizerSettings(HttpSettings):

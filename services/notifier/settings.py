@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, IPvAnyNetwork
 
 from bus.errors import BadConfig
-from bus.service import HttpSettings
-from bus.settings import Config, KafkaSettings, Settings, checked, secret
+from bus.settings import Config, HttpSettings, KafkaSettings, Settings, checked, secret
 from schemas.filters import Filter
 from schemas.message import Name
 from schemas.subscription import (

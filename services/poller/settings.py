@@ -9,8 +9,7 @@ from pydantic import Field, SecretStr
 from pydantic.fields import FieldInfo
 
 from bus.errors import BadConfig
-from bus.service import HttpSettings
-from bus.settings import Config, checked
+from bus.settings import Config, HttpSettings, checked
 from services.poller.source import AccountSettings
 from services.poller.sources import sources
 from services.poller.steering import one_account

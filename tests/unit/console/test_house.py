@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bus.service import HttpSettings
-from bus.settings import Config, KafkaSettings
+from bus.settings import Config, HttpSettings, KafkaSettings
 from console.house import environment
 
 
