@@ -102,7 +102,8 @@ def _oldest_due(values: Mapping[str, bytes]) -> dict[tuple[str, str], datetime]:
         mark = Mark.model_validate_json(value)
         if mark.due_at is not None and mark.due_stream is not None:
             place = (f"{mark.source}/{mark.account}", mark.due_stream)
-            found[place] = min(mark.due_at, found.get(place, mark.due_at))
+            owed_since = min(mark.due_at, mark.refused_since or mark.due_at)
+            found[place] = min(owed_since, found.get(place, owed_since))
     return found
 
 

@@ -13,11 +13,13 @@ from bus.settings import KafkaSettings
 from bus.transaction import Record
 from schemas.command import Target
 from schemas.dead_letter import DeadLetter, originals
+from schemas.keys import split
 from schemas.message import present
 from schemas.raw import REDRIVE_HEADER, REMAP_HEADER
 from schemas.topics import RAW
 from services.notifier.letters import Letter as SetAside
 from services.notifier.settlement import SERVICE, SUBSCRIPTION_HEADER
+from services.poller.operating import Child
 
 
 class Letter(NamedTuple):
@@ -116,6 +118,14 @@ def subscription_of(letter: Letter) -> str | None:
     if letter.why.service != SERVICE or SUBSCRIPTION_HEADER not in headers:
         return None
     return headers[SUBSCRIPTION_HEADER].decode()
+
+
+def child_of(letter: Letter) -> Child | None:
+    """What a stream asked for by its id and was refused; None where it is another letter."""
+    why, parts = letter.why, split(letter.key)
+    if why.service != "poller" or not why.stream or len(parts) != 4:
+        return None
+    return Child(parts[2], parts[3], why.stream, why.at)
 
 
 def target_of(letter: Letter) -> Target:

@@ -13,17 +13,26 @@ from bus import reading
 from bus.errors import Misuse
 from bus.settings import KafkaSettings
 from console.appending import appending
-from console.letters import Filter, Letter, again, place_of, subscription_of, target_of
+from console.letters import (
+    Filter,
+    Letter,
+    again,
+    child_of,
+    place_of,
+    subscription_of,
+    target_of,
+)
 from console.redelivering import redeliver
 from schemas.command import Target
-from schemas.topics import DEAD_LETTERS, RAW, SUBSCRIPTIONS
+from schemas.topics import CURSORS, DEAD_LETTERS, RAW, SUBSCRIPTIONS
 from services.notifier.commands import TARGETS_MAX
+from services.poller.operating import Child, ask_again
 
 
 @dataclass(frozen=True, slots=True)
 class Redriven:
-    """What came of one letter: `to` is where it, or the wish to deliver it, was appended, else it
-    was `refused`.
+    """What came of one letter: `to` is where it, or the wish to deliver it or to ask for it again,
+    was appended, else it was `refused`.
     """
 
     place: str
@@ -75,17 +84,22 @@ async def one(kafka: KafkaSettings, place: str) -> Letter:
 async def redrive(kafka: KafkaSettings, places: Sequence[str], wanted: Filter) -> list[Redriven]:
     """Have the letters at `places`, or all that are wanted, go their way again.
 
-    Records of an upstream are appended to raw, events are delivered.  Raises Misuse, RetryLater.
+    Records of an upstream are appended to raw, what an upstream refused is asked for again, events
+    are delivered.  Raises Misuse, RetryLater.
     """
     named = [await one(kafka, place) for place in places]
     came: list[Redriven] = []
     events: dict[str, list[Letter]] = defaultdict(list)
+    refused: dict[tuple[str, str], list[tuple[Letter, Child]]] = defaultdict(list)
     async with appending(kafka, "redrive") as raw, aclosing(_each(kafka, named, wanted)) as letters:
         async for letter in letters:
             if (name := subscription_of(letter)) is not None:
                 events[name].append(letter)
                 if len(events[name]) == TARGETS_MAX:
                     came += await _delivered(kafka, name, events.pop(name))
+                continue
+            if (child := child_of(letter)) is not None:
+                refused[letter.why.source, letter.why.account].append((letter, child))
                 continue
             try:
                 record = again(kafka, letter)
@@ -97,7 +111,21 @@ async def redrive(kafka: KafkaSettings, places: Sequence[str], wanted: Filter) -
             came.append(Redriven(letter.place, letter.key, to=to))
     for name, rest in events.items():
         came += await _delivered(kafka, name, rest)
+    for (source, account), children in refused.items():
+        came += await _asked_again(kafka, source, account, children)
     return came
+
+
+async def _asked_again(
+    kafka: KafkaSettings, source: str, account: str, children: Sequence[tuple[Letter, Child]]
+) -> list[Redriven]:
+    """Raises RetryLater."""
+    try:
+        slot = await ask_again(kafka, source, account, [child for _, child in children])
+    except Misuse as error:
+        return [Redriven(one.place, one.key, refused=str(error)) for one, _ in children]
+    to = f"{kafka.topic(CURSORS)}/{slot}, to be asked for again"
+    return [Redriven(one.place, one.key, to=to) for one, _ in children]
 
 
 async def _delivered(kafka: KafkaSettings, name: str, letters: Sequence[Letter]) -> list[Redriven]:

@@ -43,7 +43,8 @@ class Mark(StateRecord):
 
     `content` is the digest of the whole record minus the source's volatile fields; `observed_at`
     the start of the request that brought it; `due_at` when `due_stream` is to read it by its id,
-    null when only lists bring it.
+    null when only lists bring it.  `refusals` counts how often the upstream has refused that read
+    since `refused_since`; a read that succeeds resets both.
     """
 
     source: str
@@ -54,6 +55,8 @@ class Mark(StateRecord):
     observed_at: Instant
     due_at: Instant | None = None
     due_stream: str | None = None
+    refusals: int = 0
+    refused_since: Instant | None = None
 
     @property
     def key(self) -> str:

@@ -19,7 +19,8 @@ class DeadLetter(Message):
 
     `service` set it aside at `at`; `path` is where in the record the trouble is; `origin` is the
     place of the original: a URL without its query, or `topic/partition/offset`.  `whole` False: it
-    was too large for the topic, and what is kept is its head, digest and size.
+    was too large for the topic, and what is kept is its head, digest and size.  `stream` is set
+    where an upstream refused what a stream asked for by its id: redriven, that stream asks again.
     """
 
     service: str
@@ -30,6 +31,7 @@ class DeadLetter(Message):
     account: str = ""
     at: Instant
     whole: bool = True
+    stream: str = ""
 
     def headers(self) -> list[tuple[str, bytes]]:
         """Kafka headers; `read` is the inverse."""
@@ -44,6 +46,8 @@ class DeadLetter(Message):
         }
         if not self.whole:
             texts["whole"] = "false"
+        if self.stream:
+            texts["stream"] = self.stream
         return [(f"{PREFIX}{name}", text.encode()) for name, text in texts.items()]
 
     @classmethod

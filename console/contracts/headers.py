@@ -24,6 +24,7 @@ OPTIONAL = {
     "shipfeed-remap",
     "shipfeed-redrive",
     "shipfeed-dead-whole",
+    "shipfeed-dead-stream",
     "shipfeed-subscription",
 }
 
@@ -73,6 +74,9 @@ DEAD_LETTER = {
     "shipfeed-dead-at": _text("When it was set aside.", format="date-time"),
     "shipfeed-dead-whole": _text(
         "There when the value is only head, digest and size of a record too large.", const="false"
+    ),
+    "shipfeed-dead-stream": _text(
+        "There when an upstream refused what this stream asked for by its id."
     ),
     "shipfeed-subscription": _text("The subscription that an undelivered event was for."),
 }

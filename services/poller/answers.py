@@ -18,16 +18,21 @@ RETRY_SECONDS_MAX = 300.0
 RETRY_AFTER_SECONDS_MAX = 86_400.0  # a longer wait is a mistake; the stream shows it either way
 DEGRADED_ATTEMPTS = 10
 
+REPEATS_MAX = 3  # failures in a row before a pass that gets no further stops its stream
+
 RETRIED = frozenset({408, 425, 429})
 UNAUTHORIZED = frozenset({401, 403})
 ABSENT = frozenset({400, 404, 410, 422})
 
-Action = Literal["read", "retry", "stop", "set_aside", "halve"]
+Action = Literal["read", "retry", "stop", "refuse", "halve"]
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What happens next.  `park`: the whole credential waits, not only the stream."""
+    """What happens next.  `park`: the whole credential waits, not only the stream.
+
+    `refuse`: what was asked for by its id is not given; it is passed over.
+    """
 
     action: Action
     reason: str = ""
@@ -53,24 +58,31 @@ def answer_to(
         wait = max(told or 0.0, jittered_seconds(attempt, chance))
         return Answer("retry", reason, wait, park=status == 429 or told is not None)
     if 300 <= status < 400:
-        return Answer("stop", f"{reason}, a redirect, which is never followed; correct base_url")
+        reason = f"{reason}, a redirect, which is never followed"
+        return Answer("refuse", reason) if child else Answer("stop", f"{reason}; correct base_url")
+    if status == 401:
+        return Answer("stop", f"{reason}; check the account's credential and its rights")
+    if child:
+        return Answer("refuse", reason)
     if status in UNAUTHORIZED:
         return Answer("stop", f"{reason}; check the account's credential and its rights")
-    if child and status in ABSENT:
-        return Answer("set_aside", reason)
     return Answer("stop", f"{reason}; check base_url and the account's settings")
 
 
-def answer_to_failure(failure: Failure, *, limit: int, attempt: int, chance: float) -> Answer:
+def answer_to_failure(
+    failure: Failure, *, limit: int, attempt: int, chance: float, child: bool = False
+) -> Answer:
     """The row for no usable answer.  `limit` is how many records were asked for."""
     if failure.kind == "login":
         return Answer("stop", failure.detail)
+    if failure.kind == "repeated" and attempt >= REPEATS_MAX:
+        return Answer("refuse" if child else "stop", failure.detail)
     if failure.kind != "too_large":
         wait = jittered_seconds(attempt, chance)
         return Answer("retry", f"{failure.kind}: {failure.detail}", wait)
     if limit > 1:
         return Answer("halve", failure.detail)
-    return Answer("stop", f"{failure.detail}, for a single record")
+    return Answer("refuse" if child else "stop", f"{failure.detail}, for a single record")
 
 
 def jittered_seconds(attempt: int, chance: float) -> float:

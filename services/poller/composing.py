@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from bus.dead_letters import set_aside
@@ -17,9 +17,11 @@ from schemas.topics import RECORD_BYTES_MAX
 from services.poller.marks import Marks, SeenMark, content_digest, content_digests, rejected_id
 from services.poller.parents import due_instant, marked, stays
 from services.poller.raws import Raws
+from services.poller.refusals import counted
 from services.poller.source import Facts, Found, Page, Rejected
 
 OBSERVED_STEP = timedelta(milliseconds=1)
+REFUSED = "refused/"  # before the content of the mark of a refusal that was set aside
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class Composed:
 
     `postponed` are ids still open and unchanged, with the instant they are due again; `parents`
     are the marks of another resource, by whose ids records are read.  `position` is the cursor's
-    record, where it moves.
+    record, where it moves.  `refused` are set aside for good.
     """
 
     cursor: Cursor
@@ -58,6 +60,7 @@ class Composed:
     position: list[Record] = field(default_factory=list)
     read: list[str] = field(default_factory=list)
     postponed: dict[str, datetime] = field(default_factory=dict)
+    refused: list[Rejected] = field(default_factory=list)
     unchanged: int = 0
     unmarked: int = 0
 
@@ -65,6 +68,12 @@ class Composed:
     def brought(self) -> bool:
         """Whether there was anything new."""
         return bool(self.raw or self.letters or self.parents)
+
+    def refused_since(self, upstream_ids: Iterable[str]) -> datetime | None:
+        """Since when one of these has been refused, of those that stay due."""
+        marks = (self.marks.get(one) or self.parents.get(one) for one in upstream_ids)
+        since = (one.refused_since for one in marks if one is not None and one.due_at is not None)
+        return min((one for one in since if one is not None), default=None)
 
     @property
     def transaction(self) -> Transaction:
@@ -89,14 +98,22 @@ def compose(
             return None
     for rejected in page.rejected:
         _reject(composed, reading, rejected, marks, raws)
-    composed.state = [marks.put(mark) for mark in composed.marks.values()]
     if parents is not None:
         _mark_parents(composed, reading, parents)
+    if reading.facts.ids_max:
+        _take_refusals(composed, reading, marks, parents)
+        composed.letters += [
+            _letter(reading, refused, kafka, (), stream=reading.facts.name)
+            for refused in composed.refused
+        ]
+    composed.state = [marks.put(mark) for mark in composed.marks.values()]
+    if parents is not None:
         composed.state += [parents.put(mark) for mark in composed.parents.values()]
     if reading.moves:
         composed.cursor = _moved(reading, composed, marks if parents is None else parents)
         composed.position.append(table.put(composed.cursor.key, composed.cursor.to_json()))
-    composed.tombstones = marks.expired(reading.requested_at, composed.read)
+    composed.read += [one.upstream_id for one in page.refused]
+    composed.tombstones += marks.expired(reading.requested_at, composed.read)
     if parents is not None:
         composed.tombstones += parents.expired(reading.requested_at, composed.read)
     return composed
@@ -111,12 +128,16 @@ def _moved(reading: Reading, composed: Composed, due: Marks) -> Cursor:
         "sweep_began_at": began_at,
         "position": page.position or cursor.position,
         "done": cursor.done or page.done,
-        "succeeded_at": reading.requested_at,
     }
+    if not page.only_refused:
+        update["succeeded_at"] = reading.requested_at
     if page.sweep is None:
-        name, by_id = reading.facts.name, bool(reading.facts.ids_max)
-        waiting = due.next_due(name, frozenset(composed.read)) if by_id else None
-        update |= {"sweep_began_at": None, "proven_until": min(began_at, waiting or began_at)}
+        proven = [began_at]
+        if reading.facts.ids_max:
+            refused = [one.upstream_id for one in page.refused]
+            owed = due.owed_since(reading.facts.name, frozenset((*composed.read, *refused)))
+            proven += [at for at in (owed, composed.refused_since(refused)) if at is not None]
+        update |= {"sweep_began_at": None, "proven_until": min(proven)}
     return cursor.model_copy(update=update)
 
 
@@ -129,7 +150,7 @@ def _mark_parents(composed: Composed, reading: Reading, parents: Marks) -> None:
         composed.read.append(parent.id)
         if mark is None or (known is None and mark.due_at is None):
             continue
-        if known and known.content == mark.content and stays(known, mark.due_at, mark.due_stream):
+        if known and known.content == mark.content and stays(known, mark):
             if mark.due_at is not None:
                 composed.postponed[parent.id] = mark.due_at
         else:
@@ -179,8 +200,11 @@ def _judge(
         composed.unchanged += 1
         if due_at is None and mark.due_at is None:
             return True
-        if not stays(mark, due_at, due_stream):
-            composed.marks[upstream_id] = mark.moved(due_at, due_stream)
+        if mark.refusals and mark.due_at is not None and not reading.facts.ids_max:
+            return True  # refused by its id: a list that shows it as it was is no reason to hurry
+        moved = mark.moved(due_at, due_stream)
+        if not stays(mark, moved):
+            composed.marks[upstream_id] = moved
         elif due_at is not None:
             composed.postponed[upstream_id] = due_at
         return True
@@ -234,9 +258,13 @@ def _reject(
     A fulfillment's record has the headers it would have on raw, so that it can be put there.
     """
     content = content_digest(rejected.body, reading.facts.volatile)
-    known = marks.get(rejected.upstream_id) if rejected.upstream_id else None
+    by_its_id = bool(reading.facts.ids_max) and rejected.upstream_id not in composed.read
+    known = marks.get(rejected.upstream_id) if by_its_id else None
     if known is not None and known.due_at is not None:
-        composed.marks[rejected.upstream_id] = known.moved(None, None)
+        now = reading.received_at or reading.requested_at
+        again = counted(known, now, reading.facts.interval_seconds)
+        kept = again if again.due_at is not None else known.moved(None, None)
+        composed.marks[rejected.upstream_id] = kept
     seen_as = rejected_id(rejected.upstream_id or content)
     composed.read.append(seen_as)
     mark = composed.marks.get(seen_as) or marks.get(seen_as)
@@ -251,21 +279,73 @@ def _reject(
     _remember(composed, marks, seen, known=mark is not None)
 
 
+def _take_refusals(
+    composed: Composed, reading: Reading, marks: Marks, parents: Marks | None
+) -> None:
+    """What was refused, and what was set aside as refused and has been read since: the next time
+    it is a letter again.
+    """
+    for refused in reading.page.refused:
+        _refuse(composed, reading, refused, marks, parents)
+    own = marks if parents is None else parents
+    for seen_as in map(rejected_id, _by_id(reading.page, parents)):
+        mark = own.get(seen_as)
+        if mark is not None and mark.content.startswith(REFUSED):
+            composed.tombstones.append(own.tombstone(seen_as))
+
+
+def _refuse(
+    composed: Composed, reading: Reading, refused: Rejected, marks: Marks, parents: Marks | None
+) -> None:
+    """One more refusal of what is due by its id; after enough of them a dead letter.
+
+    A parent that is set aside has no content any more, so a list that shows it makes it due again.
+    """
+    upstream_id, own = refused.upstream_id, marks if parents is None else parents
+    known = own.get(upstream_id)
+    if known is None or known.due_at is None or upstream_id in _by_id(reading.page, parents):
+        return
+    now = reading.received_at or reading.requested_at
+    mark = counted(known, now, reading.facts.interval_seconds)
+    changed = composed.marks if parents is None else composed.parents
+    if mark.due_at is not None:
+        changed[upstream_id] = mark
+        return
+    content = known.content if parents is None else ""
+    changed[upstream_id] = SeenMark(upstream_id, content, known.observed_at)
+    letter = SeenMark(rejected_id(upstream_id), REFUSED + refused.reason, now)
+    written = own.get(letter.upstream_id)
+    if written is not None and written.content == letter.content:
+        return
+    changed[letter.upstream_id] = letter
+    composed.read.append(letter.upstream_id)
+    hours = (now - (mark.refused_since or now)) / timedelta(hours=1)
+    reason = f"{refused.reason}, {mark.refusals} times in {hours:.1f} h"
+    composed.refused.append(replace(refused, reason=reason))
+
+
+def _by_id(page: Page, parents: Marks | None) -> list[str]:
+    """What a stream that reads by id, or by parent, has read."""
+    return [one.id for one in page.parents] if parents else [one.upstream_id for one in page.found]
+
+
 def _letter(
     reading: Reading,
     rejected: Rejected,
     kafka: KafkaSettings,
     headers: Sequence[tuple[str, bytes]],
+    stream: str = "",
 ) -> Record:
     cursor = reading.cursor
     letter = DeadLetter(
         service="poller",
         reason=rejected.reason,
         path=rejected.path,
-        origin=reading.origin,
+        origin=rejected.origin or reading.origin,
         source=cursor.source,
         account=cursor.account,
         at=reading.requested_at,
+        stream=stream,
     )
     resource = rejected.resource or reading.facts.resource
     key = fulfillment_key(cursor.source, cursor.account, resource, rejected.upstream_id)

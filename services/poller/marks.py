@@ -6,10 +6,11 @@ mark lives as long as anything can read its record again.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
-from heapq import nsmallest
+from itertools import islice, takewhile
 from typing import Annotated
 
 import msgspec
@@ -41,6 +42,8 @@ class SeenMark(msgspec.Struct, frozen=True, gc=False):
     observed_at: _Instant
     due_at: _Instant | None = None
     due_stream: str | None = None
+    refusals: int = 0
+    refused_since: _Instant | None = None
 
     def moved(self, due_at: datetime | None, due_stream: str | None) -> SeenMark:
         """The same, to be read by its id at another time."""
@@ -51,8 +54,42 @@ _encode = msgspec.json.Encoder().encode
 _decode_mark = msgspec.json.Decoder(SeenMark).decode
 
 
+class _Waiting:
+    """The ids that one stream is to read, in the order in which they are due."""
+
+    def __init__(self, due: dict[str, datetime] | None = None) -> None:
+        self._at = due or {}
+        self._order = sorted((at, one) for one, at in self._at.items())
+
+    def __iter__(self) -> Iterator[tuple[datetime, str]]:
+        return iter(self._order)
+
+    def at(self, upstream_id: str) -> datetime | None:
+        """When it is due; None when it is not waiting."""
+        return self._at.get(upstream_id)
+
+    def put(self, upstream_id: str, at: datetime) -> None:
+        """Wait for it until then, instead of until whenever it was due before."""
+        self.remove(upstream_id)
+        self._at[upstream_id] = at
+        insort(self._order, (at, upstream_id))
+
+    def remove(self, upstream_id: str) -> None:
+        """Wait for it no more."""
+        at = self._at.pop(upstream_id, None)
+        if at is not None:
+            del self._order[bisect_left(self._order, (at, upstream_id))]
+
+    def count(self, until: datetime) -> int:
+        """How many are due by then."""
+        return bisect_right(self._order, until, key=lambda pair: pair[0])
+
+
 class Marks:
-    """What was seen of one resource of an account; `keep` after it was read last."""
+    """What was seen of one resource of an account; `keep` after it was read last.
+
+    `ahead` is how far the clock of the copy that wrote the marks was ahead of `now`.
+    """
 
     def __init__(
         self,
@@ -64,6 +101,7 @@ class Marks:
         keep: timedelta,
         marks_max: int,
         now: datetime,
+        ahead: timedelta = timedelta(0),
     ) -> None:
         self.keep = keep
         self._touch_apart = keep / TOUCHES_PER_LIFE
@@ -75,10 +113,15 @@ class Marks:
         self._seen: dict[str, SeenMark] = {}  # by upstream id, as all that follow
         self.get = self._seen.get  # the mark of a record: asked for each record of every page
         self._touched: dict[str, datetime] = {}  # longest untouched first
-        self._due: dict[str, dict[str, datetime]] = {}  # by stream first
+        self._passed_over: dict[str, datetime] = {}  # since when each was to be read
+        due: dict[str, dict[str, datetime]] = {}
         for mark in map(self._read, table.take(self._prefix).values()):
-            self._take(mark)
+            self._seen[mark.upstream_id] = mark
             self._touched[mark.upstream_id] = now
+            if mark.due_at is not None and mark.due_stream is not None:
+                due.setdefault(mark.due_stream, {})[mark.upstream_id] = mark.due_at - ahead
+                self._note_refusal(mark)
+        self._waiting = {stream: _Waiting(ids) for stream, ids in due.items()}
 
     def __len__(self) -> int:
         return len(self._touched)
@@ -95,17 +138,27 @@ class Marks:
 
     def expired(self, now: datetime, but: Iterable[str]) -> list[Record]:
         """Tombstones for marks that nothing reads any more, but those of the ids in `but`."""
-        overdue = list(self._overdue(now))
+        overdue = self._overdue(now)
         kept = frozenset(but if overdue else ())
         gone = [one for one in overdue if one not in kept]
-        return [self._table.put(self._prefix + quoted(one), None) for one in gone]
+        return [self.tombstone(one) for one in gone]
 
-    def _overdue(self, now: datetime) -> Iterator[str]:
-        for count, (upstream_id, touched_at) in enumerate(self._touched.items()):
-            if touched_at + self.keep + self._touch_apart >= now or count >= EXPIRED_PER_COMMIT_MAX:
-                return
-            if not any(upstream_id in due for due in self._due.values()):
-                yield upstream_id
+    def tombstone(self, upstream_id: str) -> Record:
+        """The record that deletes a mark."""
+        return self._table.put(self._prefix + quoted(upstream_id), None)
+
+    def _overdue(self, now: datetime) -> list[str]:
+        """Those untouched for so long.  One that is still due is as good as touched, so that it
+        does not stand in the way of the ones behind it.
+        """
+        long_ago = now - self.keep - self._touch_apart
+        untouched = takewhile(lambda pair: pair[1] < long_ago, self._touched.items())
+        overdue = [upstream_id for upstream_id, _ in islice(untouched, EXPIRED_PER_COMMIT_MAX)]
+        due = [one for one in overdue if self._due_at(one) is not None]
+        for upstream_id in due:
+            del self._touched[upstream_id]
+            self._touched[upstream_id] = now
+        return [one for one in overdue if one not in due] if due else overdue
 
     def committed(self, marks: Iterable[SeenMark], tombstones: Iterable[Record]) -> None:
         """Take in what was written; the table itself is told by the slot's stream."""
@@ -130,25 +183,59 @@ class Marks:
         self, stream: str, now: datetime, ids_max: int, slack: timedelta = timedelta(0)
     ) -> list[str]:
         """What a stream is to read now, longest due first; once any is, those within `slack`."""
-        until, waiting = now + slack, self._due.get(stream, {})
-        soon = nsmallest(ids_max, ((at, one) for one, at in waiting.items() if at <= until))
-        return [one for _, one in soon] if soon and soon[0][0] <= now else []
+        waiting = self._waiting.get(stream)
+        if waiting is None or not waiting.count(now):
+            return []
+        return [one for _, one in islice(waiting, min(ids_max, waiting.count(now + slack)))]
 
-    def next_due(self, stream: str, but: Collection[str] = ()) -> datetime | None:
-        """When a stream is to read its next record by id, other than `but`."""
-        waiting = self._due.get(stream, {}).items()
-        return min((at for one, at in waiting if one not in but), default=None)
+    def next_due(self, stream: str) -> datetime | None:
+        """When a stream is to read its next record by id."""
+        return next((at for at, _ in self._waiting.get(stream, ())), None)
+
+    def owed_since(self, stream: str, but: Collection[str] = ()) -> datetime | None:
+        """Since when a record, other than `but`, is to be read by a stream; its next due time
+        when none was passed over.
+        """
+        waiting = self._waiting.get(stream)
+        if waiting is None:
+            return None
+        first = next((at for at, one in waiting if one not in but), None)
+        passed_over = (
+            since
+            for one, since in self._passed_over.items()
+            if one not in but and waiting.at(one) is not None
+        )
+        return min((*passed_over, *((first,) if first else ())), default=None)
 
     def due_count(self, stream: str, now: datetime) -> int:
         """How many are due for a stream to read."""
-        return sum(at <= now for at in self._due.get(stream, {}).values())
+        waiting = self._waiting.get(stream)
+        return waiting.count(now) if waiting is not None else 0
 
     def postpone(self, upstream_ids: Iterable[str], until: datetime) -> None:
-        """Not before `until`: kept in memory only, so a restart reads them at once."""
+        """They were read and are due again then: kept in memory only, so a restart reads them at
+        once.
+        """
         for upstream_id in upstream_ids:
-            for waiting in self._due.values():
-                if upstream_id in waiting:
-                    waiting[upstream_id] = until
+            self._passed_over.pop(upstream_id, None)
+            self._move(upstream_id, until)
+
+    def pass_over(self, upstream_ids: Iterable[str], until: datetime) -> None:
+        """They could not be read and are asked for again then: kept in memory only."""
+        for upstream_id in upstream_ids:
+            due_at = self._due_at(upstream_id)
+            if due_at is not None:
+                self._passed_over.setdefault(upstream_id, due_at)
+                self._move(upstream_id, until)
+
+    def _due_at(self, upstream_id: str) -> datetime | None:
+        found = (waiting.at(upstream_id) for waiting in self._waiting.values())
+        return next((at for at in found if at is not None), None)
+
+    def _move(self, upstream_id: str, until: datetime) -> None:
+        for waiting in self._waiting.values():
+            if waiting.at(upstream_id) is not None:
+                waiting.put(upstream_id, until)
 
     def _read(self, value: bytes) -> SeenMark:
         """Raises ValueError for what `Mark` refuses."""
@@ -158,10 +245,17 @@ class Marks:
 
     def _take(self, mark: SeenMark) -> None:
         self._seen[mark.upstream_id] = mark
-        for waiting in self._due.values():
-            waiting.pop(mark.upstream_id, None)
+        self._passed_over.pop(mark.upstream_id, None)
+        for waiting in self._waiting.values():
+            waiting.remove(mark.upstream_id)
         if mark.due_at is not None and mark.due_stream is not None:
-            self._due.setdefault(mark.due_stream, {})[mark.upstream_id] = mark.due_at
+            waiting = self._waiting.setdefault(mark.due_stream, _Waiting())
+            waiting.put(mark.upstream_id, mark.due_at)
+            self._note_refusal(mark)
+
+    def _note_refusal(self, mark: SeenMark) -> None:
+        if mark.refused_since is not None:
+            self._passed_over[mark.upstream_id] = mark.refused_since
 
 
 def content_digests(bodies: Sequence[bytes], volatile: frozenset[str]) -> list[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 
 from bus.beside import beside_owner
@@ -10,7 +12,7 @@ from bus.errors import Misuse
 from bus.settings import KafkaSettings
 from bus.table import Table
 from bus.transaction import Record, Transaction, Writer
-from schemas.cursor import Cursor, mark_key
+from schemas.cursor import Cursor, Mark, mark_key
 from schemas.topics import CURSORS
 from services.poller.marks import rejected_id
 from services.poller.slot import home_of, writer_of
@@ -55,6 +57,56 @@ async def forget_marks(
         await writer.commit(Transaction(tombstones))
 
     await beside_owner(partial(writer_of, kafka, slot), write)
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """What a stream asked for by its id and was refused; `at` is when that was set aside."""
+
+    resource: str
+    upstream_id: str
+    stream: str
+    at: datetime
+
+
+def due_again(source: str, account: str, child: Child, known: bytes | None) -> Mark:
+    """The mark with which a child is asked for again; `known` is its present one, if any."""
+    mark = Mark(
+        source=source,
+        account=account,
+        resource=child.resource,
+        upstream_id=child.upstream_id,
+        content="",
+        observed_at=child.at,
+    )
+    if known is not None:
+        mark = Mark.model_validate_json(known)
+    due = {"due_at": child.at, "due_stream": child.stream, "refusals": 0, "refused_since": None}
+    return mark.model_copy(update=due)
+
+
+async def ask_again(
+    kafka: KafkaSettings, source: str, account: str, children: Sequence[Child]
+) -> int:
+    """Make children of one account due again, and return the slot that asks for them.
+
+    Raises Misuse, RetryLater.
+    """
+    slot = slot_number(kafka, source, account)
+
+    async def write(writer: Writer) -> None:
+        table = Table(kafka, CURSORS, slot)
+        await table.restore()
+        put: list[Record] = []
+        for child in children:
+            place = (source, account, child.resource)
+            mark = due_again(source, account, child, table.get(mark_key(*place, child.upstream_id)))
+            put.append(table.put(mark.key, mark.to_json()))
+            put.append(table.put(mark_key(*place, rejected_id(child.upstream_id)), None))
+        await writer.commit(Transaction(put))
+
+    await beside_owner(partial(writer_of, kafka, slot), write)
+    return slot
 
 
 def slot_number(kafka: KafkaSettings, source: str, account: str) -> int:

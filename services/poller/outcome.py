@@ -10,9 +10,9 @@ from services.poller.answers import Answer, answer_to, answer_to_failure
 from services.poller.source import (
     Failure,
     Page,
-    Parent,
     Refused,
     Rejected,
+    Repeated,
     Response,
     Stream,
     Sweep,
@@ -46,40 +46,48 @@ class Asked:
             return replace(self, ids=self.ids[: self.count // 2])
         return replace(self, limit=self.count // 2)
 
-    def answer_to_failure(self, failure: Failure, chance: float) -> Answer:
+    def answer_to_failure(self, failure: Failure, chance: float, *, child: bool = False) -> Answer:
         """The row for no usable answer."""
-        return answer_to_failure(failure, limit=self.count, attempt=self.attempt, chance=chance)
+        return answer_to_failure(
+            failure, limit=self.count, attempt=self.attempt, chance=chance, child=child
+        )
 
 
 def understood(
     stream: Stream, asked: Asked, outcome: Response | Failure, *, chance: float, now: datetime
 ) -> tuple[Page | None, Answer]:
     """The page to write, if any, and what the answer means."""
-    if isinstance(outcome, Failure):
-        return None, asked.answer_to_failure(outcome, chance)
-    facts, meant = stream.facts, stream.facts.meaning(outcome)
+    page, answer = _understood(stream, asked, outcome, chance=chance, now=now)
+    if answer.action != "refuse":
+        return page, answer
+    if len(asked.ids) > 1:
+        return None, Answer("halve", answer.reason)  # one of them is wrong, not all
+    told = outcome.body if isinstance(outcome, Response) and outcome.status != 200 else b""
+    refused = (Rejected(one, "", answer.reason, told, stream.facts.parents) for one in asked.ids)
+    return Page(refused=tuple(refused)), answer
+
+
+def _understood(
+    stream: Stream, asked: Asked, outcome: Response | Failure, *, chance: float, now: datetime
+) -> tuple[Page | None, Answer]:
+    facts = stream.facts
     child = bool(facts.ids_max)
+    if isinstance(outcome, Failure):
+        return None, asked.answer_to_failure(outcome, chance, child=child)
+    meant = facts.meaning(outcome)
     answer = answer_to(
         meant, outcome.headers, child=child, attempt=asked.attempt, chance=chance, now=now
     )
     if meant != outcome.status:
         answer = replace(answer, reason=f"{answer.reason} (said as {outcome.status})")
-    if answer.action == "set_aside" and len(asked.ids) > 1:
-        return None, Answer("halve", answer.reason)  # one of them is wrong, not all
-    if answer.action == "set_aside":
-        return _set_aside(asked.ids, facts.parents, answer, outcome), answer
     if answer.action != "read":
         return None, answer
     try:
         return stream.read(asked.sweep, replace(outcome, limit=asked.limit)), answer
+    except Repeated as error:
+        failure = Failure("repeated", str(error))
+        return None, asked.answer_to_failure(failure, chance, child=child)
     except Unreadable as error:
         return None, asked.answer_to_failure(Failure("unreadable", str(error)), chance)
     except Refused as error:
         return None, Answer("stop", str(error))
-
-
-def _set_aside(ids: Sequence[str], parents: str, answer: Answer, response: Response) -> Page:
-    """What was asked for by its id is not to be had; it is not asked for again."""
-    rejected = (Rejected(one, "", answer.reason, response.body, parents) for one in ids)
-    read = (Parent(one, read_at=response.requested_at) for one in ids if parents)
-    return Page(rejected=tuple(rejected), parents=tuple(read))

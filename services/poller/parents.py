@@ -41,8 +41,10 @@ def due_instant(due: Due | None, now: datetime) -> datetime | None:
     return None if due is None else now + timedelta(seconds=due.in_seconds)
 
 
-def stays(known: SeenMark, due_at: datetime | None, stream: str | None) -> bool:
-    """Whether what is stored of a due time is near enough."""
-    if known.due_at is None or due_at is None:
-        return known.due_at is None and due_at is None
-    return known.due_stream == stream and abs(due_at - known.due_at) < MOVE_WRITTEN
+def stays(known: SeenMark, mark: SeenMark) -> bool:
+    """Whether what is stored of a due time is near enough to that of the new mark."""
+    if known.refusals or mark.refusals:
+        return False
+    if known.due_at is None or mark.due_at is None:
+        return known.due_at is None and mark.due_at is None
+    return known.due_stream == mark.due_stream and abs(mark.due_at - known.due_at) < MOVE_WRITTEN

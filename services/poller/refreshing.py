@@ -7,7 +7,7 @@ has observed later than our request wins, and we ask again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from bus.beside import TRIES_MAX
@@ -20,6 +20,7 @@ from schemas.cursor import Cursor
 from schemas.keys import fulfillment_key
 from schemas.topics import CURSORS
 from services.poller.account import Account, Surroundings
+from services.poller.answers import ABSENT
 from services.poller.composing import Composed, Reading
 from services.poller.operating import slot_number
 from services.poller.outcome import Asked, understood
@@ -126,13 +127,21 @@ async def _asked(account: Account, stream: Stream, wanted: Wanted) -> list[Readi
             limit, readings = asked.halved.limit, []
             sweep = stream.begin(wanted.cursor, account.upstream.now(clock.now()), ids)
             continue
-        if answer.action == "set_aside":
-            return Refreshed("not there", answer.reason)
+        if answer.action == "refuse":
+            absent = isinstance(outcome, Response) and stream.facts.meaning(outcome) in ABSENT
+            return Refreshed("not there" if absent else "failed", answer.reason)
         if page is None or not isinstance(outcome, Response):
             return Refreshed("failed", answer.reason)
+        if page.only_refused:
+            return Refreshed("not there")
         readings.append(
             Reading(
-                page, stream.facts, wanted.cursor, request.origin, outcome.requested_at, moves=False
+                replace(page, refused=()),
+                stream.facts,
+                wanted.cursor,
+                request.origin,
+                outcome.requested_at,
+                moves=False,
             )
         )
         if page.sweep is None:

@@ -32,6 +32,12 @@ class Unreadable(Exception):
     """A page that cannot be parsed: asked for again.  The text says what was expected."""
 
 
+class Repeated(Unreadable):
+    """A page that brings nothing new at the same place, so that the pass would never end: asked
+    for again a few times, then the stream stops.  The text says what came again.
+    """
+
+
 class Refused(Exception):
     """An answer that must not be followed: the stream stops.  The text says why."""
 
@@ -137,7 +143,7 @@ class Login(Protocol):
 class Failure:
     """No usable answer; `login`: the credential was not exchanged for a token."""
 
-    kind: Literal["timeout", "connection", "unreadable", "too_large", "login"]
+    kind: Literal["timeout", "connection", "unreadable", "repeated", "too_large", "login"]
     detail: str
 
 
@@ -184,13 +190,16 @@ class Parent:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """One record that cannot be read; "": no id, no record in `body` (path), the stream's own."""
+    """One record that cannot be read; "": no id, no record in `body` (path), the stream's own
+    (resource), where the page came from (origin).
+    """
 
     upstream_id: str
     path: str
     reason: str
     body: bytes = field(repr=False)
     resource: str = ""
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +207,8 @@ class Page:
     """What a response held and the progress to store with it.
 
     `sweep` None: the pass is complete and `position` (None: unchanged) is where the next begins;
-    `done`: the stream has nothing to do ever again.
+    `done`: the stream has nothing to do ever again.  `refused`: asked for by id and not given, so
+    it stays due and is asked for again later; each has no `path`.
     """
 
     found: tuple[Found, ...] = ()
@@ -207,6 +217,12 @@ class Page:
     position: str | None = None
     done: bool = False
     parents: tuple[Parent, ...] = ()
+    refused: tuple[Rejected, ...] = ()
+
+    @property
+    def only_refused(self) -> bool:
+        """Whether nothing else is in it."""
+        return bool(self.refused) and not (self.found or self.rejected or self.parents)
 
 
 def status_of(response: Response) -> int:
@@ -224,8 +240,9 @@ class Facts:
     changes.  `fingerprint` covers the settings that give the position its meaning.  `rewinds`: its
     position is an instant as schemas.message.iso writes it, so an operator may set it.  `volatile`
     names top-level fields that change without a fact.  `meaning` is the status an answer should
-    have had: some upstreams say 500 to everything; 200 leaves the answer to `read`.  `options` are
-    the account's settings that its mapper has to know.
+    have had: some upstreams say 500 to everything; 200 leaves the answer to `read`, and 401 says
+    that the account is refused, not what was asked for.  `options` are the account's settings that
+    its mapper has to know.
     """
 
     name: str

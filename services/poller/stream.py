@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 
 import structlog
 
@@ -20,7 +21,8 @@ from services.poller.composing import Reading
 from services.poller.condition import Condition, State
 from services.poller.outcome import Asked, understood
 from services.poller.parents import UNREAD_MAX
-from services.poller.source import Failure, Page, Request, Response, Stream, Sweep
+from services.poller.refusals import Refusals, wait_seconds
+from services.poller.source import Failure, Page, Rejected, Request, Response, Stream, Sweep
 from services.poller.standing import gap_seconds, meaning_changed, proven_until
 from services.poller.timetable import Timetable
 
@@ -51,6 +53,7 @@ class StreamTask:
         self._failures = 0
         self._quiet = 0  # polls in a row that brought nothing
         self._brought = False
+        self._refusals = Refusals()
         self._on_their_way: deque[Written] = deque()
 
     def health(self) -> dict[str, object]:
@@ -77,8 +80,8 @@ class StreamTask:
         """Up to which instant nothing is missing."""
         if not self.facts.ids_max:
             return proven_until(self.cursor)
-        oldest_due, now = self._timetable.oldest_due, self._clock.now()
-        return proven_until(self.cursor, by_id=True, oldest_due=oldest_due, now=now)
+        owed_since, now = self._timetable.owed_since, self._clock.now()
+        return proven_until(self.cursor, by_id=True, oldest_due=owed_since, now=now)
 
     @property
     def due_at(self) -> datetime:
@@ -123,7 +126,11 @@ class StreamTask:
             await self._timetable.wait()
             started_at = self._clock.now()
             ids = self._timetable.ids(started_at)
+            if ids and self._refusals.doubtful:
+                ids = ids[:1]  # of many that are refused together, each would have to be found
             stopped = "" if ids is None else await self._poll(ids)
+            if not stopped and self.facts.ids_max:
+                stopped = await self._end_pass()
             if not stopped:
                 self._timetable.follow(started_at, self._quiet)
             self._measure()
@@ -151,7 +158,8 @@ class StreamTask:
         stopped = await self._sweep(ids)
         await self._written(but=0)
         if not stopped:
-            POLLS.labels(*self._names.values(), "failed" if self._failures else "ok").inc()
+            failed = self._failures or self._refusals.doubtful
+            POLLS.labels(*self._names.values(), "failed" if failed else "ok").inc()
             self._quiet = 0 if self._brought else self._quiet + 1
         return stopped
 
@@ -166,8 +174,9 @@ class StreamTask:
             if self._behind():
                 sweep = self._begin(ids)
                 continue
-            if page is not None and isinstance(outcome, Response):
-                if self._write(page, request, outcome):
+            stopped = self._refused(page.refused, request) if page is not None else ""
+            if page is not None and not stopped:
+                if page.only_refused or self._write(page, request, outcome):
                     if page.sweep is None:
                         return ""
                     await self._written(but=PAGES_AHEAD)
@@ -175,11 +184,12 @@ class StreamTask:
                     continue
                 older = Failure("unreadable", "requested before what is known was observed")
                 answer = asked.answer_to_failure(older, self._clock.chance())
-            if answer.action == "stop":
-                return answer.reason
+            if stopped or answer.action == "stop":
+                return stopped or answer.reason
             if answer.action == "halve":
                 half = asked.halved
-                self._limit, ids = half.limit, half.ids  # other ids stay due
+                self._timetable.hasten(ids[len(half.ids) :])  # their turn is in this pass
+                self._limit, ids = half.limit, half.ids
                 log.warning("poller.page_halved", limit=half.count, **self._names)
                 sweep = self._begin(ids)
                 continue
@@ -232,19 +242,70 @@ class StreamTask:
             self._condition.show("waiting", reason)
             await self._clock.sleep(UNREAD_SECONDS)
 
-    def _write(self, page: Page, request: Request, response: Response) -> bool:
+    def _refused(self, refused: Sequence[Rejected], request: Request) -> str:
+        """Pass over what was asked for and refused; why the stream stops, if it does."""
+        for one in refused:
+            self._refusals.add(replace(one, origin=request.origin))
+            refusals = self._timetable.refusals(one.upstream_id) + 1
+            seconds = wait_seconds(refusals, self.facts.interval_seconds)
+            self._timetable.pass_over([one.upstream_id], seconds)
+            log.info(
+                "poller.child_refused",
+                upstream_id=one.upstream_id,
+                reason=one.reason,
+                refusals=refusals,
+                wait_seconds=round(seconds, 3),
+                **self._names,
+            )
+        return self._blame_upstream() if self._refusals.upstream_refuses else ""
+
+    def _blame_upstream(self) -> str:
+        """Why the stream stops when its upstream refuses everything.  What was refused is asked for
+        again first thing, behind what has not been asked for yet.
+        """
+        reason = self._refusals.last_reason
+        again = self._refusals.stopped()
+        self._timetable.pass_over(again, 0)
+        return f"{len(again)} asked for in a row were refused, the last one: {reason}"
+
+    async def _end_pass(self) -> str:
+        """Count what was refused once nothing is due any more; why the stream stops, if so."""
+        now = self._clock.now()
+        if self._timetable.ids(now) is not None:
+            return ""
+        refused = self._refusals.pass_ended()
+        if refused is None:
+            return self._blame_upstream()
+        if self.state == "stopped":  # and what it was refused is due no more, by a list's doing
+            self._condition.show("running", "")
+        if refused:
+            reading = Reading(Page(refused=refused), self.facts, self.cursor, "", now)
+            self._take(self._account.write(reading))
+            await self._written(but=0)
+        return ""
+
+    def _write(self, page: Page, request: Request, outcome: Response | Failure) -> bool:
         """Whether it is on its way to Kafka; False: it must be asked for again."""
-        asked_at, now = response.requested_at, self._clock.now()
+        assert isinstance(outcome, Response), "a page was read from an answer"
+        if self.facts.ids_max and (page.found or page.rejected or page.parents):
+            read = (*(one.upstream_id for one in page.found), *(one.id for one in page.parents))
+            page = replace(page, refused=self._refusals.succeeded(read))
+        asked_at, now = outcome.requested_at, self._clock.now()
         reading = Reading(page, self.facts, self.cursor, request.origin, asked_at, now)
-        written = self._account.write(reading)
+        if not self._take(self._account.write(reading)):
+            return False
+        self._failures = 0
+        if page.sweep is None:
+            self._limit = self.facts.page_size
+        return True
+
+    def _take(self, written: Written | None) -> bool:
+        """Go on from what is on its way to Kafka, if anything is."""
         if written is None:
             return False
         self._on_their_way.append(written)
         self.cursor = written.composed.cursor
-        self._failures = 0
         self._brought = self._brought or written.composed.brought
-        if page.sweep is None:
-            self._limit = self.facts.page_size
         return True
 
     async def _written(self, *, but: int) -> None:
@@ -278,7 +339,5 @@ class StreamTask:
         elif answer.wait_seconds >= WAIT_SHOWN_SECONDS:
             again = f"{answer.reason}; asked again in {answer.wait_seconds:.0f} s"
             self._condition.show("waiting", again)
-        if ids:
-            until = self._clock.now() + timedelta(seconds=answer.wait_seconds)
-            self._timetable.postpone(ids, until)
+        self._timetable.pass_over(ids, answer.wait_seconds)
         await self._clock.sleep(answer.wait_seconds)

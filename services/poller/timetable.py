@@ -22,9 +22,9 @@ class Timetable:
         self.due_at = self._clock.now()
 
     @property
-    def oldest_due(self) -> datetime | None:
+    def owed_since(self) -> datetime | None:
         """Since when something is due to be read by its id, or when the next is."""
-        return self._marks.next_due(self._facts.name)
+        return self._marks.owed_since(self._facts.name)
 
     @property
     def _marks(self) -> Marks:
@@ -36,11 +36,23 @@ class Timetable:
             return []
         # Records first seen a moment apart would else be asked for one by one ever after.
         slack = timedelta(seconds=self._facts.interval_seconds / 2)
-        return self._marks.due(self._facts.name, now, self._facts.ids_max, slack) or None
+        found = self._marks.due(self._facts.name, now, self._facts.ids_max, slack)
+        if len(found) > 1:  # what was refused before is asked for alone, not to spoil the rest
+            found = [one for one in found if not self.refusals(one)] or found[:1]
+        return found or None
 
-    def postpone(self, ids: Sequence[str], until: datetime) -> None:
-        """These are not due before."""
-        self._marks.postpone(ids, until)
+    def pass_over(self, ids: Sequence[str], seconds: float) -> None:
+        """These could not be read, and are asked for again in so many seconds."""
+        self._marks.pass_over(ids, self._clock.now() + timedelta(seconds=seconds))
+
+    def hasten(self, ids: Sequence[str]) -> None:
+        """These are due now, though some were asked for before their time."""
+        self._marks.postpone(ids, self._clock.now())
+
+    def refusals(self, upstream_id: str) -> int:
+        """How often a record has been refused, as far as that counts."""
+        mark = self._marks.get(upstream_id)
+        return mark.refusals if mark is not None else 0
 
     def follow(self, started_at: datetime, quiet: int) -> None:
         """The regular next poll, after so many in a row that brought nothing."""
@@ -60,7 +72,8 @@ class Timetable:
             self._resting = False
             return
         while True:
-            self.due_at = min(self.due_at, self.oldest_due or self.due_at)
+            next_due = self._marks.next_due(self._facts.name)
+            self.due_at = min(self.due_at, next_due or self.due_at)
             seconds = self._seconds_left()
             if seconds <= 0 or not await self._account.marked(self._facts.name, seconds):
                 return

@@ -6,18 +6,20 @@ from datetime import UTC, datetime
 
 import pytest
 
+from bus.dead_letters import set_aside
 from bus.errors import Misuse
 from bus.settings import KafkaSettings
+from console.appending import appending
 from console.letters import Filter
 from console.redriving import newest, one, redrive
-from schemas.dead_letter import originals
+from schemas.dead_letter import DeadLetter, originals
 from schemas.topics import DEAD_LETTERS, EVENTS, RAW
 from testbed.rows import Row
 from testbed.simulators.zentail import ZentailSimulator
 from tests.broker.normalizing import event_ids, normalizing, produce, raw, settled
 from tests.broker.polling import TOKEN, account, polled
 from tests.broker.reading import records, until
-from tests.systems.orders import order
+from tests.systems.orders import order, stamp
 
 ALL = Filter()
 
@@ -58,6 +60,34 @@ async def test_a_record_goes_its_way_again_and_is_set_aside_again_while_it_fails
     assert len(await records(topics, DEAD_LETTERS)) == 2 * len(orders)
 
 
+async def test_what_an_upstream_refused_is_asked_for_again(topics: KafkaSettings) -> None:
+    """By the stream that the letter names, whatever is still remembered of the record."""
+    key = "zentail/acme/orders/1"
+    why = DeadLetter(
+        service="poller",
+        reason="the upstream answered 404, 8 times in 1.2 h",
+        source="zentail",
+        account="acme",
+        at=datetime.now(UTC),
+        stream="orders",
+    )
+    simulator = ZentailSimulator(token=TOKEN, requests_per_second=1000, burst=1000)
+    simulator.put(order(1, at=stamp(ago_seconds=10 * 86_400)))  # which no list shows any more
+    async with appending(topics, "test", DEAD_LETTERS) as letters:
+        await letters.add(set_aside(topics, why, key, b"gone"))
+    async with simulator.serve() as url:
+        settings = account("zentail", url, mode="per_order")
+        async with polled(topics, settings) as found:
+            (came,) = await redrive(topics, (), Filter(reason="404"))
+
+            async def read() -> bool:
+                return await found.raw() == {"1": 1}
+
+            await until(read)
+    assert (came.key, came.refused) == (key, "")
+    assert came.to.endswith("to be asked for again")
+
+
 async def test_letters_are_found_again_by_their_place(topics: KafkaSettings) -> None:
     """The newest last, no more than asked for; a place without a letter is refused."""
     async with normalizing(topics, mappers={}):
@@ -88,10 +118,10 @@ async def test_what_the_poller_rejected_is_put_on_raw_with_where_it_came_from(
     async with simulator.serve() as url, polled(topics, account("zentail", url)) as found:
         await found.once_read(1)
 
-        async def set_aside() -> bool:
+        async def both_set_aside() -> bool:
             return len(await records(topics, DEAD_LETTERS)) == 2
 
-        await until(set_aside)
+        await until(both_set_aside)
         came = {one.key: one for one in await redrive(topics, (), Filter(service="poller"))}
         async with normalizing(topics):
             await settled(topics)

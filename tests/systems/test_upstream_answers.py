@@ -129,28 +129,6 @@ async def test_a_wrong_token_stops_one_account_and_no_other(zentail: Zentail) ->
         assert (bench.ids, broken.ids) == (["1"], [])
 
 
-async def test_an_absent_order_is_set_aside_and_the_others_go_on(zentail: Zentail) -> None:
-    """404 on a child: dead letter, once; it is not asked for again."""
-    simulator, url = zentail
-    for number in (2, 3):
-        simulator.put(order(number, status="PENDING", packages=[]))
-    match = "/zentail/v1/salesOrder/2"
-    simulator.faults.add({"name": "status", "status": 404, "match": match, "count": 99})
-    only = ("listing", "orders")
-    async with running(url, only=only, mode="per_order") as bench:
-        await bench.until(lambda: bool(bench.letters), "a dead letter")
-        simulator.put(order(3))
-        await bench.until(lambda: bench.bodies[-1]["status"] == "SHIPPED", "order 3 shipped")
-    (letter, record) = bench.letters[0]
-    assert len(bench.letters) == 1
-    assert (letter.source, letter.account, letter.service) == ("zentail", "acme", "poller")
-    assert "404" in letter.reason
-    assert letter.origin.endswith("/salesOrder/2")
-    assert record.key == "zentail/acme/orders/2"
-    asked = [entry for entry in simulator.requests if entry["path"] == match]
-    assert len(asked) == 1
-
-
 @pytest.mark.parametrize(
     ("record", "key", "path"),
     [

@@ -193,7 +193,7 @@ class Watch:
         return self.settings.request([("limit", str(limit)), *(("ids", i) for i in sweep["ids"])])
 
     def read(self, sweep: Sweep, response: Response) -> Page:
-        """What was asked for; one that is not there, asked for alone too, is set aside for good."""
+        """What was asked for; one that is not there, asked for alone too, counts as refused."""
         listed = _listed(response, self.settings)
         asked, came = sweep["ids"], set(listed.ids) - {""}
         if strangers := came.difference(asked):
@@ -201,16 +201,12 @@ class Watch:
         absent = [one for one in asked if one not in came]
         if absent and came and listed.has_more:
             return Page(listed.found, listed.rejected, {"ids": absent})
-        if absent and not came and len(asked) > 1:
-            raise Unreadable(f"{len(asked)} were asked for by their ids, none came")
         left: list[str] = sweep.get("left", [])
         if absent and len(asked) > 1:
             left, absent = absent, []  # this may be the answer to another question
-        missing = (
-            Rejected(one, "$.data", "asked for by its id, it is not here", b"") for one in absent
-        )
+        missing = (Rejected(one, "", "asked for by its id, it is not here", b"") for one in absent)
         onward = {"ids": left[:1], "left": left[1:]} if left else None
-        return Page(listed.found, (*listed.rejected, *missing), onward)
+        return Page(listed.found, listed.rejected, onward, refused=tuple(missing))
 
 
 class _Envelope(msgspec.Struct, rename="camel"):

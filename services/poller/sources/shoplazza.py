@@ -98,13 +98,11 @@ def by_id(settings: Settings, resource: str) -> Stream | None:
 
 def meaning(response: Response) -> int:
     """The status an answer should have had: what concerns the whole shop is no order's fault."""
-    if response.status not in (400, 404, 422, 423):
+    if response.status not in (400, 403, 404, 422, 423):
         return response.status
     said = response.body.lower()  # in `errors`, in `error`, or bare
-    if b"unauthorized" in said:
+    if b"unauthorized" in said or b"not active" in said:
         return 401
-    if b"not active" in said:
-        return 403
     return 503 if response.status == 423 else response.status  # locked for a moment
 
 

@@ -8,6 +8,7 @@ from email.utils import format_datetime
 import pytest
 
 from services.poller.answers import (
+    REPEATS_MAX,
     Action,
     answer_to,
     answer_to_failure,
@@ -25,15 +26,15 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
         (200, "read", "read"),
         (202, "retry", "retry"),
         (204, "read", "read"),
-        (302, "stop", "stop"),
-        (400, "stop", "set_aside"),
+        (302, "stop", "refuse"),
+        (400, "stop", "refuse"),
         (401, "stop", "stop"),
-        (403, "stop", "stop"),
-        (404, "stop", "set_aside"),
-        (405, "stop", "stop"),
+        (403, "stop", "refuse"),
+        (404, "stop", "refuse"),
+        (405, "stop", "refuse"),
         (408, "retry", "retry"),
-        (410, "stop", "set_aside"),
-        (422, "stop", "set_aside"),
+        (410, "stop", "refuse"),
+        (422, "stop", "refuse"),
         (425, "retry", "retry"),
         (429, "retry", "retry"),
         (500, "retry", "retry"),
@@ -62,6 +63,21 @@ def test_a_body_too_large_halves_the_page_down_to_one(limit: int, expected: Acti
     """Over 16 MiB: halve the limit; at 1 the stream stops."""
     failure = Failure("too_large", "16 MiB")
     assert answer_to_failure(failure, limit=limit, attempt=0, chance=0.5).action == expected
+
+
+@pytest.mark.parametrize(("child", "expected"), [(False, "stop"), (True, "refuse")])
+def test_what_can_never_be_read_stops_a_list_and_passes_over_a_child(
+    *, child: bool, expected: Action
+) -> None:
+    """A record that is too large alone; a page that came again after it was asked for again."""
+    large, again = Failure("too_large", "16 MiB"), Failure("repeated", "the same page")
+    answer = answer_to_failure(large, limit=1, attempt=0, chance=0.5, child=child)
+    assert answer.action == expected
+    asked_again = [
+        answer_to_failure(again, limit=9, attempt=attempt, chance=0.5, child=child).action
+        for attempt in (0, REPEATS_MAX - 1, REPEATS_MAX)
+    ]
+    assert asked_again == ["retry", "retry", expected]
 
 
 def test_the_wait_grows_from_one_second_to_five_minutes() -> None:

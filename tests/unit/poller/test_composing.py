@@ -11,11 +11,11 @@ from bus.partitioning import partition_of
 from bus.settings import KafkaSettings
 from bus.table import Table
 from schemas.cursor import Cursor, Mark
-from schemas.dead_letter import originals
+from schemas.dead_letter import DeadLetter, originals
 from schemas.raw import Provenance
 from schemas.topics import CURSORS, RAW
 from services.poller.composing import Composed, Reading, compose
-from services.poller.marks import TOUCHES_PER_LIFE, Marks, content_digest
+from services.poller.marks import TOUCHES_PER_LIFE, Marks, SeenMark, content_digest
 from services.poller.source import Due, Facts, Found, Page, Rejected
 
 KAFKA = KafkaSettings(prefix="t")
@@ -246,14 +246,69 @@ def test_a_rejected_record_of_a_fulfillment_has_the_headers_it_would_have_on_raw
     assert [originals(letter.headers) for letter in others] == [[]] * 4
 
 
-def test_a_watched_record_that_is_rejected_is_not_asked_for_again() -> None:
-    """An absent child: dead letter, go on."""
-    state = State()
+def by_id(interval_seconds: float = 120) -> Facts:
+    return Facts("orders", "orders", 2, interval_seconds, "f", ids_max=1)
+
+
+def test_a_refused_record_stays_due_for_an_hour_and_is_one_dead_letter_then() -> None:
+    """Its refusals are counted in its mark, beside the cursor; the letter names the stream."""
+    state = State(facts=by_id())
     state.write(Page((found(1, due=0.0),)))
-    assert state.marks.due("orders", NOW, 1) == ["1"]
-    state.write(Page(rejected=(Rejected("1", "", "404", b"gone"),)))
-    assert state.marks.due("orders", NOW + timedelta(days=9), 1) == []
-    assert state.marks.get("1") is not None
+    gone = Page(refused=(Rejected("1", "", "404", b"gone", origin="https://up.example/orders/1"),))
+    asked, at = 0, NOW
+    while (due_at := state.marks.next_due("orders")) is not None:
+        at, asked = max(at, due_at), asked + 1
+        composed = state.write(gone, at)
+        last = composed.letters
+        assert composed.transaction.records[-1].key.startswith("cursor/") or last
+        assert composed.cursor.succeeded_at == NOW
+        assert last or composed.cursor.proven_until == NOW
+    assert at - NOW >= timedelta(hours=1)
+    assert asked >= 5
+    letter = DeadLetter.read(dict(last[0].headers))
+    assert (letter.stream, letter.origin) == ("orders", "https://up.example/orders/1")
+    assert letter.reason.startswith("404, ")
+    assert last[0].key == "zentail/acme/orders/1"
+    assert state.marks.get("1") == SeenMark("1", content_digest(found(1).body, frozenset()), NOW)
+
+
+def test_a_refused_record_that_is_given_again_counts_anew() -> None:
+    """And what a list shows of it unchanged meanwhile is no reason to ask sooner."""
+    state = State(facts=by_id())
+    state.write(Page((found(1, due=0.0),)))
+    refused = Page(refused=(Rejected("1", "", "404", b""),))
+    state.write(refused, NOW + timedelta(seconds=1))
+    state.write(refused, NOW + timedelta(seconds=121))
+    due_at = state.marks.next_due("orders")
+    state.facts = FACTS
+    state.write(Page((found(1, due=1.0),)), NOW + timedelta(seconds=130))
+    assert state.marks.next_due("orders") == due_at == NOW + timedelta(seconds=121 + 240)
+    state.restore(NOW)
+    assert state.marks.owed_since("orders") == NOW + timedelta(seconds=1)
+    state.facts = by_id()
+    composed = state.write(Page((found(1, due=60.0),)), NOW + timedelta(seconds=400))
+    mark = Mark.model_validate_json(composed.state[0].value or b"")
+    assert (mark.refusals, mark.refused_since) == (0, None)
+    assert state.marks.owed_since("orders") == NOW + timedelta(seconds=460)
+
+
+def test_a_watched_record_that_cannot_be_read_is_one_letter_and_stays_due() -> None:
+    """The next answer may be right again; by a list nothing of its due time changes."""
+    state = State(facts=by_id())
+    state.write(Page((found(1, due=0.0),)))
+    bad = Page(rejected=(Rejected("1", "$.x", "no good", b'{"x":1}'),))
+    assert len(state.write(bad, NOW + timedelta(seconds=1)).letters) == 1
+    assert state.marks.next_due("orders") == NOW + timedelta(seconds=121)
+    assert len(state.write(bad, NOW + timedelta(seconds=121)).letters) == 0
+    due_at = state.marks.next_due("orders")
+    state.facts = FACTS
+    state.write(bad, NOW + timedelta(seconds=130))
+    assert state.marks.next_due("orders") == due_at
+    state.facts = by_id()
+    state.write(bad, NOW + timedelta(hours=1))
+    state.write(bad, NOW + timedelta(hours=2))
+    state.write(bad, NOW + timedelta(hours=3))
+    assert state.marks.next_due("orders") is None
 
 
 def test_the_stored_mark_says_what_was_seen_and_when() -> None:

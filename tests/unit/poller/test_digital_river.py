@@ -241,16 +241,19 @@ def test_what_is_no_page_is_never_taken_for_an_empty_one(name: str, body: bytes)
         one.read(one.begin(cursor(name), NOW, ["a"]), Response(200, {}, body, NOW))
 
 
-def test_what_was_asked_for_by_its_id_and_is_missing_is_rejected_when_asked_for_alone() -> None:
-    """One answer without it may be another question's; one without any is not believed at all."""
+def test_what_was_asked_for_by_its_id_and_is_missing_counts_as_refused_when_asked_for_alone() -> (
+    None
+):
+    """One answer without it may be another question's; where none came, each is asked for alone."""
     page = read([record("a")], "watch")
-    assert (page.rejected, page.sweep) == ((), {"ids": ["b"], "left": []})
+    assert (page.refused, page.sweep) == ((), {"ids": ["b"], "left": []})
     page = read([], "watch", sweep={"ids": ["b"], "left": ["c"]})
-    assert [one.upstream_id for one in page.rejected] == ["b"]
+    assert [(one.upstream_id, one.path) for one in page.refused] == [("b", "")]
     assert page.sweep == {"ids": ["c"], "left": []}
+    assert page.only_refused
     assert read([record("c")], "watch", sweep=page.sweep).sweep is None
-    with pytest.raises(Unreadable, match="none came"):
-        read([], "watch")
+    page = read([], "watch")
+    assert (page.refused, page.sweep) == ((), {"ids": ["a"], "left": ["b"]})
 
 
 def test_a_bad_record_among_those_asked_for_is_not_missing_too() -> None:

@@ -26,6 +26,8 @@ SEEN = st.builds(
     observed_at=INSTANTS,
     due_at=st.none() | INSTANTS,
     due_stream=st.none() | st.text(),
+    refusals=st.integers(0, 99),
+    refused_since=st.none() | INSTANTS,
 )
 
 
@@ -49,6 +51,8 @@ def test_a_mark_is_stored_as_the_contract_spells_it(seen: SeenMark) -> None:
         observed_at=seen.observed_at,
         due_at=seen.due_at,
         due_stream=seen.due_stream,
+        refusals=seen.refusals,
+        refused_since=seen.refused_since,
     )
     record = marks().put(seen)
     assert (record.key, record.value) == (mark.key, mark.to_json())

@@ -47,20 +47,20 @@ def test_too_much_of_one_parent_is_asked_for_in_smaller_pages() -> None:
     assert (answer.action, by_parent.count) == ("halve", 250)
     by_id = Asked({}, ["r"], 250, 0)
     _, answer = understood(Told(), by_id, large, chance=0, now=NOW)
-    assert (answer.action, by_id.count) == ("stop", 1)
+    assert (answer.action, by_id.count) == ("refuse", 1)
 
 
-def test_a_parent_that_is_gone_is_set_aside_under_its_own_resource() -> None:
-    """And no more due, though others are."""
+def test_a_parent_that_is_gone_is_refused_under_its_own_resource() -> None:
+    """With what was answered; whether it stays due is decided by what the others are answered."""
     page, answer = understood(
         Told(), Asked({}, ["o"], 250, 0, True), Response(404, {}, b"gone", NOW), chance=0, now=NOW
     )
     assert page is not None
-    assert answer.action == "set_aside"
-    assert [(one.upstream_id, one.resource, one.body) for one in page.rejected] == [
+    assert page.only_refused
+    assert answer.action == "refuse"
+    assert [(one.upstream_id, one.resource, one.body) for one in page.refused] == [
         ("o", "orders", b"gone")
     ]
-    assert [(one.id, one.due, one.read_at) for one in page.parents] == [("o", None, NOW)]
 
 
 def test_of_several_parents_the_ids_are_halved_first_and_then_the_pages() -> None:
