@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from schemas.message import digest, iso, parse_instant
 from services.poller.keyset import Row, refuse_disorder
+from services.poller.progress import NOT_TURNED, turned
 from services.poller.source import Page, Rejected, Response, Sweep
 from services.poller.upstream_clock import date_of
 
@@ -55,11 +56,12 @@ def begun(*, after: str, now: datetime, page_size: int) -> Sweep:
         "read": [],
         "passes": 0,
         "started_at": iso(now),
+        **NOT_TURNED,
     }
 
 
 def paged(sweep: Sweep, listed: Listed, response: Response) -> Page:
-    """The rows not read before, and the progress.  Raises Unreadable.
+    """The rows not read before, and the progress.  Raises Unreadable, Repeated.
 
     A complete pass leaves the newest last update as the position, in the upstream's own spelling;
     without rows it leaves the position alone.
@@ -71,8 +73,10 @@ def paged(sweep: Sweep, listed: Listed, response: Response) -> Page:
     found = tuple(replace(row.found, again=row.updated_at == last) for row in new)
     rejected = tuple(one for one in listed.entries if isinstance(one, Rejected))
     sweep = {**sweep, "newest": _newest(sweep["newest"], rows, response)}
+    if sweep["offset"] and listed.entries:
+        sweep = {**sweep, **turned(sweep, map(_token, listed.entries))}
     if _slid(sweep, listed) and sweep["passes"] < PASSES_MAX:
-        again = {"offset": 0, "border": "", "passes": sweep["passes"] + 1}
+        again = {"offset": 0, "border": "", "passes": sweep["passes"] + 1, **NOT_TURNED}
         return Page(found, rejected, {**sweep, **again, "read": _read(sweep, rows)})
     if not _more(sweep, listed):
         return Page(found, rejected, position=sweep["newest"] or None)
@@ -115,7 +119,10 @@ def _onward(sweep: Sweep, listed: Listed, rows: list[Row]) -> Sweep:
             "full": full,
             "read": [one for one in read if _stamped_at(one) >= whole[-1].updated_at],
             "passes": 0,
+            **NOT_TURNED,
         }
+    if not sweep["offset"]:
+        sweep = {**sweep, **turned(sweep, map(_token, listed.entries))}
     step, border = (count - 1, _token(listed.entries[-1])) if count > 1 else (count, "")
     return {
         **sweep,

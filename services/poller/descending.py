@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from schemas.message import iso, parse_instant
-from services.poller.source import Found, Page, Refused, Rejected, Response, Sweep, Unreadable
+from services.poller.progress import NOT_TURNED, turned
+from services.poller.source import Found, Page, Refused, Rejected, Repeated, Response, Sweep
 from services.poller.upstream_clock import date_of
 
 
@@ -43,19 +44,20 @@ def begun(
         "after": "",
         "newest": position,
         "started_at": iso(now),
+        **NOT_TURNED,
     }
 
 
 def resumed(sweep: Sweep) -> Sweep:
     """The pass taken up again; a stored id is not trusted."""
-    return {**sweep, "before": sweep["reached"] or sweep["before"], "after": ""}
+    return {**sweep, **NOT_TURNED, "before": sweep["reached"] or sweep["before"], "after": ""}
 
 
 def paged(sweep: Sweep, listed: Listed, response: Response, *, once: bool) -> Page:
     """The records and the progress; `once`: the end of the pass ends the stream.
 
     A complete pass leaves the newest instant of creation as the position: data time, so what is
-    replicated late is not passed by.  Raises Refused, Unreadable.
+    replicated late is not passed by.  Raises Refused, Repeated.
     """
     newest = _newest(sweep["newest"], listed.found, response)
     if not listed.has_more:
@@ -65,10 +67,10 @@ def paged(sweep: Sweep, listed: Listed, response: Response, *, once: bool) -> Pa
     # A record without an id comes again on the page after it, and holds up none of its neighbors.
     after = next((one for one in reversed(listed.ids) if one), "")
     if not after or after == sweep["after"]:
-        raise Unreadable(f"the page ends where it began, at {sweep['after']!r}")
+        raise Repeated(f"the page ends where it began, at {sweep['after']!r}")
     last = listed.found[-1].updated_at if listed.found else None
     reached = just_after(last) if last else sweep["reached"]
-    onward = {"after": after, "reached": reached, "newest": newest}
+    onward = {"after": after, "reached": reached, "newest": newest, **turned(sweep, listed.ids)}
     return Page(listed.found, listed.rejected, {**sweep, **onward})
 
 

@@ -14,10 +14,12 @@ from itertools import pairwise
 import msgspec
 
 from schemas.message import iso, parse_instant
-from services.poller.source import Found, Page, Rejected, Sweep, Unreadable
+from services.poller.progress import NOT_TURNED, turned
+from services.poller.source import Found, Page, Rejected, Repeated, Sweep, Unreadable
 
 PASSES_MAX = 10  # over rows of one instant; what slides past all of them is the settle sweep's
 READ_MAX = 10_000  # rows remembered within one pass
+IDLE_PAGES_MAX = 1_000  # in a row, by next link, that bring nothing new
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
@@ -57,12 +59,14 @@ def begun(*, since: datetime, now: datetime, until: datetime) -> Sweep:
         "read": [],
         "fresh": False,
         "passes": 0,
+        "idle": 0,
+        **NOT_TURNED,
     }
 
 
 def resumed(sweep: Sweep) -> Sweep:
     """The pass taken up again; a stored next link is not trusted."""
-    return {**sweep, "next": None, "fresh": True}
+    return {**sweep, **NOT_TURNED, "next": None, "fresh": True, "idle": 0}
 
 
 def paged(sweep: Sweep, listed: Listed, *, once: bool) -> Page:
@@ -93,18 +97,27 @@ def _following(sweep: Sweep, listed: Listed, new: list[Row]) -> Sweep | None:
     ended = past or not listed.has_next
     fresh = sweep["fresh"] or bool(new)
     if sweep["next"] and (ended or moved) and fresh and sweep["passes"] < PASSES_MAX:
-        again = {"next": None, "fresh": False, "passes": sweep["passes"] + 1}
-        return {**sweep, **again, "read": _read(sweep, new)}
+        again = {"next": None, "fresh": False, "passes": sweep["passes"] + 1, "idle": 0}
+        return {**sweep, **NOT_TURNED, **again, "read": _read(sweep, new)}
     if ended:
         return None
     if last is not None and moved:
         refuse_disorder(listed.rows)
         at_last = [row.token for row in listed.rows if row.updated_at == last.updated_at]
-        onward = {"since": last.stamp, "read": at_last, "fresh": False, "passes": 0}
-        return {**sweep, **onward, "next": None}
+        onward = {"since": last.stamp, "read": at_last, "fresh": False, "passes": 0, "idle": 0}
+        return {**sweep, **NOT_TURNED, **onward, "next": None}
+    return {**sweep, **_by_link(sweep, listed, new), "read": _read(sweep, new), "fresh": fresh}
+
+
+def _by_link(sweep: Sweep, listed: Listed, new: Sequence[Row]) -> Sweep:
+    """Where the next link leads, within one instant.  Raises Unreadable, Repeated."""
     if not listed.next_url:
         raise Unreadable("one instant fills the page, but there is no link to the next one")
-    return {**sweep, "read": _read(sweep, new), "fresh": fresh, "next": listed.next_url}
+    tokens = [row.token for row in listed.rows] or [listed.next_url]
+    idle = 0 if new else sweep.get("idle", 0) + 1
+    if idle > IDLE_PAGES_MAX:
+        raise Repeated(f"{idle} pages in a row brought nothing new, and there is still a next one")
+    return {"next": listed.next_url, "idle": idle, **turned(sweep, tokens)}
 
 
 def _read(sweep: Sweep, new: Sequence[Row]) -> list[str]:

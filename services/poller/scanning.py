@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from services.poller.source import Found, Sweep, Unreadable
+from services.poller.source import Found, Repeated, Sweep
 
 TIMES_MAX = 16  # how much wider a page is made that one instant fills
 FROM_THE_START: Sweep = {"cursor": None, "milestone": None, "pages": 0, "times": 1, "bare": False}
@@ -35,7 +35,7 @@ def following(sweep: Sweep, rows: Sequence[Row], next_cursor: str | None) -> Swe
             return {**sweep, "bare": False, "times": times}
         place = next_cursor  # what slides past this border is left to the next pass
     if place in (sweep["cursor"], sweep["milestone"]):
-        raise Unreadable(f"the list leads back to cursor {place[:80]}: the pass would never end")
+        raise Repeated(f"the list leads back to cursor {place[:80]}: the pass would never end")
     pages = sweep["pages"] + 1
     # Remembered at each power of two, so a ring of any length is met again.
     milestone = place if pages & (pages - 1) == 0 else sweep["milestone"]

@@ -13,12 +13,13 @@ import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from schemas.message import digest, iso, parse_instant
-from services.poller.source import Sweep, Unreadable
+from schemas.message import iso, parse_instant
+from services.poller.progress import NOT_TURNED, turned
+from services.poller.source import Sweep
 
 SECOND = timedelta(seconds=1)
 PASSES_MAX = 10  # over one second; what slides past all of them is the settle sweep's
-UNREAD: Sweep = {"page": 1, "last": None, "count": 0, "sum": 0}
+UNREAD: Sweep = {"page": 1, **NOT_TURNED, "count": 0, "sum": 0}
 
 
 def begun(*, since: datetime, until: datetime) -> Sweep:
@@ -48,7 +49,7 @@ def page_of(sweep: Sweep) -> dict[str, str]:
 def following(sweep: Sweep, ids: Sequence[str], *, full: bool) -> Sweep | None:
     """The progress after a page with the rows of these ids, None when the pass is complete.
 
-    `full`: there may be more rows in the window.  Raises Unreadable.
+    `full`: there may be more rows in the window.  Raises Repeated.
     """
     start, end = parse_instant(sweep["from"]), parse_instant(sweep["to"])
     paging = sweep["page"] > 1 or sweep["passes"] > 0
@@ -58,21 +59,10 @@ def following(sweep: Sweep, ids: Sequence[str], *, full: bool) -> Sweep | None:
         return _window(start, start + (end - start) // 2, parse_instant(sweep["until"]))
     read = {"count": sweep["count"] + len(ids), "sum": _sum(sweep["sum"], ids)}
     if full:
-        last = told_apart(sweep, ids)
-        return {**sweep, **read, "page": sweep["page"] + 1, "last": last}
+        return {**sweep, **read, **turned(sweep, ids), "page": sweep["page"] + 1}
     if read == sweep["before"] or sweep["passes"] + 1 >= PASSES_MAX:
         return _onward(sweep, start, end)
     return {**sweep, **UNREAD, "before": read, "passes": sweep["passes"] + 1}
-
-
-def told_apart(sweep: Sweep, ids: Sequence[str]) -> str:
-    """What tells a full page from the one before it, in `last`.  Raises Unreadable: it is the
-    same, so page numbers are not obeyed and the list would never end.
-    """
-    last = digest(list(ids))
-    if last == sweep["last"]:
-        raise Unreadable(f"page {sweep['page']} holds what the one before it held")
-    return last
 
 
 def _onward(sweep: Sweep, start: datetime, end: datetime) -> Sweep | None:

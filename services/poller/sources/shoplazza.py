@@ -19,6 +19,7 @@ from pydantic import Field, model_validator
 from schemas.cursor import Cursor
 from schemas.message import digest, iso, parse_instant
 from services.poller.bodies import Pages, identified
+from services.poller.progress import NOT_TURNED, turned
 from services.poller.source import (
     BACKFILL_WEIGHT,
     HEAD_WEIGHT,
@@ -40,7 +41,7 @@ from services.poller.source import (
     Unreadable,
 )
 from services.poller.watching import WatchedSettings
-from services.poller.window import begun, following, page_of, resumed, told_apart
+from services.poller.window import begun, following, page_of, resumed
 
 RATE = Rate(per_second=2, burst=38)  # for each app and store; 40, but answers may bunch up
 RESOURCE = "fulfillments"
@@ -205,7 +206,7 @@ class Reading:
 
     def begin(self, cursor: Cursor, now: datetime, ids: Sequence[str]) -> Sweep:
         """The order from its first page: which one is due is in the marks, so no pass is stored."""
-        return {"order": ids[0], "page": 1, "last": None, "read_at": None, "due": []}
+        return {"order": ids[0], "page": 1, **NOT_TURNED, "read_at": None, "due": []}
 
     def request(self, sweep: Sweep, limit: int) -> Request:
         """`GET /orders/{order_id}/fulfillments`, without a filter."""
@@ -228,7 +229,7 @@ class Reading:
             order = Parent(sweep["order"], due, read_at=parse_instant(read_at))
             return replace(page, parents=(order,))
         onward = {"page": sweep["page"] + 1, "read_at": read_at, "due": soonest}
-        return replace(page, sweep={**sweep, **onward, "last": told_apart(sweep, ids)})
+        return replace(page, sweep={**sweep, **onward, **turned(sweep, ids)})
 
     def _fulfillment(self, body: bytes, now: datetime) -> tuple[Found | Rejected, Due | None]:
         """A record, and when its order is to be read again for its sake."""

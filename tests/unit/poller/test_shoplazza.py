@@ -174,7 +174,7 @@ def test_an_order_is_read_to_its_last_page() -> None:
     last = one.read(first.sweep, later)
     assert last.parents == (Parent("o/1", Due("watch", 120), read_at=NOW),)
     again = response({"fulfillments": [record("a"), bare]}, limit=2)
-    with pytest.raises(Unreadable, match="page 2 holds"):
+    with pytest.raises(Unreadable, match="does not turn pages"):
         one.read(first.sweep, again)
 
 
