@@ -23,6 +23,7 @@ EXTRA_NAMES = {
     "upstream_limits",
     "upstream_loop",
     "upstream_parents",
+    "upstream_passes",
     "hostile_receivers",
     "hostile_targets",
     "webhook",
