@@ -81,6 +81,11 @@ CATALOGUE: tuple[Kind, ...] = (
         "The same as a small gzip that unfolds to `bytes` more.",
         preset={"bytes": BOMB_BYTES},
     ),
+    Kind(
+        "odd_encoding",
+        "wire",
+        "A byte order mark, a packing or a `content-encoding` that nobody asked for, in turn.",
+    ),
     Kind("redirect", "wire", "A redirect to another `host`.", heard="never"),
     Kind("duplicate_page", "records", "The answer is the one before it on the same path."),
     Kind(
@@ -98,6 +103,16 @@ CATALOGUE: tuple[Kind, ...] = (
     Kind("bad_record", "listing", "`record`, or a wrong copy, stands among a page's good records."),
     Kind("null_record", "listing", "A record whose every field is null stands among good ones."),
     Kind("mistyped_record", "listing", "So does one whose every field is of another type."),
+    Kind(
+        "bad_bytes",
+        "listing",
+        "A record that no parser takes, each time for another reason, stands among good ones.",
+    ),
+    Kind(
+        "terse_page",
+        "listing",
+        "A page without records is null or 204, and what says that it is the last is left out.",
+    ),
     Kind("shifting_page", "listing", "A record of the page just read moves: the rest shifts up."),
     Kind("next_token_host", "listing", "The link to the next page leads to another `host`."),
     Kind("shrinking_total", "listing", "The total told gets smaller while the list is paged."),
@@ -130,7 +145,10 @@ WRITE_FAULTS = frozenset(kind.name for kind in CATALOGUE if kind.place == "write
 
 @dataclass
 class Fault:
-    """One scripted fault; the fields from `status` on belong to some names only."""
+    """One scripted fault; the fields from `status` on belong to some names only.
+
+    `turn` counts its strikes from 0.
+    """
 
     name: str
     count: int | None = 1
@@ -145,6 +163,7 @@ class Fault:
     records: int = TIED_RECORDS
     host: str = OTHER_HOST
     record: Any = None
+    turn: int = field(default=-1, init=False)
 
     @property
     def acts(self) -> str:
@@ -166,7 +185,7 @@ class Faults:
 
     def add(self, script: Any) -> None:
         """Append a script; raises ValueError naming the fault or field that is not known."""
-        known = {f.name for f in fields(Fault)}
+        known = {f.name for f in fields(Fault) if f.init}
         added = []
         for entry in script if isinstance(script, list) else [script]:
             if not isinstance(entry, dict) or entry.get("name") not in KINDS:
@@ -195,6 +214,7 @@ class Faults:
                 fault.count -= 1
                 if fault.count <= 0:
                     self._waiting.remove(fault)
+            fault.turn += 1
             self.struck[fault.name] += 1
             return fault
         return None

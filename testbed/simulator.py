@@ -22,12 +22,13 @@ from testbed.http import Request, Response, json_response, serving
 from testbed.orders import Order
 from testbed.rows import Row, Rows
 from testbed.throttle import LeakyBucket
-from testbed.wire import misshape
+from testbed.wire import bad_bytes, misshape, terse, with_bad_bytes
 from testbed.world import World
 
 REQUESTS_KEPT_MAX = 20_000
 ANSWERS_KEPT_MAX = 200  # one for each path
-BAD_RECORDS = frozenset({"bad_record", "null_record", "mistyped_record"})
+BAD_RECORDS = frozenset({"bad_record", "null_record", "mistyped_record", "bad_bytes"})
+OF_ANY_LISTING = BAD_RECORDS | {"terse_page"}
 
 
 class Shown(NamedTuple):
@@ -51,7 +52,7 @@ class Simulator(ABC):
 
     base_path: ClassVar[str]
     # What its listings can do wrong, of testbed.faults.LISTING_FAULTS.
-    listing_faults: ClassVar[frozenset[str]] = BAD_RECORDS
+    listing_faults: ClassVar[frozenset[str]] = OF_ANY_LISTING
 
     def __init__(
         self,
@@ -67,6 +68,7 @@ class Simulator(ABC):
         self.planted: list[Any] = []  # bad records shown among good ones
         self.right_clock = clock
         self._world = world
+        self._listed = False  # whether the present answer is a page
         self._answered: dict[tuple[str, str], Response] = {}
         self._rows = Rows()
         self._late_writes: list[tuple[datetime, Request]] = []  # and when each is carried out
@@ -123,6 +125,7 @@ class Simulator(ABC):
         if request.path.startswith("/control/"):
             return self._control(request, now)
         self._flood(request, now)
+        self._listed = False
         response = self._answer_or_fault(request, now)
         self.requests.append(
             {
@@ -135,7 +138,10 @@ class Simulator(ABC):
             }
         )
         date = {"Date": format_datetime(now.astimezone(UTC), usegmt=True)}
-        return replace(response, headers={**date, **response.headers})
+        body = response.body
+        if b"@bad-bytes-" in body:
+            body = with_bad_bytes(body)
+        return replace(response, body=body, headers={**date, **response.headers})
 
     def begin(self) -> None:
         """A world that waits begins now."""
@@ -173,8 +179,10 @@ class Simulator(ABC):
 
     def with_bad_record(self, request: Request, page: list[Any], **wrong: Any) -> list[Any]:
         """A `bad_record` fault adds its `record`, else a copy of one with fields that are wrong;
-        `null_record` and `mistyped_record` add one that has no right field at all.
+        `null_record` and `mistyped_record` add one that has no right field at all, `bad_bytes` one
+        that is no JSON.
         """
+        self._listed = True
         named = BAD_RECORDS if page else frozenset()
         fault = self.faults.take(named, request.target, request.method)
         if fault is None:
@@ -185,6 +193,8 @@ class Simulator(ABC):
             record = dict.fromkeys(page[middle])
         elif fault.name == "mistyped_record":
             record = {name: _mistyped(value) for name, value in page[middle].items()}
+        elif fault.name == "bad_bytes":
+            record = {"odd": bad_bytes(fault.turn)}
         elif record is None:
             record = {**page[middle], **wrong}
         self.planted.append(record)
@@ -225,7 +235,14 @@ class Simulator(ABC):
             return self.refusal(404, f"no such path: {request.path}")
         if not self._bucket.admits(now):
             return self.refusal(429, "too many requests")
-        return self.answer(request, now)
+        return self._terse(request, self.answer(request, now))
+
+    def _terse(self, request: Request, response: Response) -> Response:
+        """With a `terse_page` fault, a page that says as little as some do."""
+        if not self._listed or response.status != 200:
+            return response
+        fault = self.faults.take({"terse_page"}, request.target, request.method)
+        return response if fault is None else terse(response, fault.turn)
 
     def _answer_or_fault(self, request: Request, now: datetime) -> Response:
         """The answer, or what a fault makes of it; some keep the request unheard, or for later."""

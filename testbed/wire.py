@@ -1,7 +1,10 @@
-"""What a fault of the wire makes of a good answer, in any server of the testbed."""
+"""What a fault makes of the bytes of a good answer, in any server of the testbed."""
 
 from __future__ import annotations
 
+import gzip
+import json
+import re
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +14,30 @@ from testbed.faults import Fault
 from testbed.http import Response
 
 GZIP_WINDOW = 31  # zlib's word for a gzip stream
+Packing = Callable[[bytes], bytes]
+ENCODINGS: tuple[tuple[str, Packing], ...] = (  # what the answer is labeled as, and what it is
+    ("", lambda body: b"\xef\xbb\xbf" + body),
+    ("x-gzip", gzip.compress),
+    ("none", bytes),
+    ("utf-8", bytes),
+    ("gzip", bytes),
+    ("br", bytes),
+    ("", gzip.compress),
+    ("gzip, gzip", lambda body: gzip.compress(gzip.compress(body))),
+    ("deflate", zlib.compress),
+    ("", lambda body: body.decode().encode("utf-16")),
+)
+BAD_BYTES = (
+    b"NaN",
+    b"-Infinity",
+    b'"a\nb"',
+    b'"a\x00b"',
+    b'"M\xfcller"',
+    b'"\xed\xa0\xbd"',
+    b'"\\u12"',
+    b"[1,]",
+    b'"5" tape"',
+)
 HTML = b"<!doctype html><title>Maintenance</title><p>Back soon."
 
 
@@ -31,14 +58,14 @@ def misshape(fault: Fault, response: Response) -> Response:
         case "gzip_bomb":
             headers = {**late.headers, "Content-Encoding": "gzip"}
             return replace(late, headers=headers, body=_bomb(fault.bytes)(late.body))
+        case "odd_encoding":
+            encoding, packed = ENCODINGS[fault.turn % len(ENCODINGS)]
+            label = {"Content-Encoding": encoding} if encoding else {}
+            return replace(late, headers={**late.headers, **label}, body=packed(late.body))
         case "redirect":
             return replace(late, status=302, headers={"Location": fault.host + "/"}, body=b"")
-        case "cut_body":
-            return replace(late, cut=True)
-        case "reset":
-            return replace(late, reset=True)
-        case "reset_body":
-            return replace(late, cut=True, reset=True)
+        case "cut_body" | "reset" | "reset_body":
+            return replace(late, cut=fault.acts != "reset", reset=fault.acts != "cut_body")
         case _:  # stall: the answer is right, only late
             return late
 
@@ -54,3 +81,37 @@ def _bomb(size: int) -> Callable[[bytes], bytes]:
         return head + rest.compress(document) + rest.flush()
 
     return packed
+
+
+def bad_bytes(turn: int) -> str:
+    """What stands in a record for the bytes that are to be wrong in its answer."""
+    return f"@bad-bytes-{turn % len(BAD_BYTES)}@"
+
+
+def with_bad_bytes(body: bytes) -> bytes:
+    """The answer with the bytes themselves."""
+    return re.sub(rb'"@bad-bytes-(\d+)@"', lambda found: BAD_BYTES[int(found[1])], body)
+
+
+def without_bad_bytes(record: bytes) -> bytes:
+    """The record as it was before: JSON."""
+    for turn, wrong in enumerate(BAD_BYTES):
+        if record == b'{"odd":%b}' % wrong:
+            return b'{"odd":"%b"}' % bad_bytes(turn).encode()
+    return record
+
+
+def terse(response: Response, turn: int) -> Response:
+    """A page that leaves out whatever says nothing; without records it is null, or 204."""
+    page = json.loads(response.body)
+    names = [name for name, value in page.items() if isinstance(value, list)]
+    if turn % 3 == 0 and not any(page[name] for name in names):
+        return replace(response, status=204, body=b"")
+    kept = {name: value for name, value in page.items() if name in names or _says(value)}
+    if turn % 3 == 1:
+        kept |= {name: kept[name] or None for name in names}
+    return replace(response, body=json.dumps(kept, separators=(",", ":")).encode())
+
+
+def _says(value: object) -> bool:
+    return any(value.values()) if isinstance(value, dict) else bool(value)

@@ -18,7 +18,7 @@ from uuid import UUID, uuid5
 from testbed.http import Request, Response, json_response
 from testbed.orders import Order, Package, is_shipped
 from testbed.rows import Row
-from testbed.simulator import BAD_RECORDS, Shown, Simulator, system_clock
+from testbed.simulator import OF_ANY_LISTING, Shown, Simulator, system_clock
 from testbed.world import World
 
 LIMIT_DEFAULT = 50
@@ -43,7 +43,7 @@ class PanoraSimulator(Simulator):
     """
 
     base_path = "/panora"
-    listing_faults = BAD_RECORDS | {"shifting_page"}
+    listing_faults = OF_ANY_LISTING | {"shifting_page"}
 
     def __init__(
         self,

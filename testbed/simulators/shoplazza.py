@@ -16,7 +16,7 @@ from uuid import NAMESPACE_OID, uuid5
 from testbed.http import Request, Response
 from testbed.orders import Order, Package, is_shipped
 from testbed.rows import Row
-from testbed.simulator import BAD_RECORDS, Shown, Simulator
+from testbed.simulator import OF_ANY_LISTING, Shown, Simulator
 from testbed.world import World
 
 ORDERS_DEFAULT, FULFILLMENTS_DEFAULT, LIMIT_MAX = 10, 50, 250  # to a page
@@ -41,7 +41,7 @@ class ShoplazzaSimulator(Simulator):
     """
 
     base_path = "/shoplazza/openapi"
-    listing_faults = BAD_RECORDS | {"shifting_page"}
+    listing_faults = OF_ANY_LISTING | {"shifting_page"}
 
     def __init__(
         self,

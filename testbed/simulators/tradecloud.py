@@ -19,7 +19,7 @@ from typing import Any
 from testbed.http import Request, Response, json_response
 from testbed.orders import Line, Order, Package, is_shipped
 from testbed.rows import Row
-from testbed.simulator import BAD_RECORDS, REQUESTS_KEPT_MAX, Shown, Simulator, system_clock
+from testbed.simulator import OF_ANY_LISTING, REQUESTS_KEPT_MAX, Shown, Simulator, system_clock
 from testbed.world import World
 
 LIMIT_MAX = 100
@@ -45,7 +45,7 @@ class TradecloudSimulator(Simulator):
     """
 
     base_path = "/tradecloud/v2"
-    listing_faults = BAD_RECORDS | {"shifting_page", "shrinking_total"}
+    listing_faults = OF_ANY_LISTING | {"shifting_page", "shrinking_total"}
 
     def __init__(
         self,

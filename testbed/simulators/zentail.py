@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from testbed.http import Request, Response, json_response
 from testbed.orders import Line, Order, OrderStatus, Package
 from testbed.rows import Row
-from testbed.simulator import BAD_RECORDS, Shown, Simulator, system_clock
+from testbed.simulator import OF_ANY_LISTING, Shown, Simulator, system_clock
 from testbed.world import World
 
 PAGE_SIZE_DEFAULT = 25
@@ -49,7 +49,7 @@ class ZentailSimulator(Simulator):
     """One seller's orders: from a world, or given as order objects (`orders`, then `put`)."""
 
     base_path = "/zentail/v1"
-    listing_faults = BAD_RECORDS | {"shifting_page", "next_token_host"}
+    listing_faults = OF_ANY_LISTING | {"shifting_page", "next_token_host"}
 
     def __init__(
         self,

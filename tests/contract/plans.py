@@ -8,6 +8,7 @@ from typing import Any
 
 from testbed.faults import KINDS
 from testbed.simulator import BAD_RECORDS, Simulator
+from testbed.wire import BAD_BYTES, ENCODINGS
 
 BY_PARENT_LESS = 7
 HEAD_ALONE: dict[str, Any] = {"settle_interval_seconds": 3600}
@@ -66,6 +67,14 @@ class Plan:
 
 UNTIL_CLEARED = {"count": None}
 MID_SWEEP = {"skip": 1, "count": 3}
+
+
+def empty_gzip(status: int) -> dict[str, Any]:
+    """An answer without a body, labeled gzip all the same."""
+    headers = {"Content-Encoding": "gzip", "Retry-After": "1"}
+    return {"status": status, "headers": headers, "body": "", **MID_SWEEP}
+
+
 PLANS: tuple[Plan, ...] = (
     Plan("", settles=True),
     Plan("late_write", {"seconds": 3, "count": 6}, settles=True),
@@ -100,4 +109,12 @@ PLANS: tuple[Plan, ...] = (
     Plan("null_record", {"count": 3}),
     Plan("mistyped_record", {"count": 3}),
     Plan("shrinking_total", {"count": 3}),
+    Plan("odd_encoding", {"count": len(ENCODINGS)}),
+    Plan("bad_bytes", {"count": len(BAD_BYTES)}),
+    Plan("terse_page", {"count": 9}),
+    Plan("status", empty_gzip(429), name="empty_gzip_429"),
+    Plan("status", empty_gzip(503), name="empty_gzip_503"),
+    Plan(
+        "status", {**empty_gzip(401), "count": None}, name="empty_gzip_401", lasts=True, stops="401"
+    ),
 )

@@ -11,6 +11,7 @@ import pytest
 
 from services.poller.sources import sources
 from testbed.faults import CATALOGUE, KINDS
+from testbed.wire import without_bad_bytes
 from tests.contract.plans import HEAD_ALONE, PLANS, Plan
 from tests.contract.upstreams import Upstream, simulator_class, upstream
 
@@ -129,7 +130,10 @@ def set_aside(tried: Upstream) -> set[str]:
     letters = [record for _, record in tried.bench.letters]
     found = Counter((one.key.split("/")[2], one.value) for one in letters)
     assert set(found.values()) <= {1}
-    return {json.dumps(json.loads(value or b"null"), sort_keys=True) for _, value in found}
+    return {
+        json.dumps(json.loads(without_bad_bytes(value or b"null")), sort_keys=True)
+        for _, value in found
+    }
 
 
 def planted(tried: Upstream) -> set[str]:
