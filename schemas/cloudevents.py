@@ -53,10 +53,10 @@ def dataschema(kind: str) -> bytes:
 
 
 def event_id(key: str, package_id: str | None, kind: str, discriminator: str | int) -> str:
-    """The id of a fact about a package, or the fulfillment `key` itself (design 2).
+    """Return the id of a fact about a package, or the fulfillment `key` itself.
 
-    `discriminator` is a constant for what happens once, the revision of the package or the
-    fulfillment for what may happen again.
+    `discriminator` is a constant for what happens once; for what may happen again it is made of
+    the revision, the change and the source's version.
     """
     return minted("evt", [key, package_id, kind, discriminator])
 

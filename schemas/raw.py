@@ -9,7 +9,7 @@ from functools import lru_cache
 import msgspec
 
 from schemas.keys import fulfillment_key
-from schemas.message import Headers, iso, parse_instant, present
+from schemas.message import Headers, iso, parse_instant
 
 NO_OPTIONS: frozenset[str] = frozenset()
 
@@ -90,26 +90,28 @@ class Provenance(msgspec.Struct, frozen=True, gc=False):
     @classmethod
     def read(cls, headers: Headers) -> Provenance:
         """Raises ValueError naming the header that is missing or wrong."""
-        found = present(headers)
-        schema = found.get("shipfeed-schema", b"")
+        schema = headers.get("shipfeed-schema") or b""
         if schema != b"1":
             raise ValueError(f"header shipfeed-schema is {schema.decode()!r}, not '1'")
-        try:
-            return cls(
-                found["shipfeed-source"].decode(),
-                found["shipfeed-account"].decode(),
-                found["shipfeed-resource"].decode(),
-                found["shipfeed-stream"].decode(),
-                found["shipfeed-upstream-id"].decode(),
-                _instant(found["shipfeed-observed-at"]),
-                found["shipfeed-backfill"] == b"true",
-                found.get("traceparent", b"").decode(),
-                _options(found.get("shipfeed-options", b"")),
-                found.get(REMAP_HEADER, b"").decode(),
-                REDRIVE_HEADER in found,
-            )
-        except KeyError as missing:
-            raise ValueError(f"a raw record without the header {missing.args[0]}") from missing
+
+        def needed(name: str) -> bytes:
+            if (value := headers.get(name)) is None:  # Kafka allows null
+                raise ValueError(f"a raw record without the header {name}")
+            return value
+
+        return cls(
+            needed("shipfeed-source").decode(),
+            needed("shipfeed-account").decode(),
+            needed("shipfeed-resource").decode(),
+            needed("shipfeed-stream").decode(),
+            needed("shipfeed-upstream-id").decode(),
+            _instant(needed("shipfeed-observed-at")),
+            needed("shipfeed-backfill") == b"true",
+            (headers.get("traceparent") or b"").decode(),
+            _options(headers.get("shipfeed-options") or b""),
+            (headers.get(REMAP_HEADER) or b"").decode(),
+            REDRIVE_HEADER in headers,
+        )
 
 
 @lru_cache(maxsize=1_000)

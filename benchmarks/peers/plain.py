@@ -38,8 +38,8 @@ ONCE = "once"
 Json = dict[str, Any]
 Event = tuple[list[tuple[str, bytes]], Json]
 """Kafka headers and value."""
-Told = tuple[str, Json | None, list[Json], str | int]
-"""Type, package, changed fields and discriminator of an event."""
+Told = tuple[str, Json | None, list[Json], bool]
+"""Type, package and changed fields of an event, and whether it can happen only once."""
 
 
 def observed(
@@ -107,6 +107,10 @@ def package(given: Json, lines: Sequence[Json]) -> Json:
     return {
         "id": None,
         "upstream_id": str(given["packageId"]),
+        "upstream_ids": [
+            {"kind": "package_id", "id": str(given["packageId"])},
+            {"kind": "fulfillment_package_id", "id": given["fulfillmentPackageId"]},
+        ],
         "identity": "source_id",
         "status": "shipped" if shipped_at else "pending",
         "status_raw": None,
@@ -138,7 +142,7 @@ def item(line: Json, line_id: str | None) -> Json:
 
 def first_seen(key: str, shown: Json) -> Json:
     """A package that was not known."""
-    shown["id"] = minted("pkg", [key, "source_id", shown["upstream_id"], 0])
+    shown["id"] = minted("pkg", [key, "source_id", "package_id", shown["upstream_id"], 0])
     return announced(key, shown, None)
 
 
@@ -175,19 +179,19 @@ def changes(known: Json | None, state: Json) -> list[Told]:
     told: list[Told] = []
     for old, new in pairs:
         if old is None:
-            told.append(("package.created", new, [], ONCE))
+            told.append(("package.created", new, [], True))
     for name, kind in (("trackings", "tracking_changed"), ("line_items", "contents_changed")):
         for old, new in pairs:
             if old is not None and old[name] != new[name]:
                 change = {"field": name, "before": old[name], "after": new[name]}
-                told.append((f"package.{kind}", new, [change], new["revision"]))
+                told.append((f"package.{kind}", new, [change], False))
     for old, new in pairs:
         if new["shipped_event_id"] and not (old and old["shipped_event_id"]):
-            told.append(("package.shipped", new, status_change(old, new), ONCE))
+            told.append(("package.shipped", new, status_change(old, new), True))
     entered = state["status"]
     if entered != (known["status"] if known else "open"):
         change_of_status = status_change(known, state)
-        told.append((f"fulfillment.{entered}", None, change_of_status, state["revision"]))
+        told.append((f"fulfillment.{entered}", None, change_of_status, False))
     return told
 
 
@@ -198,8 +202,11 @@ def status_change(old: Json | None, new: Json) -> list[Json]:
 
 def event(state: Json, at: str, headers: Mapping[str, bytes], place: int, told: Told) -> Event:
     """A CloudEvent in Kafka's binary mode."""
-    kind, shown, changed, discriminator = told
+    kind, shown, changed, once = told
     key, package_id = state["key"], shown["id"] if shown else None
+    change = sha256(orjson.dumps(changed)).hexdigest()[:32]
+    again = f"{(shown or state)['revision']}/{change}/{state['updated_at'] or ''}"
+    discriminator = ONCE if once else again
     event_id = minted("evt", [key, package_id, kind, discriminator])
     attributes = {
         "specversion": "1.0",

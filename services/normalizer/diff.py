@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from hashlib import sha256
 
 import msgspec
 
@@ -33,6 +34,7 @@ from schemas.events import (
     PackageTrackingChanged,
 )
 from schemas.fulfillment import GONE, LIVE, FulfillmentStatus
+from schemas.message import iso
 from services.normalizer.evidence import contents_of
 from services.normalizer.mapper import DATE_LENGTH
 from services.normalizer.model import (
@@ -47,22 +49,25 @@ from services.normalizer.model import (
 )
 
 ONCE = "once"  # the discriminator of what can happen to a package only once
+DIGEST_DIGITS = 32  # hexadecimal, of a change
 
 # Each of these implies that all of it has left: the first one tells it, the next is no new fact.
 ALL_LEFT: frozenset[FulfillmentStatus] = frozenset({"shipped", "delivered", "returned"})
+
+_ENCODER = msgspec.json.Encoder()
 
 _Lines = frozenset[str] | None
 
 
 class _Told(msgspec.Struct, frozen=True, gc=False):
-    """What is to be told; `discriminator` None: the revision of the package.
+    """What is to be told; `once`: it can happen to a package only once, whatever is forgotten.
 
     `shipped` is the package.shipped that it takes back, or lets hold again.
     """
 
     kind: type[FulfillmentEvent]
     changes: tuple[Change, ...] = ()
-    discriminator: str | int | None = None
+    once: bool = False
     shipped: str | None = None
 
 
@@ -97,18 +102,27 @@ def diff(
     events = []
     for index, (package, one) in enumerate(told):
         data, number = _data(after, package, one, flags), sequence(after.revision, index)
-        events.append(Event(one.kind.type, _id(after.key, package, one), at, number, data, shared))
+        events.append(Event(one.kind.type, _id(after, package, one), at, number, data, shared))
     return tuple(events)
 
 
-def _id(key: str, package: Package | None, told: _Told) -> str:
-    if package is None:
-        return event_id(key, None, told.kind.type, told.discriminator or ONCE)
-    if told.kind is PackageShipped and package.shipped_event_id:
-        return package.shipped_event_id
-    if told.kind is PackageDelivered and package.delivered_event_id:
-        return package.delivered_event_id
-    return event_id(key, package.id, told.kind.type, told.discriminator or package.revision)
+def _id(after: Fulfillment, package: Package | None, told: _Told) -> str:
+    """Return the same id for the same fact, and for no other one, also after a forget.
+
+    A forget and a new baseline let revisions start again at 1, so a revision alone would come back
+    for another fact (decision 0012).
+    """
+    package_id = package.id if package else None
+    if package and told.once:
+        known: dict[type[FulfillmentEvent], str | None] = {
+            PackageShipped: package.shipped_event_id,
+            PackageDelivered: package.delivered_event_id,
+        }
+        return known.get(told.kind) or event_id(after.key, package_id, told.kind.type, ONCE)
+    revision = package.revision if package else after.revision
+    change = sha256(_ENCODER.encode(told.changes)).hexdigest()[:DIGEST_DIGITS]
+    version = iso(after.updated_at) if after.updated_at else ""
+    return event_id(after.key, package_id, told.kind.type, f"{revision}/{change}/{version}")
 
 
 def _data(
@@ -139,7 +153,7 @@ def _of_packages(
 
 
 def _created(old: Package | None, _new: Package, _lines: _Lines) -> _Told | None:
-    return _Told(PackageCreated, (), ONCE) if old is None else None
+    return _Told(PackageCreated, once=True) if old is None else None
 
 
 def _restored(old: Package | None, new: Package, _lines: _Lines) -> _Told | None:
@@ -182,13 +196,13 @@ def _shipped_at(old: Package | None, new: Package, _lines: _Lines) -> _Told | No
 def _shipped(old: Package | None, new: Package, _lines: _Lines) -> _Told | None:
     if new.shipped_event_id is None or (old is not None and old.shipped_event_id is not None):
         return None
-    return _Told(PackageShipped, _status_change(old, new), ONCE)
+    return _Told(PackageShipped, _status_change(old, new), once=True)
 
 
 def _delivered(old: Package | None, new: Package, _lines: _Lines) -> _Told | None:
     if new.delivered_event_id is None or (old is not None and old.delivered_event_id is not None):
         return None
-    return _Told(PackageDelivered, _status_change(old, new), ONCE)
+    return _Told(PackageDelivered, _status_change(old, new), once=True)
 
 
 def _removed(old: Package | None, new: Package, _lines: _Lines) -> _Told | None:
@@ -236,12 +250,12 @@ def _of_fulfillment(
     if after.canceled_items and _more_canceled(before, after, lines):
         canceled = before.canceled_items if before else ()
         change = Change("canceled_items", canceled, after.canceled_items)
-        yield None, _Told(FulfillmentItemsCanceled, (change,), after.revision)
+        yield None, _Told(FulfillmentItemsCanceled, (change,))
     entered = before.status if before else None
     if entered != after.status:
         changes = (Change("status", entered, after.status),) if before else ()
         for kind in _entered(entered, after):
-            yield None, _Told(kind, changes, after.revision)
+            yield None, _Told(kind, changes)
 
 
 def _more_canceled(old: Fulfillment | None, new: Fulfillment, lines: _Lines) -> bool:

@@ -298,3 +298,54 @@ def test_a_removed_package_is_removed_once() -> None:
     assert feed.see(order(updated=1)) == ["package.removed", "package.shipment_retracted"]
     assert feed.see(order(box(B), updated=2)) == ["package.created"]
     assert [package.status for package in feed.state.packages] == ["removed", "pending"]
+
+
+def ids(feed: Feed, *orders: dict[str, Any]) -> dict[str, str]:
+    """The id of the last event of each type that these observations make."""
+    return {event.type: event.id for one in orders for event in feed.outcome(one).events}
+
+
+@pytest.mark.parametrize("version", [0, None])
+def test_what_happens_once_keeps_its_id_when_it_is_seen_anew(version: float | None) -> None:
+    """Forgotten and read again: the same facts, so the same ids."""
+    shown = order(SHIPPED, status="SHIPPED", updated=version)
+
+    first, again = ids(Feed(), shown), ids(Feed(), shown)
+
+    assert {"package.created", "package.shipped"} <= first.keys()
+    assert first == again
+
+
+def test_once_means_once_whatever_version_it_is_seen_in() -> None:
+    """A package that is forgotten and read in a later version was created and shipped only once."""
+    first = ids(Feed(), order(SHIPPED, status="SHIPPED"))
+    later = ids(Feed(), order(SHIPPED, status="SHIPPED", updated=9))
+
+    once = {"package.created", "package.shipped"}
+    assert {one: first[one] for one in once} == {one: later[one] for one in once}
+    assert first["fulfillment.shipped"] != later["fulfillment.shipped"]
+
+
+@pytest.mark.parametrize("versions", [(1, 1), (1, 2), (None, None)])
+def test_another_change_at_the_same_revision_after_a_forget_has_another_id(
+    versions: tuple[float | None, float | None],
+) -> None:
+    """Whether or not the source has a version of its own."""
+    known, changed = "package.tracking_changed", []
+    for version, number in zip(versions, ("T2", "T3"), strict=True):
+        first = order(SHIPPED, updated=version and 0)
+        second = order(box(A, tracking=number, shipped=0), updated=version)
+        changed.append(ids(Feed(), first, second)[known])
+
+    assert len(set(changed)) == 2
+
+
+def test_the_same_change_in_a_later_version_after_a_forget_has_another_id() -> None:
+    """The source's version tells the two apart."""
+    second = box(A, tracking="T2", shipped=0)
+    changed = [
+        ids(Feed(), order(SHIPPED), order(second, updated=version))["package.tracking_changed"]
+        for version in (1, 5)
+    ]
+
+    assert len(set(changed)) == 2
