@@ -13,10 +13,13 @@ import typer
 from bus.errors import Misuse
 from bus.settings import KafkaSettings
 from console.commands.options import (
+    COUNT,
+    INSTANT_HELP,
     ConfigOption,
     CountOption,
     JsonOption,
     KafkaOption,
+    ReasonOption,
     alone,
     kafka_settings,
     say,
@@ -31,14 +34,12 @@ from services.poller.steering import instant
 
 NAME = "dead-letters"
 COLUMNS = ("at", "service", "key", "reason", "path", "origin", "place", "size_bytes")
-COUNT = 50
 
 app = typer.Typer(help="List, show and redrive the records that were set aside.")
 
-ReasonOption = Annotated[str, typer.Option("--reason", help="some words of the reason")]
 SourceOption = Annotated[str, typer.Option("--source", help="one system")]
 ServiceOption = Annotated[str, typer.Option("--service", help="poller, normalizer or notifier")]
-SinceOption = Annotated[str, typer.Option("--since", help="an instant, as 2026-01-31T12:00:00Z")]
+SinceOption = Annotated[str, typer.Option("--since", help=INSTANT_HELP)]
 UntilOption = Annotated[str, typer.Option("--until", help="an instant, not included")]
 PlaceArgument = Annotated[str, typer.Argument(help="PARTITION/OFFSET, as list shows it")]
 

@@ -25,6 +25,9 @@ KafkaOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON, one object a line")]
 CountOption = Annotated[int, typer.Option("--count", min=1, max=10_000, help="how many at most")]
+COUNT = 50  # what is shown without --count
+ReasonOption = Annotated[str, typer.Option("--reason", help="some words of the reason")]
+INSTANT_HELP = "an instant, as 2026-01-31T12:00:00Z"
 
 
 def config_path(given: Path | None) -> Path | None:

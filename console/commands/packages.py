@@ -11,6 +11,7 @@ from bus import reading
 from bus.clock import SystemClock
 from bus.settings import Config, KafkaSettings
 from console.commands.options import (
+    COUNT,
     ConfigOption,
     CountOption,
     JsonOption,
@@ -30,7 +31,6 @@ from services.poller.refreshing import Refreshed
 
 NAME = "packages"
 COLUMNS = ("source", "account", "orders", "package", "status", "carrier", "tracking", "shipped_at")
-COUNT = 50
 
 app = typer.Typer(help="Show every known package and its state; refresh or forget a fulfillment.")
 

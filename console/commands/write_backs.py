@@ -14,10 +14,13 @@ from bus.clock import SystemClock
 from bus.errors import Misuse
 from bus.settings import Config, KafkaSettings
 from console.commands.options import (
+    COUNT,
+    INSTANT_HELP,
     ConfigOption,
     CountOption,
     JsonOption,
     KafkaOption,
+    ReasonOption,
     alone,
     config_path,
     kafka_settings,
@@ -44,7 +47,6 @@ from services.poller.steering import instant
 
 NAME = "write-backs"
 COLUMNS = ("changed_at", "state", "target", "order", "event_type", "event_id", "says")
-COUNT = 50
 EARLIEST = "earliest"
 STATES: tuple[str, ...] = ("wanted", *get_args(State))
 
@@ -52,7 +54,6 @@ app = typer.Typer(help="List, show, retry, settle and send what is written into 
 
 StateOption = Annotated[str, typer.Option("--state", help=", ".join(STATES))]
 TargetOption = Annotated[str, typer.Option("--target", help="the name of a [[targets]] table")]
-ReasonOption = Annotated[str, typer.Option("--reason", help="some words of the reason")]
 NameArgument = Annotated[str, typer.Argument(help="KEY or an event's id, as list shows them")]
 
 
@@ -161,9 +162,7 @@ def settle_write_back(  # noqa: PLR0917 - typer calls it by name
 @app.command("send")
 def send_write_backs(  # noqa: PLR0917 - typer calls it by name
     name: Annotated[str, typer.Argument(help="of a subscription that writes back")],
-    since: Annotated[
-        str, typer.Option("--since", help='an instant, as 2026-01-31T12:00:00Z, or "earliest"')
-    ],
+    since: Annotated[str, typer.Option("--since", help=f'{INSTANT_HELP}, or "earliest"')],
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="print what would be sent; call and write nothing")
     ] = False,

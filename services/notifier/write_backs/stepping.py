@@ -30,6 +30,7 @@ from services.notifier.write_backs.steps import (
     after_read,
     after_unread,
 )
+from services.notifier.write_backs.wanting import SHIPPED
 
 RECHECK_SECONDS = 60.0  # after what somebody has to change
 
@@ -53,11 +54,7 @@ class Stepping:
         """Read, decide, and call if that is what follows.  Raises RetryLater, Stop."""
         wanted, account = write_back.wanted, self._accounts[write_back.wanted.target]
         try:
-            costs = self._costs_of(self._channel(write_back))
             orders = await self._orders(account, wanted)
-        except BadFile as error:
-            await self._postpone(write_back, f"its costs: {error}")
-            return
         except Unread as unread:
             now = self._clock.now()
             after = after_unread(write_back, unread, now, self._clock.chance())
@@ -65,9 +62,12 @@ class Stepping:
             await self._write(write_back, after)
             return
         crash_point("write_back.read")
-        after = self._decided(write_back, orders, costs)
+        costs = self._costs_of(write_back)
+        after = self._decided(write_back, orders, {} if isinstance(costs, BadFile) else costs)
         if after.state != "sending":
             await self._write(write_back, after)
+        elif isinstance(costs, BadFile):
+            await self._postpone(write_back, f"its costs: {costs}")
         elif not self.closing:
             await self._send(account, write_back, after)
 
@@ -178,11 +178,12 @@ class Stepping:
         found = channel_of(write_back, self._subscription(write_back))
         return found or WriteBackChannel(target=write_back.wanted.target)
 
-    def _costs_of(self, channel: WriteBackChannel) -> Costs:
-        """Raises BadFile."""
-        if channel.costs is None:
+    def _costs_of(self, write_back: WriteBack) -> Costs | BadFile:
+        """Return what goes along with a package, or why it cannot be read; else nothing goes."""
+        path = self._channel(write_back).costs
+        if path is None or write_back.wanted.event_type != SHIPPED:
             return {}
-        file = self._costs.get(channel.costs)
-        if file is None:
-            file = self._costs[channel.costs] = item_costs(channel.costs)
-        return file.value()
+        try:
+            return self._costs.setdefault(path, item_costs(path)).value()
+        except BadFile as error:
+            return error
