@@ -28,6 +28,10 @@ from services.notifier.writing import Writing
 
 GONE_FROM_FILE = "gone from the configuration"
 CURSOR_KEY_BYTES = 32
+START_ADVICE = (
+    "start_from holds when a subscription is new: put the old value back, and have older events "
+    "delivered with POST /v1/subscriptions/ID/recover, or make a subscription of another name"
+)
 # At start, when all copies of a feed may come up together; a request gives up sooner.
 SYNC_TRIES_MAX = 20
 SUBSCRIPTIONS_MAX = 2_000  # each copy looks at all of them for each batch of events
@@ -77,6 +81,17 @@ def reconciled(
     return changed
 
 
+def moved_starts(
+    entries: Sequence[SubscriptionEntry], known: Mapping[str, Subscription]
+) -> list[str]:
+    """Return the names of known subscriptions whose start was edited, which does nothing.  Pure."""
+    return [
+        one.name
+        for one in entries
+        if one.name in known and known[one.name].start_from != one.start_from
+    ]
+
+
 class Missing(Misuse):
     """There is no such subscription, or no such key."""
 
@@ -105,6 +120,8 @@ class SubscriptionStore:
             new = {one.name: one.start_from for one in entries if one.name not in before}
             offsets = await start_offsets(self._kafka, new)
             changed = reconciled(entries, before, offsets, self._clock.now())
+            for name in moved_starts(entries, before):
+                log.warning("notifier.start_from_ignored", subscription=name, advice=START_ADVICE)
             records = [] if known.cursor_key else [self._cursor_key()]
             for subscription in changed:
                 records.append(self._subscription(subscription))

@@ -17,6 +17,7 @@ from services.notifier.write_backs.steps import INTENT_SECONDS_MAX
 from services.notifier.write_backs.wanting import WRITTEN_BACK, way_of
 
 ORDERS = ("order_number", "order_id")
+UNKNOWN_WAIT_SECONDS_MAX = 7 * 24 * 3600
 
 
 class TargetEntry(Settings):
@@ -35,6 +36,7 @@ class TargetEntry(Settings):
     unknown_wait_seconds: float = Field(
         900,
         gt=0,
+        le=UNKNOWN_WAIT_SECONDS_MAX,
         description="how long after a call without an answer it could still be carried out: longer "
         f"than the system ever takes, and at least timeout_seconds + {INTENT_SECONDS_MAX:g}",
     )

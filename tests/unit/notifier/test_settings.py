@@ -14,7 +14,7 @@ from schemas.subscription import LogChannel, Subscription, TopicChannel
 from schemas.topics import TOPICS
 from services.notifier.channel import idle_setting
 from services.notifier.settings import read_subscriptions
-from services.notifier.subscriptions import reconciled
+from services.notifier.subscriptions import moved_starts, reconciled
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FULL = {
@@ -134,3 +134,14 @@ def test_a_channel_may_not_change_its_way() -> None:
 
     moved = {"type": "topic", "topic": "another"}
     assert len(reconciled(read_subscriptions(config(channel=moved)), known, {}, NOW)) == 1
+
+
+def test_a_start_that_was_edited_later_is_told() -> None:
+    """It holds for a new subscription alone, so it is no revision either."""
+    known = {"erp": record()}
+
+    edited = read_subscriptions(config(start_from="earliest"))
+    assert moved_starts(edited, known) == ["erp"]
+    assert reconciled(edited, known, {}, NOW) == []
+    assert moved_starts(read_subscriptions(config()), known) == []
+    assert moved_starts(edited, {}) == []

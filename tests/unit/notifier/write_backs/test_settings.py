@@ -92,6 +92,10 @@ def test_two_ways_to_the_orders_of_one_target_are_refused(tmp_path: Path) -> Non
         ([{**TARGET, "secret": "env:PATH", "requests_per_second": 0}], "requests_per_second"),
         ([{**TARGET, "secret": "env:PATH"}] * 2, "used twice"),
         (
+            [{**TARGET, "secret": "env:PATH", "unknown_wait_seconds": float("inf")}],
+            "unknown_wait_seconds: Input should be less than or equal to 604800",
+        ),
+        (
             [{**TARGET, "secret": "env:PATH", "timeout_seconds": 5, "unknown_wait_seconds": 14.9}],
             "[[targets]] river: unknown_wait_seconds is 14.9, expected at least 15",
         ),
