@@ -131,7 +131,7 @@ class Account:
             outcome = await self._session.send(request)
         if isinstance(outcome, Response):
             self.upstream.heard(outcome.headers, clock.now())
-            self.budget.told(outcome.headers, clock.monotonic())
+            self.budget.told(outcome.headers, clock.monotonic(), clock.now())
         status = str(outcome.status) if isinstance(outcome, Response) else outcome.kind
         REQUESTS.labels(self.settings.source, self.settings.name, status).inc()
         return outcome

@@ -6,7 +6,9 @@ Pure: time comes as an argument, in seconds of a monotonic clock.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
+from services.poller.answers import retry_after_seconds
 from services.poller.source import Rate
 
 WAIT_SECONDS_MIN = 0.01
@@ -52,17 +54,19 @@ class Budget:
         self._parked_until = max(self._parked_until, until)
         self._tokens = min(self._tokens, 1.0)
 
-    def told(self, headers: Mapping[str, str], now: float) -> None:
-        """Count by what the upstream says is left, where its source names the headers."""
-        left, reset = (
-            _seconds(headers.get(name)) for name in (self._rate.remaining, self._rate.reset)
-        )
+    def told(self, headers: Mapping[str, str], now: float, at: datetime) -> None:
+        """Count by what the upstream says is left, where its source names the headers.
+
+        `at` is the present instant: some tell when the limit is reset, not in how many seconds.
+        """
+        left = _count(headers.get(self._rate.remaining))
         if left is None:
             return
+        reset = retry_after_seconds(headers.get(self._rate.reset), at, most=RESET_SECONDS_MAX)
         self._fill(now)
         self._tokens = min(self._tokens, left)
         if left < 1 and reset is not None:
-            self._parked_until = max(self._parked_until, now + min(reset, RESET_SECONDS_MAX))
+            self._parked_until = max(self._parked_until, now + reset)
 
     def parked_seconds(self, now: float) -> float:
         """How long nothing will be granted."""
@@ -74,6 +78,6 @@ class Budget:
         self._counted_at = now
 
 
-def _seconds(text: str | None) -> float | None:
+def _count(text: str | None) -> float | None:
     """A header that is a plain number."""
     return float(text) if text is not None and text.strip().isdecimal() else None

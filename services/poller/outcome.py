@@ -6,7 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from services.poller.answers import Answer, answer_to, answer_to_failure
+from services.poller.answers import (
+    RETRY_AFTER_SECONDS_MAX,
+    Answer,
+    answer_to,
+    answer_to_failure,
+)
 from services.poller.source import (
     Failure,
     Page,
@@ -24,7 +29,8 @@ from services.poller.source import (
 class Asked:
     """A request that was made: where in a pass, for which ids or for how many records.
 
-    `attempt` counts the failures in a row before it; `by_parent`: an id stands for many records.
+    `attempt` counts the failures in a row before it; `by_parent`: an id stands for many records;
+    `silence_seconds_max` is the longest wait that is obeyed.
     """
 
     sweep: Sweep
@@ -32,6 +38,7 @@ class Asked:
     limit: int
     attempt: int
     by_parent: bool = False
+    silence_seconds_max: float = RETRY_AFTER_SECONDS_MAX
 
     @property
     def count(self) -> int:
@@ -76,7 +83,13 @@ def _understood(
         return None, asked.answer_to_failure(outcome, chance, child=child)
     meant = facts.meaning(outcome)
     answer = answer_to(
-        meant, outcome.headers, child=child, attempt=asked.attempt, chance=chance, now=now
+        meant,
+        outcome.headers,
+        child=child,
+        attempt=asked.attempt,
+        chance=chance,
+        now=now,
+        silence_seconds_max=asked.silence_seconds_max,
     )
     if meant != outcome.status:
         answer = replace(answer, reason=f"{answer.reason} (said as {outcome.status})")

@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 
 from bus.errors import BadConfig
 from bus.settings import Config, HttpSettings, checked
+from services.poller.answers import RETRY_AFTER_SECONDS_MAX
 from services.poller.source import AccountSettings
 from services.poller.sources import sources
 from services.poller.steering import one_account
@@ -25,6 +26,13 @@ class PollerSettings(HttpSettings):
     )
     request_timeout_seconds: float = Field(
         30, ge=0.1, le=300, description="one request, from connect to last byte"
+    )
+    retry_after_seconds_max: float = Field(
+        RETRY_AFTER_SECONDS_MAX,
+        ge=1,
+        le=86_400,
+        description="the longest wait an upstream's Retry-After is obeyed for at once; what says "
+        "more is asked again then",
     )
     marks_max: int = Field(
         200_000, ge=1, description="records remembered per account; above, re-read ones repeat"

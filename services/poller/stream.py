@@ -168,7 +168,7 @@ class StreamTask:
         sweep = self._begin(ids)
         while True:
             await self._until_parents_are_read()
-            asked = Asked(sweep, ids, self._limit, self._failures, bool(self.facts.parents))
+            asked = self._asked(sweep, ids)
             request = self._stream.request(sweep, self._limit)
             outcome, page, answer = await self._answer(request, asked)
             if self._behind():
@@ -198,6 +198,11 @@ class StreamTask:
                 return ""  # another record may fare better; this one was postponed
             if self.cursor.sweep is None:
                 sweep = self._begin(ids)  # so that the pass begins with its first request
+
+    def _asked(self, sweep: Sweep, ids: Sequence[str]) -> Asked:
+        silence_seconds_max = self._account.around.poller.retry_after_seconds_max
+        by_parent = bool(self.facts.parents)
+        return Asked(sweep, ids, self._limit, self._failures, by_parent, silence_seconds_max)
 
     def _begin(self, ids: Sequence[str]) -> Sweep:
         self._told = self._account.upstream.skew is not None
@@ -332,6 +337,7 @@ class StreamTask:
             reason=answer.reason,
             failures=self._failures,
             wait_seconds=round(answer.wait_seconds, 3),
+            retry_after=answer.retry_after,
             **self._names,
         )
         if self._failures >= DEGRADED_ATTEMPTS:

@@ -75,6 +75,20 @@ async def test_a_long_silence_is_shown(zentail: Zentail) -> None:
         assert 3500 < float(str(bench.streams["settle"].health()["parked_seconds"])) <= 3600
 
 
+@pytest.mark.parametrize("unit", [1, 1000])
+async def test_a_time_to_wait_until_is_no_number_of_seconds(zentail: Zentail, unit: int) -> None:
+    """Since 1970, in seconds or milliseconds: the account is asked again in a second, not a day."""
+    simulator, url = zentail
+    until = int(datetime.now(UTC).timestamp()) + 1
+    headers = {"Retry-After": str(until * unit)}
+    simulator.faults.add({"name": "status", "status": 429, "headers": headers})
+    async with running(url) as bench:
+        await bench.polls("head", 1)
+        assert bench.ids == ["1"]
+    asked = [datetime.fromisoformat(entry["at"]).timestamp() for entry in simulator.requests]
+    assert asked[1] >= until - 0.1
+
+
 async def test_ten_failures_in_a_row_make_a_stream_degraded(zentail: Zentail) -> None:
     """It is shown while it lasts, and over with the first success."""
     simulator, url = zentail

@@ -88,24 +88,76 @@ def test_the_wait_grows_from_one_second_to_five_minutes() -> None:
     assert jittered_seconds(9, 0.0) == 0.0
 
 
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        (None, None),
-        ("0", 0.0),
-        ("120", 120.0),
-        (" 7 ", 7.0),
-        (format_datetime(NOW + timedelta(seconds=90), usegmt=True), 90.0),
-        (format_datetime(NOW - timedelta(seconds=90), usegmt=True), 0.0),
-        ("soon", None),
-        ("-5", None),
-        ("٣", None),
-        ("9" * 50, 86_400.0),
-    ],
-)
-def test_retry_after_is_seconds_or_a_date(value: str | None, seconds: float | None) -> None:
-    """Both forms are understood, nonsense is no wait, a wait has a bound."""
-    assert retry_after_seconds(value, NOW) == seconds
+EPOCH = int(NOW.timestamp())
+WAITS = [
+    (None, None),
+    ("", None),
+    ("0", 0.0),
+    ("120", 120.0),
+    (" 7 ", 7.0),
+    ("1.5", 1.5),
+    ("30s", 30.0),
+    ("30 seconds", 30.0),
+    ("500ms", 0.5),
+    ("3, 7", 7.0),  # sent twice
+    (format_datetime(NOW + timedelta(seconds=90), usegmt=True), 90.0),
+    (format_datetime(NOW - timedelta(seconds=90), usegmt=True), 0.0),
+    ("2026-03-01T12:01:30Z", 90.0),
+    ("2026-03-01T14:01:30+02:00", 90.0),
+    (str(EPOCH + 30), 30.0),
+    (str(EPOCH - 30), 0.0),
+    (f"{EPOCH + 30}.25", 30.25),
+    (str((EPOCH + 30) * 1_000), 30.0),
+    (str((EPOCH + 30) * 1_000_000), 30.0),
+    ("3600", 3600.0),
+    ("30000", 30.0),  # milliseconds
+    ("90000", 90.0),
+    ("3600000", 3600.0),
+    ("7200", 3600.0),  # a usual number of hours, and more than is obeyed at once
+    ("86400", 3600.0),
+    ("604800", 3600.0),
+    ("99999999", 3600.0),  # too much, whatever it means
+    ("9" * 19, 3600.0),
+    (format_datetime(NOW + timedelta(days=365), usegmt=True), 3600.0),
+    (str(EPOCH + 86_400), 3600.0),
+    ("soon", None),
+    ("-5", None),
+    ("٣", None),
+    ("9" * 50, None),
+]
+
+
+@pytest.mark.parametrize(("value", "seconds"), WAITS)
+def test_retry_after_has_one_plausible_reading(value: str | None, seconds: float | None) -> None:
+    """Seconds, milliseconds, a date or a time since 1970; nonsense is no wait, a wait a bound."""
+    assert retry_after_seconds(value, NOW) == pytest.approx(seconds, abs=1e-3)
+
+
+@pytest.mark.parametrize(("attempt", "seconds"), [(0, 7.19), (2, 7.19), (3, 3600.0)])
+def test_milliseconds_that_were_waited_for_in_vain_are_seconds(
+    attempt: int, seconds: float
+) -> None:
+    """Two hours that count down look like seven seconds, and must not be asked for that often."""
+    assert retry_after_seconds("7190", NOW, attempt=attempt) == pytest.approx(seconds)
+
+
+def test_the_bound_of_a_wait_is_a_setting() -> None:
+    """What is below it is obeyed in full."""
+    headers = {"retry-after": "7000"}
+    bounds = {"child": False, "attempt": 0, "chance": 0.0, "now": NOW}
+    answer = answer_to(429, headers, **bounds, silence_seconds_max=86_400)  # type: ignore[arg-type]
+    assert (answer.wait_seconds, answer.retry_after) == (7000, "7000")
+
+
+def test_a_date_to_wait_for_is_by_the_clock_of_the_answer() -> None:
+    """An upstream five minutes ahead means its own time."""
+    there = NOW + timedelta(minutes=5)
+    headers = {
+        "date": format_datetime(there, usegmt=True),
+        "retry-after": format_datetime(there + timedelta(seconds=9), usegmt=True),
+    }
+    answer = answer_to(503, headers, child=False, attempt=0, chance=0.0, now=NOW)
+    assert answer.wait_seconds == 9
 
 
 def test_retry_after_is_obeyed_in_full_and_parks_the_credential() -> None:

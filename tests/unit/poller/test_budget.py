@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC, datetime
 
 import pytest
 
 from services.poller.budget import Budget
 from services.poller.source import Rate
+
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def test_a_burst_goes_at_once_then_the_rate_holds() -> None:
@@ -72,11 +75,19 @@ TOLD = Rate(2, 10, remaining="x-left", reset="x-reset")
 def test_what_the_upstream_says_is_left_counts() -> None:
     """Others use the same address; with nothing left it waits until the reset."""
     budget = Budget(TOLD, 0)
-    budget.told({"x-left": "1", "x-reset": "30"}, 0)
+    budget.told({"x-left": "1", "x-reset": "30"}, 0, AT)
     assert budget.claim("a", 8, 0) == 0
     assert budget.claim("a", 8, 0) > 0
-    budget.told({"x-left": "0", "x-reset": "30"}, 1)
+    budget.told({"x-left": "0", "x-reset": "30"}, 1, AT)
     assert budget.claim("a", 8, 1) == 30
+
+
+@pytest.mark.parametrize("reset", ["30", str(int(AT.timestamp()) + 30), "30s"])
+def test_the_reset_may_be_told_as_a_time(reset: str) -> None:
+    """Some name the instant, in seconds since 1970."""
+    budget = Budget(TOLD, 0)
+    budget.told({"x-left": "0", "x-reset": reset}, 0, AT)
+    assert budget.claim("a", 8, 0) == pytest.approx(30)
 
 
 @pytest.mark.parametrize(
@@ -85,6 +96,6 @@ def test_what_the_upstream_says_is_left_counts() -> None:
 def test_headers_that_tell_nothing_change_nothing(headers: dict[str, str]) -> None:
     """Nor does more than the burst."""
     budget = Budget(TOLD, 0)
-    budget.told(headers, 0)
+    budget.told(headers, 0, AT)
     assert [budget.claim("a", 8, 0) for _ in range(10)] == [0.0] * 10
     assert budget.claim("a", 8, 0) > 0
