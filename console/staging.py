@@ -26,6 +26,7 @@ ACCOUNT = "acme"
 POLL_SECONDS_MIN = 1
 POLL_REQUESTS = 4  # that a rate must allow between two polls: lists are not all that is read
 REQUEST_TIMEOUT_SECONDS = 3
+PROBE_SECONDS_MAX = 10
 TARGET_REQUESTS_PER_SECOND = 100
 COMMIT_SECONDS_MAX = 2  # testbed.mayhem lets nothing be carried out later
 UNKNOWN_WAIT_SECONDS = ceil(INTENT_SECONDS_MAX + REQUEST_TIMEOUT_SECONDS + COMMIT_SECONDS_MAX)
@@ -45,6 +46,7 @@ request_timeout_seconds = {request_timeout_seconds}
 
 [notifier]
 allow_networks = {networks}
+probe_seconds_max = {probe_seconds_max}
 retry_schedule_seconds = [0.2, 0.5, 1, 2, 2, 5, 5, 5, 10, 10]
 """
 
@@ -71,6 +73,7 @@ class Stage:
             session_timeout_ms=self.session_timeout_ms,
             transaction_timeout_ms=2 * self.session_timeout_ms,
             networks=json.dumps(self.networks),
+            probe_seconds_max=PROBE_SECONDS_MAX,
             request_timeout_seconds=REQUEST_TIMEOUT_SECONDS,
         )
         subscription = {

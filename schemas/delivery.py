@@ -24,8 +24,9 @@ class Delivery(StateRecord):
     """An unfinished delivery; a finished one is a tombstone.
 
     `lane` is the fulfillment key: one delivery of a lane at a time, in the order of
-    `event_offset`.  `attempts` counts the tries made; `due_at` is when the next one may start;
-    `failing_since` is when the first of them failed.  `letter_offset`: the event is read from this
+    `event_offset`.  `attempts` counts the tries made, and `free_attempts` those of them that cost
+    no step of the retry schedule; `due_at` is when the next one may start; `failing_since` is when
+    the first of them failed.  `letter_offset`: the event is read from this
     dead letter of the same partition, since it may be gone from its topic.
     """
 
@@ -36,6 +37,7 @@ class Delivery(StateRecord):
     event_at: Instant
     lane: str
     attempts: int = 0
+    free_attempts: int = 0
     due_at: Instant
     failing_since: Instant | None = None
     letter_offset: int | None = None

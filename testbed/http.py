@@ -113,7 +113,8 @@ async def _converse(
     with suppress(ConnectionError, asyncio.IncompleteReadError, TimeoutError, NotHttpError):
         while (request := await asyncio.wait_for(_read(reader), IDLE_SECONDS_MAX)) is not None:
             response = handler(request)
-            await asyncio.sleep(response.delay_seconds)
+            if response.delay_seconds:  # else who was heard is answered, also when we stop
+                await asyncio.sleep(response.delay_seconds)
             if response.cut or not response.reset:
                 writer.write(_encode(response))
                 await writer.drain()

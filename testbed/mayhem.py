@@ -10,6 +10,7 @@ from typing import Any
 from testbed.faults import KINDS
 
 STRIKE_COUNT_MAX = 2  # requests in a row that meet one fault
+OUTAGE_SECONDS = 12.0  # long enough for several probes
 STRIKE_SECONDS_MAX = 2.0  # what a fault is late by, where the catalogue does not say
 
 
@@ -64,6 +65,11 @@ def strikes(
         left.remove(name)
         found.append(Strike(chance.uniform(begin, end), source, _fault(name, chance)))
     return sorted(found, key=lambda strike: (strike.at_seconds, strike.source))
+
+
+def outage(seed: int, *, begin: float, end: float) -> float:
+    """When the subscriber goes away for `OUTAGE_SECONDS`: early, while there is much to deliver."""
+    return Random(f"outage {seed}").uniform(begin, (begin + end) / 2)
 
 
 def _fault(name: str, chance: Random) -> dict[str, Any]:

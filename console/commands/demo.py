@@ -37,7 +37,8 @@ def run(  # noqa: PLR0917 - typer calls it by name
     ] = False,
     kills: Annotated[int | None, typer.Option(min=1, help="so many kills instead of 5")] = None,
     faults: Annotated[
-        bool, typer.Option("--faults", help="each simulator meets 8 faults while it works")
+        bool,
+        typer.Option("--faults", help="each simulator meets 8 faults, the receiver an outage"),
     ] = False,
     restart_broker: Annotated[
         bool, typer.Option("--restart-broker", help="restart Kafka half-way")

@@ -91,7 +91,8 @@ def retried(
 
 def renewed(delivery: Delivery, now: datetime) -> Delivery:
     """Due now, with all its tries."""
-    return delivery.model_copy(update={"attempts": 0, "due_at": now, "failing_since": None})
+    update = {"attempts": 0, "free_attempts": 0, "due_at": now, "failing_since": None}
+    return delivery.model_copy(update=update)
 
 
 def key_of(subscription: str, target: Target) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 import structlog
 
@@ -19,6 +19,7 @@ from schemas.subscription import Subscription
 from services.notifier.channel import Result
 from services.notifier.endpoints import Endpoints
 from services.notifier.events import Event
+from services.notifier.gate import Landing
 from services.notifier.gates import Gates
 from services.notifier.holdings import Holdings
 from services.notifier.lanes import Pending
@@ -59,7 +60,13 @@ class Dispatcher:
     def start(self) -> None:
         """Begin to send."""
         self._reorder()
-        self._ends = [self._endpoints.listen(self._reorder), self._gates.join(self.wake)]
+        for subscription in self._holdings.lanes.subscriptions():
+            if (until := self._gates.failed_until(subscription)) is not None:
+                self._bring_forward(subscription, until)
+        self._ends = [
+            self._endpoints.listen(self._reorder),
+            self._gates.join(self.wake, self._bring_forward),
+        ]
         self._loop_task = asyncio.create_task(self._run(), name="notifier dispatch")
         self._loop_task.add_done_callback(self._ended)
 
@@ -93,6 +100,30 @@ class Dispatcher:
     def _reorder(self) -> None:
         self._holdings.lanes.let_unordered(self._endpoints.unordered())
         self.wake()
+
+    def _bring_forward(self, subscription: str, failing_before: datetime | None = None) -> None:
+        """Have what waits for a later try tried now; or only what failed before that instant."""
+        holdings, clock = self._holdings, self._clock
+
+        def failed_before(pending: Pending) -> bool:
+            since = holdings.delivery(pending.key).failing_since
+            return failing_before is None or (since is not None and since < failing_before)
+
+        count = holdings.lanes.bring_forward(
+            subscription,
+            clock.now().timestamp(),
+            chance=clock.chance(),
+            wait_seconds_max=self._gates.probe_seconds_max,
+            which=failed_before,
+        )
+        if count:
+            log.info(
+                "notifier.deliveries_brought_forward",
+                subscription=subscription,
+                partition=holdings.partition,
+                count=count,
+            )
+            self.wake()
 
     async def _run(self) -> None:
         lanes, gates = self._holdings.lanes, self._gates
@@ -134,6 +165,7 @@ class Dispatcher:
     async def _ask(self, pending: Pending) -> Settlement | None:
         """None: the subscription went away meanwhile; held until it is known again."""
         result: Result | None = None
+        landing = Landing()
         try:
             event = await self._bodies.read(pending.event_offset, pending.letter_offset)
             if event is None:
@@ -144,12 +176,14 @@ class Dispatcher:
             started_at = self._clock.now()
             result = await self._gates.send(subscription, event.envelope, pending.attempts + 1)
         finally:
-            self._gates.landed(pending.subscription, result)
+            landing = self._gates.landed(pending.subscription, result)
         ATTEMPTS.labels(pending.subscription, result.outcome).inc()
         kafka, partition = self._holdings.kafka, self._holdings.partition
         if result.outcome == "delivered":
             return delivered(kafka, partition, pending, event, result, started_at=started_at)
-        return self._failed(subscription, pending, event, result, started_at)
+        return self._failed(
+            subscription, pending, event, result, started_at=started_at, landing=landing
+        )
 
     def _failed(
         self,
@@ -157,11 +191,17 @@ class Dispatcher:
         pending: Pending,
         event: Event,
         result: Result,
+        *,
         started_at: datetime,
+        landing: Landing,
     ) -> Settlement:
         kafka, partition = self._holdings.kafka, self._holdings.partition
         if not self._holdings.is_pending(pending.key):
             return dropped(kafka, partition, pending, event, result, started_at=started_at)
+        early_from = None
+        if pending.planned_at is not None:
+            early_from = datetime.fromtimestamp(pending.planned_at, UTC)
+            pending.early_tries += not landing.probe
         settlement = failed(
             kafka,
             partition,
@@ -173,6 +213,8 @@ class Dispatcher:
             now=self._clock.now(),
             schedule_seconds=self._schedule,
             chance=self._clock.chance(),
+            landing=landing,
+            early_from=early_from,
         )
         log.info(
             "notifier.attempt_failed",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from schemas.delivery import Outcome
@@ -28,6 +29,19 @@ class Moment:
 
     now: float
     at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """What the end of a try says of the endpoint beside its own outcome.
+
+    `probe`: it was the one try let go while the endpoint was down.  `down`: the endpoint counts as
+    down now.  `succeeded_at`: the last success that this copy knew of before.
+    """
+
+    probe: bool = False
+    down: bool = False
+    succeeded_at: datetime | None = None
 
 
 class Gate:
@@ -63,11 +77,15 @@ class Gate:
         """The endpoint is another one, or somebody says that it is well again."""
         self._breaker = Breaker(self._probe_seconds_max)
 
-    def claim(self, moment: Moment, refused: Callable[[], None]) -> float:
+    def claim(self, moment: Moment, refused: Callable[[], None], due_seconds: float = 0.0) -> float:
         """0: a try starts, to be `landed` and then `settled`; else ask again in so many seconds.
 
+        `due_seconds`: until the delivery is due.  While the endpoint is down it may be the probe
+        all the same: else nobody would ask while each waits for hours of its schedule.
         `refused` is called when a try that is on its way has made room.
         """
+        if due_seconds > 0 and self._breaker.state == "closed":
+            return due_seconds
         wait_seconds = self._wait_seconds(moment)
         if wait_seconds > 0:
             if math.isinf(wait_seconds):
@@ -80,11 +98,13 @@ class Gate:
         self._unsettled += 1
         return 0.0
 
-    def landed(self, outcome: Outcome | None, at: float, chance: float) -> None:
+    def landed(self, outcome: Outcome | None, at: float, chance: float) -> Landing:
         """What the endpoint said; None: it was not asked to the end."""
         self._in_flight -= 1
+        probe = self._breaker.state == "half_open"
         self._breaker.landed(outcome, at, chance)
         self._make_room()
+        return Landing(probe, down=self._breaker.state != "closed")
 
     def settled(self) -> None:
         """What came of it is on Kafka, or never will be."""

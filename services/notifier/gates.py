@@ -8,18 +8,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 
 import structlog
 
 from bus.errors import BadConfig
 from schemas.events import Envelope
-from schemas.subscription import Subscription
+from schemas.subscription import EndpointHealth, Subscription
 from services.notifier.channel import Channel, Result, Surroundings, open_channel
 from services.notifier.endpoints import GONE_REASON, Endpoints
-from services.notifier.failing import Failing, failed, hopeless, to_be_told
-from services.notifier.gate import Gate, Moment, Reason
+from services.notifier.failing import (
+    Failing,
+    failed,
+    hopeless,
+    return_to_be_told,
+    returned,
+    to_be_told,
+)
+from services.notifier.gate import Gate, Landing, Moment, Reason
 from services.notifier.lanes import Claim
 from services.notifier.limits import share_of
 from services.notifier.retries import FREE, paused_until
@@ -27,6 +35,8 @@ from services.notifier.settings import NotifierSettings
 
 CLOSE_SECONDS_MAX = 5.0
 TRIES_EACH = 16  # at once on one channel: an HTTP client's rate falls with its connections
+
+BringForward = Callable[[str], None]
 
 log = structlog.get_logger(__name__)
 
@@ -56,17 +66,23 @@ class Gates:
         self._surroundings = surroundings
         self._settings = settings
         self._partitions = partitions
-        self._wakes: set[Callable[[], None]] = set()  # one for each owned partition
+        self.probe_seconds_max = settings.probe_seconds_max
+        self._wakes: dict[Callable[[], None], BringForward] = {}  # one for each owned partition
         self._gates: dict[str, Gate] = {}
         self._revisions: dict[str, Subscription] = {}
         self._failing: dict[str, Failing] = {}
+        self._away: set[str] = set()  # whose next success is a return
+        self._succeeded_at: dict[str, datetime | None] = {}
         self._lines: dict[str, list[Line]] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._stop_listening = endpoints.listen(self._refresh)
 
-    def join(self, wake: Callable[[], None]) -> Callable[[], None]:
-        """A partition more is owned: the shares grow.  Returns what ends that."""
-        self._wakes.add(wake)
+    def join(self, wake: Callable[[], None], bring_forward: BringForward) -> Callable[[], None]:
+        """A partition more is owned: the shares grow.  Returns what ends that.
+
+        `bring_forward` is called with a subscription whose waiting deliveries are due now.
+        """
+        self._wakes[wake] = bring_forward
         self._refresh()
         return partial(self._leave, wake)
 
@@ -80,9 +96,9 @@ class Gates:
         Each that may has to be `landed` and `settled`.
         """
 
-        def claim(subscription: str) -> float:
+        def claim(subscription: str, due_seconds: float) -> float:
             gate = self._gates.get(subscription)
-            return gate.claim(moment, wake) if gate is not None else float("inf")
+            return gate.claim(moment, wake, due_seconds) if gate is not None else float("inf")
 
         return claim
 
@@ -99,13 +115,27 @@ class Gates:
             line.tries -= 1
             self._close_unused(line)
 
-    def landed(self, subscription: str, result: Result | None) -> None:
+    def landed(self, subscription: str, result: Result | None) -> Landing:
         """What a try that was claimed came to; None: it was given up on the way."""
-        if result is not None:
-            self._obey(subscription, result)
+        landing, succeeded_at = Landing(), self._succeeded_at.get(subscription)
         if (gate := self._gates.get(subscription)) is not None:
             outcome = result.outcome if result is not None else None
-            gate.landed(outcome, self.clock.monotonic(), self.clock.chance())
+            landing = gate.landed(outcome, self.clock.monotonic(), self.clock.chance())
+        if landing.down:
+            self._away.add(subscription)
+        if result is not None:
+            self._obey(subscription, result)
+        return replace(landing, succeeded_at=succeeded_at)
+
+    def failed_until(self, subscription: str) -> datetime | None:
+        """Up to when failures are known to be an outage's that is over, or that goes on.
+
+        None: no outage is known of.
+        """
+        health = self._endpoints.health(subscription)
+        if health is None:
+            return None
+        return self.clock.now() if health.failing_since is not None else health.succeeded_at
 
     def settled(self, subscription: str) -> None:
         """What came of it is written, or will never be."""
@@ -126,7 +156,7 @@ class Gates:
             await asyncio.wait(self._closing, timeout=CLOSE_SECONDS_MAX)
 
     def _leave(self, wake: Callable[[], None]) -> None:
-        self._wakes.discard(wake)
+        self._wakes.pop(wake, None)
         for gate in self._gates.values():
             gate.leave(wake)
         self._refresh()
@@ -140,6 +170,8 @@ class Gates:
             if self._gates[name].idle:
                 del self._gates[name], self._revisions[name]
                 self._failing.pop(name, None)
+                self._succeeded_at.pop(name, None)
+                self._away.discard(name)
             else:
                 self._gates[name].standing = "disabled"
         for name, lines in list(self._lines.items()):
@@ -156,11 +188,14 @@ class Gates:
         health = self._endpoints.health(name)
         standing = self._standing(subscription)
         before = self._revisions.get(name, subscription)
-        if before.channel != subscription.channel or (gate.standing and not standing):
+        well = before.channel != subscription.channel or (gate.standing and not standing)
+        if well:
             gate.forget()
             self._failing.pop(name, None)
         self._revisions[name] = subscription
         gate.standing = standing
+        if self._hears_of_success(name, health) or well:
+            self._bring_forward(name)
         paused = health.paused_until if health is not None else None
         gate.paused_until = paused.timestamp() if paused is not None else 0.0
         owned, rate = len(self._wakes), subscription.rate_per_second
@@ -171,6 +206,20 @@ class Gates:
             rate * max(1, owned) / self._partitions if rate is not None else None,
             self.clock.monotonic(),
         )
+
+    def _hears_of_success(self, name: str, health: EndpointHealth | None) -> bool:
+        """Whether a copy has told of a success that this one did not know of."""
+        told_at = health.succeeded_at if health is not None else None
+        first, known_at = name not in self._succeeded_at, self._succeeded_at.get(name)
+        if told_at is not None and (known_at is None or told_at > known_at):
+            self._succeeded_at[name] = told_at
+            return not first
+        self._succeeded_at.setdefault(name, None)
+        return False
+
+    def _bring_forward(self, subscription: str) -> None:
+        for bring_forward in tuple(self._wakes.values()):
+            bring_forward(subscription)
 
     def _standing(self, subscription: Subscription) -> Reason | None:
         if subscription.disabled_reason is not None:
@@ -193,6 +242,7 @@ class Gates:
             return
         pause = paused_until(result.outcome, result.retry_after_seconds, now)
         if pause is not None:
+            self._away.add(subscription)
             self._endpoints.pause(subscription, pause)
         health = self._endpoints.health(subscription)
         found = failed(self._failing.get(subscription), health, now)
@@ -204,10 +254,17 @@ class Gates:
         self._failing[subscription] = found
 
     def _succeeded(self, subscription: str) -> None:
-        self._failing.pop(subscription, None)
+        """After an outage, of whatever kind, what waits for a later try is due now."""
+        now, failing = self.clock.now(), self._failing.pop(subscription, None)
         health = self._endpoints.health(subscription)
-        if health is not None and health.failing_since is not None:
-            self._endpoints.well(subscription)
+        others_know = health is not None and health.failing_since is not None
+        away = subscription in self._away or returned(failing)
+        self._away.discard(subscription)
+        if others_know or (away and failing is not None and return_to_be_told(failing, now)):
+            self._endpoints.well(subscription)  # comes back through `_refresh`
+        elif away:
+            self._bring_forward(subscription)
+        self._succeeded_at[subscription] = now
 
     def _line(self, subscription: Subscription) -> Line:
         """One that has room; another is opened where all are full, which tries at once bound."""

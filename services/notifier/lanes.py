@@ -16,16 +16,22 @@ from datetime import datetime
 
 Entry = tuple[float, int, str]
 STALE_ENTRIES_MAX = 64  # beside one for each delivery, before a heap is built anew
+SPREAD_SECONDS_EACH = 0.05  # between deliveries that are brought forward together
+SPREAD_SECONDS_MAX = 5.0  # from the first of them to the last
+EARLY_WAIT_SECONDS_MIN = 1.0  # before the second try ahead of its time; doubled for each after it
 
-Claim = Callable[[str], float]
-"""subscription -> 0: one more may start now, and is counted; else ask again in so many seconds."""
+Claim = Callable[[str, float], float]
+"""(subscription, seconds until its first delivery is due) -> 0: that one may start now, and is
+counted; else ask again in so many seconds.
+"""
 
 
 @dataclass(slots=True)
 class Pending:
     """An unfinished delivery in memory: no body; all else stands in its record under `key`.
 
-    `event_at` and `due_at` are seconds since 1970; `attempts` were made already.
+    `event_at` and `due_at` are seconds since 1970; `attempts` were made already.  `planned_at`: its
+    next try was brought forward from then; `early_tries` of those have failed.
     """
 
     key: str
@@ -37,6 +43,19 @@ class Pending:
     attempts: int = 0
     letter_offset: int | None = None
     in_flight: bool = False
+    planned_at: float | None = None
+    early_tries: int = 0
+
+    def early_at(self, now: float, wait_seconds_max: float) -> float:
+        """When its next try ahead of its time may start.
+
+        At once; after early tries that failed only after a wait that doubles, so that an event that
+        always fails is not tried in a circle while its endpoint comes and goes.
+        """
+        if not self.early_tries:
+            return now
+        doublings = min(self.early_tries - 1, 30)
+        return now + min(wait_seconds_max, EARLY_WAIT_SECONDS_MIN * 2.0**doublings)
 
 
 @dataclass(slots=True)
@@ -114,8 +133,7 @@ class Lanes:
             if subscription in self._halted:
                 continue
             while (first := queue.first()) is not None:
-                seconds = first.due_at - now
-                if seconds <= 0 and not (seconds := claim(subscription)):
+                if not (seconds := claim(subscription, max(0.0, first.due_at - now))):
                     started.append(queue.start(first))
                     continue
                 wait_seconds = min(wait_seconds, seconds)
@@ -142,7 +160,35 @@ class Lanes:
 
     def retry(self, pending: Pending, due_at: float) -> None:
         """It goes back to its place and the lane waits with it."""
+        pending.planned_at = None
         self._queues[pending.subscription].retry(pending, due_at)
+
+    def bring_forward(
+        self,
+        subscription: str,
+        now: float,
+        *,
+        chance: float,
+        wait_seconds_max: float,
+        which: Callable[[Pending], bool] = lambda _: True,
+    ) -> int:
+        """Make due now what waits for a later try, the oldest event first; return how many.
+
+        They are spread over some seconds, from a start that `chance` in [0, 1) moves; none waits
+        for longer than `wait_seconds_max` beside that.
+        """
+        if (queue := self._queues.get(subscription)) is None:
+            return 0
+        waiting = [one for one in queue.planned(now) if which(one)]
+        spread_seconds = min(SPREAD_SECONDS_MAX, SPREAD_SECONDS_EACH * len(waiting))
+        for number, one in enumerate(waiting):
+            planned_at = one.due_at if one.planned_at is None else one.planned_at
+            due_at = one.early_at(now, wait_seconds_max)
+            due_at += spread_seconds * (number + chance) / len(waiting)
+            early = due_at < planned_at
+            one.due_at, one.planned_at = (due_at, planned_at) if early else (planned_at, None)
+        queue.let_due(waiting)
+        return len(waiting)
 
     def halt(self, subscription: str) -> bool:
         """Start nothing of it until `go_on`.  Returns whether nothing of it is in flight."""
@@ -157,6 +203,7 @@ class Lanes:
     def renew(self, pending: Pending, due_at: float) -> None:
         """All its tries again and the next one at `due_at`; in flight: from its landing on."""
         pending.attempts = 0
+        pending.planned_at, pending.early_tries = None, 0
         if not pending.in_flight:
             self._queues[pending.subscription].put_off(pending, due_at)
 
@@ -243,6 +290,17 @@ class _Queue:
         pending.due_at = due_at
         if self._may_start(pending):
             self._push(pending)
+
+    def planned(self, now: float) -> list[Pending]:
+        """What waits for a later try, or waited for one before it was brought forward."""
+        waiting = (one for one in self.pending.values() if not one.in_flight)
+        later = [one for one in waiting if one.due_at > now or one.planned_at is not None]
+        return sorted(later, key=_offset)
+
+    def let_due(self, changed: Collection[Pending]) -> None:
+        """Their times were changed."""
+        if changed:
+            self._build_heap()
 
     def drop(self) -> int:
         """Returns how many it forgot."""

@@ -19,7 +19,7 @@ FREE: frozenset[Outcome] = frozenset({"interrupted"})
 
 
 def next_due_at(
-    attempts: int,
+    steps: int,
     outcome: Outcome,
     retry_after_seconds: float | None,
     *,
@@ -28,23 +28,52 @@ def next_due_at(
     chance: float,
     deadline_at: datetime | None = None,
 ) -> datetime | None:
-    """When try `attempts + 1` may start, None when `attempts` were the last; chance in [0, 1).
+    """When a delivery that has spent so many steps of the schedule is tried again.
 
-    At `deadline_at` there is one try more, and none after it.  A gone endpoint is held elsewhere,
-    so its delivery never runs out of tries.
+    None: not at all, since `deadline_at` has passed; at that instant there is one try more.
+    Whether its steps are spent is decided by `exhausted`: here the last wait of the schedule goes
+    on.  A gone endpoint is held elsewhere.  `chance` in [0, 1) is the jitter.
     """
     if outcome == "gone":
         return now
     if outcome in FREE:
         return now + timedelta(seconds=OWN_FAULT_WAIT_SECONDS)
-    if attempts > len(schedule_seconds) or (deadline_at is not None and deadline_at <= now):
+    if deadline_at is not None and deadline_at <= now:
         return None
-    wait_seconds = schedule_seconds[attempts - 1] * (1 - JITTER + 2 * JITTER * chance)
+    step = min(max(steps, 1), len(schedule_seconds))
+    wait_seconds = schedule_seconds[step - 1] if step else 0.0
+    wait_seconds *= 1 - JITTER + 2 * JITTER * chance
     if deadline_at is not None:
         wait_seconds = min(wait_seconds, (deadline_at - now).total_seconds())
     if retry_after_seconds is not None:
         wait_seconds = max(wait_seconds, min(retry_after_seconds, RETRY_AFTER_SECONDS_MAX))
     return now + timedelta(seconds=wait_seconds)
+
+
+def exhausted(
+    steps: int,
+    schedule_seconds: Sequence[float],
+    *,
+    free: bool,
+    down: bool,
+    failing_since: datetime,
+    succeeded_at: datetime | None,
+    started_at: datetime,
+    now: datetime,
+) -> bool:
+    """Whether a try that failed was the last one of its delivery.
+
+    It was when the steps of the schedule are spent, or its whole length has passed since the first
+    try.  Never while the endpoint is down, and not before one try that began after the endpoint's
+    first success since then: `free` tries cost no step, and end a delivery only after a success.
+    """
+    if down:
+        return False
+    steps_spent = steps > len(schedule_seconds)
+    length = timedelta(seconds=sum(schedule_seconds) * (1 + JITTER))
+    spent = steps_spent or now - failing_since >= length
+    came_back = succeeded_at is not None and failing_since < succeeded_at <= started_at
+    return (steps_spent and not free) or (spent and came_back)
 
 
 def lane_deadline_at(subscription: Subscription, failing_since: datetime) -> datetime | None:

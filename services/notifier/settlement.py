@@ -22,11 +22,13 @@ from schemas.topics import ATTEMPTS, DELIVERIES, EVENTS
 from services.notifier.channel import Result
 from services.notifier.events import Event
 from services.notifier.fan_out import Failed, delivery_of, delivery_record
+from services.notifier.gate import Landing
 from services.notifier.lanes import Pending
-from services.notifier.retries import FREE, lane_deadline_at, next_due_at
+from services.notifier.retries import FREE, exhausted, lane_deadline_at, next_due_at
 
 SERVICE = "notifier"
 SUBSCRIPTION_HEADER = "shipfeed-subscription"
+NO_STEP = FREE | {"gone"}  # outcomes that the retry schedule is not about
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +81,21 @@ def failed(
     now: datetime,
     schedule_seconds: Sequence[float],
     chance: float,
+    landing: Landing,
+    early_from: datetime | None,
 ) -> Settlement:
     """After any other try: once more later, or the event is set aside.
 
     `delivery` is the record as it stands now: it may have got all its tries again meanwhile.
+    `early_from`: when the try was due by the schedule, if it was brought forward; it is due then
+    once more.  Such a try and a probe cost no step, but who was a probe stands behind the others.
     """
-    number = delivery.attempts + 1
+    number, free = delivery.attempts + 1, landing.probe or early_from is not None
+    free_attempts = delivery.free_attempts + free
+    steps = number - free_attempts
     failing_since = delivery.failing_since or started_at
     due_at = next_due_at(
-        number,
+        number if landing.probe else steps,
         result.outcome,
         result.retry_after_seconds,
         schedule_seconds=schedule_seconds,
@@ -95,6 +103,20 @@ def failed(
         chance=chance,
         deadline_at=lane_deadline_at(subscription, failing_since),
     )
+    if due_at is not None and result.outcome not in NO_STEP:
+        if early_from is not None and early_from > now:
+            due_at = early_from
+        if exhausted(
+            steps,
+            schedule_seconds,
+            free=free,
+            down=landing.down,
+            failing_since=failing_since,
+            succeeded_at=landing.succeeded_at,
+            started_at=started_at,
+            now=now,
+        ):
+            due_at = None
     attempt = _attempt(
         delivery, event, result, number=number, started_at=started_at, next_at=due_at
     )
@@ -102,13 +124,15 @@ def failed(
     if due_at is not None:
         update: dict[str, object] = {"due_at": due_at}
         if result.outcome not in FREE:
-            update["attempts"] = number
+            update["attempts"], update["free_attempts"] = number, free_attempts
             if result.outcome != "gone":
                 update["failing_since"] = failing_since
         later = delivery.model_copy(update=update)
-        return Settlement([*records, delivery_record(kafka, partition, later)], due_at)
-    used_up = number > len(schedule_seconds)
-    cause = "exhausted" if used_up else f"lane deadline: failing since {iso(failing_since)}"
+        written = delivery_record(kafka, partition, later)
+        return Settlement([*records, written], due_at)
+    deadline_at = lane_deadline_at(subscription, failing_since)
+    late = deadline_at is not None and deadline_at <= now and steps <= len(schedule_seconds)
+    cause = f"lane deadline: failing since {iso(failing_since)}" if late else "exhausted"
     status = f" {result.status_code}" if result.status_code else ""
     reason = f"{cause}: {number} tries, the last one {result.outcome}{status}"
     letter = dead_letter(kafka, partition, delivery, event, reason=reason, now=now)

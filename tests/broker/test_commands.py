@@ -134,7 +134,7 @@ async def test_an_exhausted_event_is_delivered_from_its_letter(
 ) -> None:
     """The body as it was, also by an owner that was built after the command."""
     receiver = Receiver(SECRET)
-    receiver.behavior.add([{"name": "status", "status": 500, "count": None, "match": "pkg_0_1"}])
+    receiver.behavior.add([{"name": "status", "status": 400, "count": None, "match": "pkg_0_1"}])
     await emit(topics, [0], 1)
     async with receiver.serve() as url:
         entry = webhook("erp", url, tmp_path)

@@ -105,7 +105,7 @@ async def test_unfinished_deliveries_and_attempts_are_listed_page_by_page(
 ) -> None:
     """Each once, over any number of pages; a retry of all sends them."""
     receiver = Receiver(SECRET)
-    receiver.behavior.add([{"name": "status", "status": 500, "count": None}])
+    receiver.behavior.add([{"name": "status", "status": 400, "count": None}])
     for revision in (1, 2):
         await emit(topics, range(8), revision)
     async with (
@@ -141,7 +141,7 @@ async def test_unfinished_deliveries_and_attempts_are_listed_page_by_page(
 async def test_dead_letters_are_counted_and_redriven(topics: KafkaSettings, tmp_path: Path) -> None:
     """Those of a reason, then one by its place; the bodies are the letters'."""
     receiver = Receiver(SECRET)
-    receiver.behavior.add([{"name": "status", "status": 500, "count": None}])
+    receiver.behavior.add([{"name": "status", "status": 400, "count": None}])
     await emit(topics, range(6), 1)
     schedule: dict[str, Any] = {"retry_schedule_seconds": [0.1]}
     async with (
@@ -173,7 +173,7 @@ async def test_a_delivery_is_explained_from_its_poll_to_its_next_try(
 ) -> None:
     """Unfinished, delivered, set aside, not wanted: what happened, and why."""
     receiver = Receiver(SECRET)
-    receiver.behavior.add([{"name": "status", "status": 500, "count": None, "match": "pkg_0_1"}])
+    receiver.behavior.add([{"name": "status", "status": 400, "count": None, "match": "pkg_0_1"}])
     await emit(topics, [0, 1], 1)
     (failing,), (fine,) = await targets(topics, "pkg_0_1"), await targets(topics, "pkg_1_1")
     async with receiver.serve() as url, idle_copy(topics) as api:
@@ -203,7 +203,7 @@ async def test_a_delivery_is_explained_from_its_poll_to_its_next_try(
             (unwanted,) = await targets(topics, "pkg_2_1")
             refused = await api.get(f"/deliveries/{unwanted.event_id}")
 
-    assert (waiting["state"], waiting["attempts"][0]["outcome"]) == ("unfinished", "transient")
+    assert (waiting["state"], waiting["attempts"][0]["outcome"]) == ("unfinished", "rejected")
     assert waiting["next_at"] == waiting["attempts"][0]["next_at"]
     assert (waiting["event"]["type"], waiting["why_not"]) == ("package.shipped", [])
     assert waiting["upstream"]["offset"] == 0

@@ -81,7 +81,7 @@ async def test_an_exhausted_head_is_set_aside_and_its_lane_goes_on(
 ) -> None:
     """After the last try the event lies in dead-letters, whole, and the next one is delivered."""
     receiver = Receiver(SECRET)
-    receiver.behavior.add([{"name": "status", "status": 500, "count": 99, "match": "pkg_0_1"}])
+    receiver.behavior.add([{"name": "status", "status": 400, "count": 99, "match": "pkg_0_1"}])
     for revision in (1, 2):
         await emit(topics, [0], revision)
     schedule = [0.1, 0.1]

@@ -130,10 +130,10 @@ async def test_a_paused_endpoint_stays_paused_in_the_next_owner(
             await until(lambda: held(service) == {"paused": 9})
             assert len(receiver.records) == 1
             await change(topics, well_again=True)
-            await until(lambda: len(accepted(receiver)) == 8)
+            await until(lambda: len(accepted(receiver)) == 9)
 
     numbers = [one.number for one in await attempts(topics) if one.outcome == "delivered"]
-    assert numbers == [1] * 8
+    assert sorted(numbers) == [1] * 8 + [2]
 
 
 async def test_an_endpoint_that_failed_for_days_is_disabled_and_says_why(

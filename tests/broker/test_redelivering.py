@@ -22,7 +22,7 @@ async def test_letters_of_deliveries_are_delivered_and_not_put_on_raw(
 ) -> None:
     """Those of a filter by one command, then one by its place, which is sent again."""
     receiver = Receiver(SECRET)
-    receiver.behavior.add([{"name": "status", "status": 500, "count": None}])
+    receiver.behavior.add([{"name": "status", "status": 400, "count": None}])
     await emit(topics, range(4), 1)
     async with receiver.serve() as url:
         entry = webhook("erp", url, tmp_path)
@@ -48,7 +48,7 @@ async def test_a_letter_of_nobody_or_of_no_event_is_refused(
     """Its subscription is gone; it never was an event: each is told, nothing is written."""
     await emit(topics, [0], 1)
     receiver = Receiver(SECRET)
-    receiver.behavior.add([{"name": "status", "status": 500, "count": None}])
+    receiver.behavior.add([{"name": "status", "status": 400, "count": None}])
     async with (
         receiver.serve() as url,
         notifying(topics, webhook("erp", url, tmp_path), retry_schedule_seconds=[0.1]),

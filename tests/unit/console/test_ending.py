@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from console.demo import Ending
+from console.demo import CAUGHT_UP_MARGIN_SECONDS, Ending, Outage
+from console.staging import PROBE_SECONDS_MAX
 from testbed.audit import Report
 
 
@@ -27,3 +28,18 @@ def test_a_repeat_needs_an_excuse_and_nothing_may_be_on_its_way(
     ending = Ending(report, kills=0, seconds=1.0, unsettled=unsettled, disturbed=disturbed)
 
     assert ok == ending.ok
+
+
+@pytest.mark.parametrize(
+    ("disturbed", "beyond_seconds", "ok"), [(False, 0, True), (False, 0.1, False), (True, 99, True)]
+)
+def test_a_subscriber_that_is_back_is_not_kept_waiting(
+    disturbed: bool, beyond_seconds: float, ok: bool
+) -> None:
+    """A probe, its backlog and ten seconds; a notifier that is killed meanwhile takes longer."""
+    bound_seconds = PROBE_SECONDS_MAX + 2 + CAUGHT_UP_MARGIN_SECONDS
+    outage = Outage(12, backlog=200, caught_up_seconds=bound_seconds + beyond_seconds)
+    ending = Ending(Report(), kills=0, seconds=1.0, disturbed=disturbed, outage=outage)
+
+    assert ending.ok == ok
+    assert ending.as_dict()["outage"]["bound_seconds"] == bound_seconds

@@ -40,6 +40,19 @@ def test_failures_in_a_row_open_it_and_any_answer_between_does_not() -> None:
     assert breaker.state == "open"
 
 
+def test_two_failures_far_apart_open_it() -> None:
+    """An endpoint with one event at a time would have its fifth failure hours later."""
+    breaker = Breaker(MAX)
+    breaker.landed("transient", 0.0, 0.5)
+    breaker.landed("delivered", 10.0, 0.5)
+    breaker.landed("transient", 20.0, 0.5)
+    breaker.landed("transient", 20.0 + MAX / 2 - 1, 0.5)
+    assert breaker.state == "closed"
+    breaker.landed("transient", 20.0 + MAX / 2, 0.5)
+
+    assert breaker.state == "open"
+
+
 def test_open_it_lets_one_probe_go_when_its_time_has_come() -> None:
     """And no second one while the first is on its way."""
     breaker = opened()

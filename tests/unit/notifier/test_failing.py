@@ -11,6 +11,7 @@ from schemas.subscription import EndpointHealth
 from services.notifier.failing import (
     DISABLED_AFTER,
     DISABLED_TRIES,
+    TOLD_AFTER,
     TOLD_EVERY,
     Failing,
     failed,
@@ -44,7 +45,7 @@ def test_failures_add_up_from_the_first_one() -> None:
     first = failed(None, None, NOW)
     second = failed(first, health(), NOW + timedelta(seconds=5))
 
-    assert second == Failing(NOW, 2, NOW)
+    assert (second.since, second.tries) == (NOW, 2)
     assert second.reason == "no try succeeded since 2026-01-10T00:00:00Z, 2 were made"
 
 
@@ -62,15 +63,19 @@ def test_another_copys_success_ends_the_row() -> None:
     long = Failing(NOW - timedelta(days=6), 400, NOW)
     succeeded = health(succeeded_at=NOW - timedelta(hours=1))
 
-    assert failed(long, succeeded, NOW) == Failing(NOW, 1, NOW)
+    found = failed(long, succeeded, NOW)
+    assert (found.since, found.tries) == (NOW, 1)
 
 
-def test_others_are_told_once_an_hour() -> None:
+def test_others_are_told_after_a_minute_and_then_once_an_hour() -> None:
     """Not of each failure: telling is a write on a topic that all copies share."""
     found = failed(None, None, NOW)
+    assert not to_be_told(found, NOW + TOLD_AFTER - timedelta(seconds=1))
+    assert to_be_told(found, NOW + TOLD_AFTER)
+    told = Failing(found.since, found.tries, NOW)
 
-    assert not to_be_told(found, NOW + TOLD_EVERY - timedelta(seconds=1))
-    assert to_be_told(found, NOW + TOLD_EVERY)
+    assert not to_be_told(told, NOW + TOLD_EVERY - timedelta(seconds=1))
+    assert to_be_told(told, NOW + TOLD_EVERY)
 
 
 def test_findings_of_two_copies_are_the_earlier_time_and_the_higher_count() -> None:

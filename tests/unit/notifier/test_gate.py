@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 
 from schemas.delivery import Outcome
 from services.notifier.breaker import FAILURES_MAX, WAIT_SECONDS_MIN
-from services.notifier.gate import UNSETTLED_FACTOR, Gate, Moment
+from services.notifier.gate import UNSETTLED_FACTOR, Gate, Landing, Moment
 
 
 def gate_of(concurrency: int = 2, per_second: float | None = None) -> Gate:
@@ -96,6 +96,20 @@ def test_an_endpoint_that_is_down_is_asked_by_one_probe() -> None:
 
     assert gate.held(moment(WAIT_SECONDS_MIN)) is None
     assert claimed(gate, WAIT_SECONDS_MIN) == FAILURES_MAX
+
+
+def test_a_probe_need_not_be_due() -> None:
+    """While the endpoint answers, what is not due waits; while it is down, somebody has to ask."""
+    gate = gate_of(FAILURES_MAX)
+    assert gate.claim(moment(), lambda: None, due_seconds=3600.0) == 3600.0
+    for _ in range(claimed(gate)):
+        gate.landed("transient", 0.0, 0.5)
+        gate.settled()
+    wait_seconds = gate.claim(moment(), lambda: None, due_seconds=3600.0)
+
+    assert wait_seconds == WAIT_SECONDS_MIN
+    assert gate.claim(moment(WAIT_SECONDS_MIN), lambda: None, due_seconds=3600.0) == 0
+    assert gate.landed("transient", WAIT_SECONDS_MIN, 0.5) == Landing(probe=True, down=True)
 
 
 def test_a_rate_does_not_spend_a_token_on_what_the_breaker_holds() -> None:

@@ -54,7 +54,7 @@ def say(endpoints: Endpoints, **wish: Any) -> None:
 def claimed(gates: Gates) -> int:
     """All that may start now."""
     claim, count = gates.claims(gates.moment(), lambda: None), 0
-    while not claim("erp"):
+    while not claim("erp", 0.0):
         count += 1
     return count
 
@@ -68,7 +68,7 @@ def settle(gates: Gates, count: int, result: Result | None = None) -> None:
 def test_a_copy_has_the_share_of_a_limit_that_it_has_of_the_partitions() -> None:
     """All its partitions share it; what it gives up, another copy has."""
     _, gates = made(concurrency=12)
-    leaves = [gates.join(lambda number=number: None) for number in range(3)]  # type: ignore[misc]
+    leaves = [gates.join(lambda number=number: None, print) for number in range(3)]  # type: ignore[misc]
     assert claimed(gates) == 6
     settle(gates, 6)
     for leave in leaves[1:]:
@@ -81,18 +81,18 @@ def test_what_nobody_knows_may_not_start() -> None:
     """A delivery can be there before its subscription is heard of."""
     _, gates = made()
 
-    assert gates.claims(gates.moment(), lambda: None)("crm") == float("inf")
+    assert gates.claims(gates.moment(), lambda: None)("crm", 0.0) == float("inf")
 
 
 def test_an_answer_that_speaks_for_the_endpoint_is_obeyed_at_once() -> None:
     """410 stops it, Retry-After delays it, before anything is written."""
     _, gates = made()
-    gates.join(lambda: None)
+    gates.join(lambda: None, list[str]().append)
     settle(gates, claimed(gates), Result("busy", retry_after_seconds=60))
     assert (claimed(gates), gates.held("erp", gates.moment())) == (0, "paused")
 
     _, gates = made()
-    gates.join(lambda: None)
+    gates.join(lambda: None, list[str]().append)
     settle(gates, claimed(gates), Result("gone"))
     assert (claimed(gates), gates.held("erp", gates.moment())) == (0, "gone")
 
@@ -100,7 +100,7 @@ def test_an_answer_that_speaks_for_the_endpoint_is_obeyed_at_once() -> None:
 def test_our_own_fault_is_no_news_of_the_endpoint() -> None:
     """However often it happens."""
     _, gates = made()
-    gates.join(lambda: None)
+    gates.join(lambda: None, list[str]().append)
     for _ in range(10):
         settle(gates, claimed(gates), Result("interrupted"))
 

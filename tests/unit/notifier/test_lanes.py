@@ -5,7 +5,15 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime, timedelta
 
-from services.notifier.lanes import STALE_ENTRIES_MAX, Claim, Lanes, Pending
+import pytest
+
+from services.notifier.lanes import (
+    SPREAD_SECONDS_EACH,
+    STALE_ENTRIES_MAX,
+    Claim,
+    Lanes,
+    Pending,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
 HELD_SECONDS = 7.0
@@ -25,18 +33,25 @@ def lanes_of(*found: Pending, unordered: bool = False) -> Lanes:
     return lanes
 
 
+def when_due(_: str, due_seconds: float) -> float:
+    """Lets everything go that is due."""
+    return due_seconds
+
+
 def at_most(count: int) -> Claim:
     """Lets so many go for each subscription, then none for a while."""
     left: dict[str, int] = {}
 
-    def claim(subscription: str) -> float:
+    def claim(subscription: str, due_seconds: float) -> float:
+        if due_seconds:
+            return due_seconds
         left[subscription] = left.get(subscription, count) - 1
         return 0.0 if left[subscription] >= 0 else HELD_SECONDS
 
     return claim
 
 
-def started(lanes: Lanes, now: float = NOW, claim: Claim = lambda _: 0.0) -> list[int]:
+def started(lanes: Lanes, now: float = NOW, claim: Claim = when_due) -> list[int]:
     return sorted(one.event_offset for one in lanes.due(now, claim)[0])
 
 
@@ -57,7 +72,7 @@ def test_a_lane_waits_with_its_head_and_other_lanes_go_on() -> None:
     lanes.finish(third)
 
     assert started(lanes) == [4]
-    assert lanes.due(NOW + 2, lambda _: 0.0) == ([], 3.0)
+    assert lanes.due(NOW + 2, when_due) == ([], 3.0)
     assert started(lanes, NOW + 5) == [1]
 
 
@@ -95,7 +110,7 @@ def test_an_older_event_comes_before_what_waits() -> None:
     lanes = lanes_of(pending(5), pending(7), pending(3), pending(6))
     order: list[int] = []
     while lanes:
-        [one], _ = lanes.due(NOW, lambda _: 0.0)
+        [one], _ = lanes.due(NOW, when_due)
         order.append(one.event_offset)
         lanes.finish(one)
 
@@ -172,7 +187,7 @@ def test_each_subscription_starts_what_its_endpoint_may_be_asked() -> None:
 
 def test_with_nothing_to_do_there_is_nothing_to_wait_for() -> None:
     """Whatever comes then wakes."""
-    assert Lanes().due(NOW, lambda _: 0.0) == ([], math.inf)
+    assert Lanes().due(NOW, when_due) == ([], math.inf)
 
 
 def test_aged_deliveries_come_up_even_when_held() -> None:
@@ -219,7 +234,7 @@ def test_of_dropped_subscriptions_nothing_is_kept() -> None:
     for number in range(10):
         one = pending(number, subscription=f"sub-{number}")
         lanes.add(one)
-        lanes.due(NOW, lambda _: 0.0)
+        lanes.due(NOW, when_due)
         lanes.drop(one.subscription)
         lanes.finish(one)
         lanes.let_unordered(frozenset())
@@ -235,3 +250,35 @@ def test_times_that_were_put_off_leave_no_growing_heap() -> None:
         lanes.renew(one, NOW + 3600 + step)
 
     assert len(lanes._queues["erp"]._heap) <= STALE_ENTRIES_MAX + 2
+
+
+def test_what_waits_for_a_later_try_is_brought_forward_the_oldest_first() -> None:
+    """Over a few seconds; what is due anyway, or in flight, stays as it is."""
+    one, two, flying = pending(1), pending(2, "b"), pending(4, "d")
+    lanes = lanes_of(two, pending(3, "c"), flying, one)
+    started(lanes, claim=at_most(4))
+    for waiting in (one, two):
+        lanes.retry(waiting, NOW + 3600)
+    count = lanes.bring_forward("erp", NOW, chance=0.5, wait_seconds_max=300.0)
+
+    step = SPREAD_SECONDS_EACH
+    assert (count, lanes.bring_forward("crm", NOW, chance=0.5, wait_seconds_max=300.0)) == (2, 0)
+    assert [one.due_at - NOW, two.due_at - NOW] == pytest.approx([step / 2, step * 1.5], abs=1e-6)
+    assert {one.planned_at, two.planned_at} == {NOW + 3600}
+    assert started(lanes, NOW + step) == [1]
+
+
+def test_a_try_ahead_of_its_time_waits_longer_each_time_and_never_beyond_its_plan() -> None:
+    """So an event that always fails is not tried in a circle."""
+    one = pending(1)
+    lanes, waits = lanes_of(one), list[float]()
+    for number in range(12):
+        started(lanes, math.inf)
+        lanes.retry(one, NOW + 200)
+        one.early_tries = number
+        lanes.bring_forward("erp", NOW, chance=0.0, wait_seconds_max=100.0)
+        waits.append(one.due_at - NOW)
+
+    assert waits == [0, 1, 2, 4, 8, 16, 32, 64, 100, 100, 100, 100]
+    lanes.bring_forward("erp", NOW + 150, chance=0.0, wait_seconds_max=100.0)
+    assert (one.due_at, one.planned_at) == (NOW + 200, None)

@@ -53,7 +53,9 @@ class LanesMachine(RuleBasedStateMachine):
         self.now += seconds
         left = {name: 1}
 
-        def claim(subscription: str) -> float:
+        def claim(subscription: str, due_seconds: float) -> float:
+            if due_seconds:
+                return due_seconds
             left[subscription] = left.get(subscription, 0) - 1
             return 0.0 if left[subscription] >= 0 else 1.0
 
@@ -112,7 +114,7 @@ class LanesMachine(RuleBasedStateMachine):
             self.lanes.retry(self.unfinished[key], self.now)
         self.now += 10
         last: dict[tuple[str, str], int] = {}
-        while begun := self.lanes.due(self.now, lambda _: 0.0)[0]:
+        while begun := self.lanes.due(self.now, lambda _, due_seconds: due_seconds)[0]:
             lanes = [(one.subscription, one.lane) for one in begun]
             assert len(lanes) == len(set(lanes))
             for one in begun:

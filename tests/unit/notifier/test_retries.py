@@ -32,7 +32,7 @@ def wait_seconds(
     [
         (1, "transient", None, 5),
         (2, "rejected", None, 300),
-        (3, "transient", None, None),
+        (3, "transient", None, 300),
         (1, "busy", 60, 60),
         (2, "busy", 60, 300),
         (1, "busy", 10**9, 24 * 3600),

@@ -16,6 +16,7 @@ from schemas.subscription import LogChannel, Subscription
 from services.notifier.channel import Result
 from services.notifier.events import Event
 from services.notifier.fan_out import delivery_of, pending_of
+from services.notifier.gate import Landing
 from services.notifier.settlement import (
     SUBSCRIPTION_HEADER,
     Settlement,
@@ -26,6 +27,7 @@ from services.notifier.settlement import (
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 KAFKA = KafkaSettings(prefix="t")
+UP, DOWN = Landing(), Landing(down=True)
 HEADERS = tuple(
     (name, value.encode())
     for name, value in {
@@ -59,9 +61,16 @@ def settled(
     *,
     failing_since: datetime | None = None,
     retry_after: float | None = None,
+    free_attempts: int = 0,
+    landing: Landing = UP,
+    early_from: datetime | None = None,
     **wish: Any,
 ) -> Settlement:
-    update = {"attempts": attempts, "failing_since": failing_since}
+    update = {
+        "attempts": attempts,
+        "free_attempts": free_attempts,
+        "failing_since": failing_since,
+    }
     delivery = delivery_of("erp", EVENT, NOW).model_copy(update=update)
     result = Result(outcome, status_code=500, retry_after_seconds=retry_after, duration_ms=7)
     if outcome == "delivered":
@@ -77,6 +86,8 @@ def settled(
         now=NOW,
         schedule_seconds=(5.0, 300.0),
         chance=0.5,
+        landing=landing,
+        early_from=early_from,
     )
 
 
@@ -134,6 +145,49 @@ def test_the_last_failure_sets_the_event_aside_untouched(outcome: Outcome) -> No
     assert headers["ce_id"] == b"evt_4"
     assert [record.value for record in written(found.records, "deliveries")] == [None]
     assert found.set_aside == f"exhausted: 3 tries, the last one {outcome} 500"
+
+
+@pytest.mark.parametrize(
+    ("landing", "early_from", "due_in"),
+    [
+        (Landing(probe=True, down=True), None, 300),
+        (UP, NOW + timedelta(seconds=70), 70),
+        (UP, NOW - timedelta(seconds=1), 5),
+    ],
+    ids=["a probe", "brought forward", "brought forward and due since"],
+)
+def test_a_try_beside_the_schedule_costs_no_step(
+    landing: Landing, early_from: datetime | None, due_in: float
+) -> None:
+    """It is counted as made; what was brought forward is due when it would have been."""
+    found = settled("transient", attempts=1, landing=landing, early_from=early_from)
+
+    assert (later(found).attempts, later(found).free_attempts) == (2, 1)
+    assert found.due_at == NOW + timedelta(seconds=due_in)
+
+
+def test_spent_steps_end_no_delivery_while_the_endpoint_is_down() -> None:
+    """It is held until the endpoint is back, since nothing says that the event is to blame."""
+    found = settled("transient", attempts=2, landing=DOWN)
+
+    assert found.due_at == NOW + timedelta(seconds=300)
+    assert later(found).attempts == 3
+
+
+@pytest.mark.parametrize(
+    ("succeeded_at", "set_aside"),
+    [(None, False), (NOW - timedelta(hours=2), False), (NOW - timedelta(minutes=1), True)],
+    ids=["never", "before it failed", "since"],
+)
+def test_an_overdue_delivery_ends_after_a_success_of_its_endpoint(
+    succeeded_at: datetime | None, set_aside: bool
+) -> None:
+    """The length of the schedule has passed, its steps are not spent."""
+    since, up = NOW - timedelta(hours=1), Landing(succeeded_at=succeeded_at)
+    found = settled("transient", failing_since=since, landing=up)
+
+    assert (found.set_aside == "exhausted: 1 tries, the last one transient 500") is set_aside
+    assert (found.due_at is None) is set_aside
 
 
 def test_a_gone_endpoint_keeps_its_delivery_whatever_was_tried() -> None:

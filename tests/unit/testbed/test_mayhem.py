@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from testbed.faults import KINDS, Faults
-from testbed.mayhem import STRIKE_COUNT_MAX, kills, strikes
+from testbed.mayhem import STRIKE_COUNT_MAX, kills, outage, strikes
 
 NAMES = ["status", "reset", "hang", "rate_limit_storm"]
 KNOWN = {"zentail": [*NAMES, "next_token_host"], "panora": NAMES}
@@ -50,3 +50,11 @@ def test_no_fault_lasts() -> None:
     for strike in plan:
         Faults().add(dict(strike.fault))  # each is one the simulators take
         assert 1 <= strike.fault["count"] <= STRIKE_COUNT_MAX, strike
+
+
+def test_the_subscriber_goes_away_early_and_the_seed_decides_when() -> None:
+    """In the first half, so that there is something to deliver when it is back."""
+    at_seconds = outage(7, begin=2.0, end=30.0)
+
+    assert at_seconds == outage(7, begin=2.0, end=30.0) != outage(8, begin=2.0, end=30.0)
+    assert 2.0 <= at_seconds <= 16.0
