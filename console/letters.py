@@ -11,7 +11,6 @@ from aiokafka import ConsumerRecord
 from bus.errors import Misuse
 from bus.settings import KafkaSettings
 from bus.transaction import Record
-from schemas.command import Target
 from schemas.dead_letter import DeadLetter, originals
 from schemas.keys import split
 from schemas.message import present
@@ -128,9 +127,9 @@ def child_of(letter: Letter) -> Child | None:
     return Child(parts[2], parts[3], why.stream, why.at)
 
 
-def target_of(letter: Letter) -> Target:
-    """What a command says to have the letter's event delivered.  Raises Misuse."""
+def set_aside_of(letter: Letter) -> SetAside:
+    """The letter as a delivery that was set aside, with its event.  Raises Misuse."""
     try:
-        return SetAside.of(letter.record).target
+        return SetAside.of(letter.record)
     except ValueError as error:
         raise Misuse(f"its event cannot be delivered: {error}") from error

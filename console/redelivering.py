@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from bus import reading
@@ -10,20 +10,26 @@ from bus.clock import SystemClock
 from bus.errors import Misuse
 from bus.settings import KafkaSettings
 from schemas.command import Command, Recover, Retry, Target
+from schemas.message import iso
 from schemas.subscription import WriteBackChannel
 from schemas.topics import SUBSCRIPTIONS
 from services.notifier.asking import ask
 from services.notifier.channel import way_of
+from services.notifier.explaining import delivered_since
 from services.notifier.known import Known
+from services.notifier.letters import Letter
+from services.notifier.match import matcher_of
 from services.notifier.recovering import beginning
 from services.notifier.subscriptions import SubscriptionStore
 
 
-async def redeliver(kafka: KafkaSettings, name: str, targets: Sequence[Target]) -> Command:
+async def redeliver(
+    kafka: KafkaSettings, name: str, targets: Sequence[Target], *, force: bool = False
+) -> Command:
     """One command for all of them, at most `TARGETS_MAX`; each partition's owner carries it out.
 
-    Raises Misuse when there is no such subscription, none that has deliveries, or too much was
-    asked of it, RetryLater.
+    `force`: also what the subscription does not want.  Raises Misuse when there is no such
+    subscription, none that has deliveries, or too much was asked of it, RetryLater.
     """
     known = await _known(kafka)
     subscription = known.subscriptions.get(name)
@@ -40,9 +46,31 @@ async def redeliver(kafka: KafkaSettings, name: str, targets: Sequence[Target]) 
         known,
         name,
         lambda number: Retry(
-            subscription=name, number=number, created_at=now, targets=tuple(targets)
+            subscription=name, number=number, created_at=now, targets=tuple(targets), force=force
         ),
     )
+
+
+async def passed_over(
+    kafka: KafkaSettings, name: str, letters: Mapping[str, Letter]
+) -> dict[str, str]:
+    """Why an event is not delivered again, for those of which that is so; letters by event id.
+
+    Raises RetryLater.
+    """
+    subscription = (await _known(kafka)).subscriptions.get(name)
+    if subscription is None:
+        return {}
+    asides = {event_id: letter.why.at for event_id, letter in letters.items()}
+    delivered = await delivered_since(kafka, name, asides, SystemClock())
+    matcher = matcher_of(subscription)
+    reasons = {
+        event_id: "; ".join(why_not)
+        for event_id, letter in letters.items()
+        if (why_not := matcher.why_not(letter.event))
+    }
+    sent = {event_id: f"it was delivered at {iso(at)}" for event_id, at in delivered.items()}
+    return {event_id: f"{why}: --force sends it" for event_id, why in (reasons | sent).items()}
 
 
 async def write_back(kafka: KafkaSettings, name: str, at: datetime | None) -> tuple[Command, bool]:

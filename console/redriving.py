@@ -19,26 +19,27 @@ from console.letters import (
     again,
     child_of,
     place_of,
+    set_aside_of,
     subscription_of,
-    target_of,
 )
-from console.redelivering import redeliver
-from schemas.command import Target
+from console.redelivering import passed_over, redeliver
 from schemas.topics import CURSORS, DEAD_LETTERS, RAW, SUBSCRIPTIONS
 from services.notifier.commands import TARGETS_MAX
+from services.notifier.letters import Letter as SetAside
 from services.poller.operating import Child, ask_again
 
 
 @dataclass(frozen=True, slots=True)
 class Redriven:
     """What came of one letter: `to` is where it, or the wish to deliver it or to ask for it again,
-    was appended, else it was `refused`.
+    was appended, else it was `refused`, or `passed_over` since nobody waits for its event.
     """
 
     place: str
     key: str
     to: str = ""
     refused: str = ""
+    passed_over: str = ""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -81,11 +82,14 @@ async def one(kafka: KafkaSettings, place: str) -> Letter:
     return Letter.of(record)
 
 
-async def redrive(kafka: KafkaSettings, places: Sequence[str], wanted: Filter) -> list[Redriven]:
+async def redrive(
+    kafka: KafkaSettings, places: Sequence[str], wanted: Filter, *, force: bool = False
+) -> list[Redriven]:
     """Have the letters at `places`, or all that are wanted, go their way again.
 
-    Records of an upstream are appended to raw, what an upstream refused is asked for again, events
-    are delivered.  Raises Misuse, RetryLater.
+    Records of an upstream are appended to raw, what an upstream refused is asked for again.  Events
+    are delivered, unless they were since they were set aside, or are not wanted by their
+    subscription any more; with `force` those too.  Raises Misuse, RetryLater.
     """
     named = [await one(kafka, place) for place in places]
     came: list[Redriven] = []
@@ -96,7 +100,7 @@ async def redrive(kafka: KafkaSettings, places: Sequence[str], wanted: Filter) -
             if (name := subscription_of(letter)) is not None:
                 events[name].append(letter)
                 if len(events[name]) == TARGETS_MAX:
-                    came += await _delivered(kafka, name, events.pop(name))
+                    came += await _delivered(kafka, name, events.pop(name), force=force)
                 continue
             if (child := child_of(letter)) is not None:
                 refused[letter.why.source, letter.why.account].append((letter, child))
@@ -110,7 +114,7 @@ async def redrive(kafka: KafkaSettings, places: Sequence[str], wanted: Filter) -
             to = f"{kafka.topic(RAW)}/{record.partition}"
             came.append(Redriven(letter.place, letter.key, to=to))
     for name, rest in events.items():
-        came += await _delivered(kafka, name, rest)
+        came += await _delivered(kafka, name, rest, force=force)
     for (source, account), children in refused.items():
         came += await _asked_again(kafka, source, account, children)
     return came
@@ -128,24 +132,31 @@ async def _asked_again(
     return [Redriven(one.place, one.key, to=to) for one, _ in children]
 
 
-async def _delivered(kafka: KafkaSettings, name: str, letters: Sequence[Letter]) -> list[Redriven]:
+async def _delivered(
+    kafka: KafkaSettings, name: str, letters: Sequence[Letter], *, force: bool
+) -> list[Redriven]:
     """Raises RetryLater."""
     came: list[Redriven] = []
-    targets: dict[str, Target] = {}
+    newest: dict[str, SetAside] = {}
     for letter in letters:
         try:
-            target = target_of(letter)
+            found = set_aside_of(letter)
         except Misuse as error:
             came.append(Redriven(letter.place, letter.key, refused=str(error)))
         else:
-            targets[target.event_id] = target  # of one event the newest letter
-            came.append(Redriven(letter.place, letter.key, to=name))
+            newest[found.event.envelope.id] = found
+            came.append(Redriven(letter.place, letter.key, to=found.event.envelope.id))
+    passed = {} if force else await passed_over(kafka, name, newest)
+    came = [
+        replace(one, to="", passed_over=passed[one.to]) if one.to in passed else one for one in came
+    ]
+    targets = [one.target for event_id, one in newest.items() if event_id not in passed]
     if not targets:
         return came
     try:
-        command = await redeliver(kafka, name, list(targets.values()))
+        command = await redeliver(kafka, name, targets, force=force)
     except Misuse as error:
-        return [replace(one, to="", refused=one.refused or str(error)) for one in came]
+        return [replace(one, to="", refused=str(error)) if one.to else one for one in came]
     to = f"{kafka.topic(SUBSCRIPTIONS)}, command {command.number} of {name}"
     return [replace(one, to=to) if one.to else one for one in came]
 

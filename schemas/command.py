@@ -35,13 +35,17 @@ class Target(Message):
 
 
 class Retry(StateRecord):
-    """These deliveries are due now with all their tries; no `targets`: all that are unfinished."""
+    """These deliveries are due now with all their tries; no `targets`: all that are unfinished.
+
+    `force`: also what the subscription does not want, by its types and filters.
+    """
 
     kind: Literal["retry"] = "retry"
     subscription: Name
     number: int
     created_at: Instant
     targets: tuple[Target, ...] = ()
+    force: bool = False
 
 
 Command = Annotated[Recover | Retry, Field(discriminator="kind")]

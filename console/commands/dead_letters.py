@@ -106,18 +106,21 @@ def redrive_letters(  # noqa: PLR0917 - typer calls it by name
     since: SinceOption = "",
     until: UntilOption = "",
     every: Annotated[bool, typer.Option("--all", help="all there are")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="events that were delivered or are not wanted, too")
+    ] = False,
     config: ConfigOption = None,
     kafka: KafkaOption = "",
     json: JsonOption = False,
 ) -> None:
-    """Append records to raw again, as they were, and have events delivered again.
+    """Append records to raw again, as they were, and have events delivered that were not since.
 
     What fails again is a dead letter again.
     """
     wanted = _filter(reason, source, service, since, until)
     if (bool(places), wanted != Filter(), every).count(True) != 1:
         raise Misuse("which ones? name places as 3/17, or give options such as --source, or --all")
-    came = wait_for(redrive(kafka_settings(config, kafka), places or (), wanted))
+    came = wait_for(redrive(kafka_settings(config, kafka), places or (), wanted, force=force))
     say([(_line(one), asdict(one)) for one in came], as_json=json)
     raise typer.Exit(1 if any(one.refused for one in came) else 0)
 
@@ -167,5 +170,9 @@ def _record(value: bytes) -> dict[str, str]:
 
 
 def _line(one: Redriven) -> str:
-    outcome = f"appended to {one.to}" if one.to else f"refused: {one.refused}"
+    outcome = f"refused: {one.refused}"
+    if one.to:
+        outcome = f"appended to {one.to}"
+    elif one.passed_over:
+        outcome = f"passed over: {one.passed_over}"
     return f"{one.place} {one.key}: {outcome}"

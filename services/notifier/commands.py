@@ -13,6 +13,7 @@ from schemas.command import Command, Recover, Retry, Target
 from schemas.delivery import Delivery, Position, delivery_key, position_key
 from services.notifier.events import Event
 from services.notifier.fan_out import delivery_of
+from services.notifier.match import Matcher
 
 TARGETS_MAX = 1_000  # of one command: what it begins may be that many over the room there is
 WAITING_MAX = 100  # commands of one subscription that not every partition has carried out
@@ -23,13 +24,15 @@ class CarriedOut:
     """To be written together.
 
     `position` has noted the number; `due` are unfinished deliveries whose tries begin anew, `begun`
-    finished ones that are delivered again; `lost` targets are neither, their event is gone.
+    finished ones that are delivered again; `lost` targets are neither, their event is gone, nor are
+    the `unwanted`, which the subscription does not want.
     """
 
     position: Position
     due: list[Delivery] = field(default_factory=list)
     begun: list[Delivery] = field(default_factory=list)
     lost: list[Target] = field(default_factory=list)
+    unwanted: list[Target] = field(default_factory=list)
 
 
 def targets_of(command: Command, partition: int) -> list[Target]:
@@ -68,6 +71,7 @@ def retried(
     *,
     unfinished: Iterable[Delivery],
     events: Mapping[str, Event],
+    matcher: Matcher,
     now: datetime,
 ) -> CarriedOut:
     """`unfinished`: those that the command is about; `events`, by id: of targets that are not."""
@@ -84,7 +88,11 @@ def retried(
         if target.event_id not in events:
             done.lost.append(target)
             continue
-        delivery = delivery_of(command.subscription, events[target.event_id], now)
+        event = events[target.event_id]
+        if not command.force and not matcher.takes(event):
+            done.unwanted.append(target)
+            continue
+        delivery = delivery_of(command.subscription, event, now)
         done.begun.append(delivery.model_copy(update={"letter_offset": target.letter_offset}))
     return done
 

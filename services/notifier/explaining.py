@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Literal
 
 import msgspec
@@ -28,6 +29,8 @@ from services.notifier.history import Standing
 from services.notifier.letters import Letter, letter_of
 from services.notifier.match import matcher_of
 from services.notifier.searching import Search, since
+
+CLOCKS_APART = timedelta(minutes=1)  # of two copies, at most
 
 State = Literal[
     "unfinished", "delivered", "set aside", "to come", "not wanted", "written", "served", "unknown"
@@ -142,6 +145,37 @@ def state_of(story: Story, subscription: Subscription) -> State:
     if story.place.offset >= story.standing.position.offset:
         return "to come"
     return "written" if way == "written" else "unknown"
+
+
+async def delivered_since(
+    kafka: KafkaSettings, subscription: str, asked: Mapping[str, datetime | None], clock: Clock
+) -> dict[str, datetime]:
+    """Which of these events were delivered, and when: after their instants, or at any time.
+
+    Known for as long as attempts are kept.  Raises RetryLater, also when time was up before all
+    attempts were read.
+    """
+    if not asked:
+        return {}
+    keys = {delivery_key(subscription, event_id).encode(): event_id for event_id in asked}
+    instants = [at for at in asked.values() if at is not None]
+    starts: dict[int, int] = {}
+    if len(instants) == len(asked):
+        at_ms = (min(instants) - CLOCKS_APART).timestamp() * 1000
+        starts = await since(kafka, ATTEMPTS, int(at_ms))
+    search, found = Search(kafka, ATTEMPTS, clock, starts=starts), dict[str, datetime]()
+    async for record in search.records():
+        if (event_id := keys.get(record.key or b"")) is None:
+            continue
+        attempt, after = Attempt.model_validate_json(record.value), asked[event_id]
+        if attempt.outcome == "delivered" and (after is None or attempt.started_at >= after):
+            found[event_id] = attempt.started_at
+    if not search.complete:
+        raise RetryLater(
+            f"whether {len(asked)} events were delivered already could not be read in time: ask "
+            "for fewer or for later ones, or use force, which sends delivered ones again"
+        )
+    return found
 
 
 async def _read_letters(

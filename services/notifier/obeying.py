@@ -28,6 +28,7 @@ from services.notifier.endpoints import Endpoints
 from services.notifier.events import Event
 from services.notifier.holdings import Holdings
 from services.notifier.letters import Bodies
+from services.notifier.match import matcher_of
 from services.notifier.waking import Waking
 
 IDLE_SECONDS_MAX = 0.5  # how late room may be seen
@@ -96,7 +97,9 @@ class Obeying:
             begun_count=len(done.begun),
         )
         for target in done.lost:
-            log.warning("notifier.event_not_redelivered", **target.model_dump())
+            log.warning("notifier.event_not_redelivered", reason="gone", **target.model_dump())
+        for target in done.unwanted:
+            log.warning("notifier.event_not_redelivered", reason="unwanted", **target.model_dump())
         self._wake()
         return True
 
@@ -119,6 +122,7 @@ class Obeying:
                 holdings.position(subscription),
                 unfinished=await self._unfinished(command),
                 events=events,
+                matcher=matcher_of(subscription),
                 now=self._clock.now(),
             )
             await holdings.commit_carried_out(done)

@@ -12,7 +12,7 @@ from schemas.message import iso
 from schemas.topics import DEAD_LETTERS, EVENTS
 from testbed.receiver import Receiver
 from tests.broker.commanding import letters, receipts, targets
-from tests.broker.idle_copy import idle_copy
+from tests.broker.idle_copy import Asking, idle_copy
 from tests.broker.notifying import (
     PATIENT,
     SECRET,
@@ -129,7 +129,10 @@ async def test_unfinished_deliveries_and_attempts_are_listed_page_by_page(
         assert await api.pages("/deliveries", "deliveries") == []
         again = {"event_id": unfinished[0]["event_id"]}
         again |= {name: unfinished[0][name] for name in ("partition", "event_offset")}
-        await api.post("/retry", {"events": [again]})
+        passed = await api.post("/retry", {"events": [again]})
+        assert passed == {"command": None, "delivered": [again["event_id"]]}
+        await api.post(f"/deliveries/{again['event_id']}/retry", status=409)
+        await api.post("/retry", {"events": [again], "force": True})
         await until(lambda: receipts(receiver)[again["event_id"]] == 2)
         await api.get("/attempts", cursor="1.2", status=409)
 
@@ -157,12 +160,14 @@ async def test_dead_letters_are_counted_and_redriven(topics: KafkaSettings, tmp_
         await api.post("/redrive", {"reason": "Exhausted"})
         await until(lambda: len(accepted(receiver)) == 6)
         await until(lambda: service.health()["pending"] == 0)
-        await api.post("/redrive", {"places": [listed[2]["place"]]})
+        repeated = await api.post("/redrive", {"reason": "Exhausted"})
+        await api.post("/redrive", {"places": [listed[2]["place"]], "force": True})
         await until(lambda: receipts(receiver)[listed[2]["event_id"]] == 2)
         await api.post("/redrive", {"places": ["5/99999"]}, 404)
 
     assert len({one["event_id"] for one in listed}) == 6
     assert (counted["letters"], counted["command"], counted["next"]) == (6, None, None)
+    assert (repeated["letters"], repeated["delivered"], repeated["command"]) == (0, 6, None)
     assert (nothing["letters"], nothing["command"]) == (0, None)
     assert sorted(receipts(receiver).values()) == [1] * 5 + [2]
     assert len(await records(topics, DEAD_LETTERS)) == 6
@@ -202,6 +207,14 @@ async def test_a_delivery_is_explained_from_its_poll_to_its_next_try(
             await emit(topics, [2], 1)
             (unwanted,) = await targets(topics, "pkg_2_1")
             refused = await api.get(f"/deliveries/{unwanted.event_id}")
+            await api.post(f"/deliveries/{unwanted.event_id}/retry", status=409)
+            named = {"event_id": unwanted.event_id, "partition": unwanted.partition}
+            named["event_offset"] = unwanted.event_offset
+            asked = await api.post("/retry", {"events": [named]})
+            await until(lambda: _carried_out(api, asked["command"]))
+            assert receipts(receiver)[unwanted.event_id] == 0
+            await api.post(f"/deliveries/{unwanted.event_id}/retry?force=true")
+            await until(lambda: receipts(receiver)[unwanted.event_id] == 1)
 
     assert (waiting["state"], waiting["attempts"][0]["outcome"]) == ("unfinished", "rejected")
     assert waiting["next_at"] == waiting["attempts"][0]["next_at"]
@@ -212,6 +225,10 @@ async def test_a_delivery_is_explained_from_its_poll_to_its_next_try(
     assert "exhausted" in aside["dead_letters"][0]["reason"]
     assert refused["state"] == "not wanted"
     assert "package.shipped" in refused["why_not"][0]
+
+
+async def _carried_out(api: Asking, command: int) -> bool:
+    return not (await api.get(f"/commands/{command}"))["waiting"]
 
 
 async def test_a_try_in_flight_ends_before_a_retry_begins(

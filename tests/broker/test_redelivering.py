@@ -20,7 +20,7 @@ from tests.broker.reading import records, until
 async def test_letters_of_deliveries_are_delivered_and_not_put_on_raw(
     topics: KafkaSettings, tmp_path: Path
 ) -> None:
-    """Those of a filter by one command, then one by its place, which is sent again."""
+    """Those of a filter by one command, the next time none; one by its place, when forced."""
     receiver = Receiver(SECRET)
     receiver.behavior.add([{"name": "status", "status": 400, "count": None}])
     await emit(topics, range(4), 1)
@@ -32,11 +32,14 @@ async def test_letters_of_deliveries_are_delivered_and_not_put_on_raw(
             came = await redrive(topics, (), Filter(reason="exhausted"))
             await until(lambda: len(accepted(receiver)) == 4)
             await until(lambda: service.health()["pending"] == 0)
-            (one,) = await redrive(topics, [came[0].place], Filter())
+            again = await redrive(topics, (), Filter(reason="exhausted"))
+            assert ["delivered" in one.passed_over for one in again] == [True] * 4
+            assert {one.to for one in again} == {""}
+            (one,) = await redrive(topics, [came[0].place], Filter(), force=True)
             await until(lambda: receipts(receiver).total() == 5)
 
-    assert len({again.place for again in came}) == 4
-    assert len({again.to for again in came}) == 1
+    assert len({one.place for one in came}) == 4
+    assert len({one.to for one in came}) == 1
     assert "command" in one.to
     assert one.to != came[0].to
     assert await records(topics, RAW) == []

@@ -11,6 +11,7 @@ from schemas.command import Recover, Retry, Target
 from schemas.delivery import Delivery
 from services.notifier.commands import CarriedOut, recovered, retried, targets_of
 from services.notifier.fan_out import delivery_of
+from services.notifier.match import matcher
 from tests.unit.notifier.test_fan_out import NOW, event
 
 HERE = 3
@@ -36,6 +37,7 @@ def done(command: Retry, *unfinished: Delivery, read: tuple[int, ...] = ()) -> C
         100,
         unfinished=unfinished,
         events={f"evt_{offset}": event(offset) for offset in read},
+        matcher=matcher(["package.*"]),
         now=NOW,
     )
 
@@ -82,6 +84,17 @@ def test_a_redriven_delivery_says_where_its_body_is() -> None:
     (found,) = done(retry(4, letter=55), read=(4,)).begun
 
     assert found.letter_offset == 55
+
+
+@pytest.mark.parametrize(("force", "begun"), [(False, 0), (True, 1)])
+def test_an_event_that_is_not_wanted_is_sent_by_force_only(force: bool, begun: int) -> None:
+    """A retry is no way past the types and filters of its subscription."""
+    command = retry(4).model_copy(update={"force": force})
+    events = {"evt_4": event(4)}
+    unwanted = matcher(["fulfillment.*"])
+    found = retried(command, HERE, 100, unfinished=(), events=events, matcher=unwanted, now=NOW)
+
+    assert (len(found.begun), len(found.unwanted), found.lost) == (begun, 1 - begun, [])
 
 
 def test_an_event_that_is_gone_is_told_of() -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Self
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.config import JsonDict
 
@@ -25,22 +26,27 @@ from services.notifier.api.asked import (
     PartitionNumber,
     Since,
     delivered,
+    holdings,
     known,
     located,
     order,
+    standing_everywhere,
     start_of,
 )
 from services.notifier.api.context import Context
 from services.notifier.api.problems import Problem
 from services.notifier.commands import TARGETS_MAX
-from services.notifier.explaining import record_at
+from services.notifier.explaining import Story, delivered_since, explain, record_at, state_of
+from services.notifier.history import standing
 from services.notifier.letters import Letter, letter_of
+from services.notifier.match import matcher_of
 from services.notifier.searching import PLACE_PATTERN, Search
 
 NAMED_MAX = 400  # in one request, whose body is bounded, too
 
 Place = Annotated[str, StringConstraints(pattern=r"^\d{1,6}/\d{1,18}$")]
 Count = Annotated[int, Field(ge=0, le=WHOLE_MAX)]
+Force = Annotated[bool, Query(description="send it though it was delivered, or is not wanted")]
 
 
 class Named(BaseModel):
@@ -64,12 +70,16 @@ _ALL: JsonDict = {
 
 
 class RetryWish(BaseModel):
-    """These events, delivered already or not; or all that is unfinished."""
+    """These events; or all that is unfinished.
+
+    What was delivered already, or is not wanted, is passed over; with `force` it is sent.
+    """
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"oneOf": [_THESE, _ALL]})
 
     events: Annotated[list[Named], Field(max_length=NAMED_MAX)] = []
     all_unfinished: bool = False
+    force: bool = False
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
@@ -81,7 +91,8 @@ class RetryWish(BaseModel):
 class RedriveWish(BaseModel):
     """The letters at these places, or all of the subscription from an instant or cursor on.
 
-    `reason`: some of its words.  `dry_run`: they are counted, nothing is delivered.
+    `reason`: some of its words.  `dry_run`: they are counted, nothing is delivered.  `force`: also
+    what was delivered since, or is not wanted by the subscription any more.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -93,15 +104,28 @@ class RedriveWish(BaseModel):
     )
     reason: Annotated[str, StringConstraints(max_length=200)] = ""
     dry_run: bool = False
+    force: bool = False
+
+
+class Retried(BaseModel):
+    """`command` null: nothing was left to send.  `delivered`: the events that were already, and are
+    passed over.
+    """
+
+    command: int | None
+    delivered: list[str]
 
 
 class Redriven(BaseModel):
     """`letters` of so many different events; `command` null: there were none, or it was a dry run.
 
-    `next`: there is more, the same request with this cursor goes on.
+    Not among them: `delivered` since they were set aside, and `unwanted` by the subscription as it
+    is now.  `next`: there is more, the same request with this cursor goes on.
     """
 
     letters: int
+    delivered: int
+    unwanted: int
     command: int | None
     next: str | None
 
@@ -133,20 +157,35 @@ def router(context: Context) -> APIRouter:
 
     @routes.post("/deliveries/{event_id}/retry", status_code=202)
     async def retry_one(
-        name: Id, event_id: EventId, partition: PartitionNumber = None, offset: Offset = None
+        name: Id,
+        event_id: EventId,
+        partition: PartitionNumber = None,
+        offset: Offset = None,
+        force: Force = False,
     ) -> Asked:
-        """Try one event at once, with all its tries; one that was delivered is sent again."""
+        """Try one event at once, with all its tries, unless it was delivered or is not wanted."""
         found = delivered(context, name)
         place = await located(context, found, event_id, partition, offset)
+        if not force:
+            here = await standing(context.kafka, found, place.partition, holdings(context))
+            story = await explain(
+                context.kafka, found, event_id, place, standing=here, clock=context.clock
+            )
+            _refuse(story, found)
         target = Target(partition=place.partition, event_id=event_id, event_offset=place.offset)
-        return await _order(context, found, [target])
+        return await _order(context, found, [target], force=force)
 
     @routes.post("/retry", status_code=202)
-    async def retry_many(name: Id, wish: RetryWish) -> Asked:
+    async def retry_many(name: Id, wish: RetryWish) -> Retried:
         """Try many at once, or all that is unfinished."""
         found = delivered(context, name)
         targets = [Target.model_validate(one.model_dump()) for one in wish.events]
-        return await _order(context, found, targets)
+        passed = set() if wish.force else await _delivered_of(context, found, targets)
+        targets = [one for one in targets if one.event_id not in passed]
+        if passed and not targets:
+            return Retried(command=None, delivered=sorted(passed))
+        asked = await _order(context, found, targets, force=wish.force)
+        return Retried(command=asked.command, delivered=sorted(passed))
 
     @routes.get("/dead-letters")
     async def list_letters(
@@ -170,22 +209,86 @@ def router(context: Context) -> APIRouter:
             search = Search(context.kafka, DEAD_LETTERS, context.clock, starts=starts)
             letters = await _letters(search, name, wish.reason, TARGETS_MAX)
             following = search.place
-        targets = {one.target.event_id: one.target for one in letters}  # the newest of each
+        sifted = await _sifted(context, found, letters, force=wish.force)
         command = None
-        if targets and not wish.dry_run:
-            command = (await _order(context, found, list(targets.values()))).command
-        return Redriven(letters=len(targets), command=command, next=following)
+        if sifted.targets and not wish.dry_run:
+            command = (await _order(context, found, sifted.targets, force=wish.force)).command
+        return Redriven(
+            letters=len(sifted.targets),
+            delivered=sifted.delivered,
+            unwanted=sifted.unwanted,
+            command=command,
+            next=following,
+        )
 
     return routes
 
 
-async def _order(context: Context, found: Subscription, targets: Sequence[Target]) -> Asked:
+@dataclass(frozen=True, slots=True)
+class _Sifted:
+    """What of some letters is to be delivered, and how many events are passed over."""
+
+    targets: list[Target]
+    delivered: int
+    unwanted: int
+
+
+async def _sifted(
+    context: Context, found: Subscription, letters: Sequence[Letter], *, force: bool
+) -> _Sifted:
+    """Raises RetryLater."""
+    newest = {one.target.event_id: one for one in letters}
+    if force:
+        return _Sifted([one.target for one in newest.values()], 0, 0)
+    asides = {event_id: one.why.at for event_id, one in newest.items()}
+    delivered = await delivered_since(context.kafka, found.id, asides, context.clock)
+    matcher = matcher_of(found)
+    rest = [one for event_id, one in newest.items() if event_id not in delivered]
+    targets = [one.target for one in rest if matcher.takes(one.event)]
+    return _Sifted(targets, len(delivered), len(rest) - len(targets))
+
+
+async def _delivered_of(
+    context: Context, found: Subscription, targets: Sequence[Target]
+) -> set[str]:
+    """Of these events those that are finished and were delivered.  Raises RetryLater."""
+    if not targets:
+        return set()
+    unfinished = {
+        event_id
+        for one in (await standing_everywhere(context, found)).values()
+        for event_id in one.unfinished
+    }
+    finished = {one.event_id: None for one in targets if one.event_id not in unfinished}
+    return {*await delivered_since(context.kafka, found.id, finished, context.clock)}
+
+
+def _refuse(story: Story, found: Subscription) -> None:
+    """Raises Problem for an event that was delivered, or is not wanted."""
+    why = None
+    if story.delivery is None and story.event is not None:
+        why = "; ".join(matcher_of(found).why_not(story.event)) or None
+    if (state := state_of(story, found)) == "delivered":
+        why = "it was delivered already"
+    elif state == "unknown" and not story.complete:
+        why = "whether it was delivered already could not be read in time"
+    if why is not None:
+        raise Problem(409, "Conflict", f"{why}: with force=true it is sent all the same")
+
+
+async def _order(
+    context: Context, found: Subscription, targets: Sequence[Target], *, force: bool
+) -> Asked:
     now = context.clock.now()
     return await order(
         context,
         found,
         lambda number: Retry(
-            subscription=found.id, number=number, created_at=now, targets=tuple(targets)
+            subscription=found.id,
+            number=number,
+            created_at=now,
+            targets=tuple(targets),
+            force=force,
         ),
     )
 
