@@ -188,16 +188,23 @@ class Gates:
         health = self._endpoints.health(name)
         standing = self._standing(subscription)
         before = self._revisions.get(name, subscription)
-        well = before.channel != subscription.channel or (gate.standing and not standing)
+        paused = health.paused_until if health is not None else None
+        paused_until = paused.timestamp() if paused is not None else 0.0
+        now = self.clock.now().timestamp()
+        well = (
+            before.channel != subscription.channel
+            or bool(gate.standing and not standing)
+            or gate.paused_until > now >= paused_until
+        )
         if well:
             gate.forget()
             self._failing.pop(name, None)
         self._revisions[name] = subscription
-        gate.standing = standing
+        gate.standing, gate.paused_until = standing, paused_until
+        if paused_until > now:
+            self._away.add(name)
         if self._hears_of_success(name, health) or well:
             self._bring_forward(name)
-        paused = health.paused_until if health is not None else None
-        gate.paused_until = paused.timestamp() if paused is not None else 0.0
         owned, rate = len(self._wakes), subscription.rate_per_second
         gate.limit(
             share_of(
@@ -242,7 +249,6 @@ class Gates:
             return
         pause = paused_until(result.outcome, result.retry_after_seconds, now)
         if pause is not None:
-            self._away.add(subscription)
             self._endpoints.pause(subscription, pause)
         health = self._endpoints.health(subscription)
         found = failed(self._failing.get(subscription), health, now)
