@@ -46,10 +46,8 @@ def print_verdict(ending: Ending) -> None:
     counted = [(name, found["by_type"].get(name, 0)) for name in EVENT_TYPES]
     print_table("\nby type of event", ("type", "accepted"), counted)
     if (outage := ending.outage) is not None:
-        print(
-            f"\nthe subscriber was away for {outage.away_seconds:g} s; {outage.backlog} events waited"
-        )
-        arrived = f"they arrived within {outage.caught_up_seconds:g} s of its return"
+        print(f"\nreceiver: away for {outage.away_seconds:g} s, {outage.backlog} events waited")
+        arrived = f"receiver: they arrived within {outage.caught_up_seconds:g} s of its return"
         print_line(
             f"{arrived}, of {outage.bound_seconds:g} s at most", BOLD_RED if ending.late else ""
         )
