@@ -75,8 +75,14 @@ class LoopClock:
         return self._random.random()
 
     async def sleep(self, seconds: float) -> None:
-        """Wait."""
-        await asyncio.sleep(seconds)
+        """Until the loop's own time, which nobody waits for, has come so far."""
+        loop = asyncio.get_running_loop()
+        woken = loop.create_future()
+        timer = loop.call_later(seconds, woken.set_result, None)
+        try:
+            await woken
+        finally:
+            timer.cancel()
 
 
 class Play:
@@ -158,7 +164,7 @@ class Play:
         """Returns when nothing is unfinished.  Raises TimeoutError."""
         async with asyncio.timeout(within_seconds):
             while len(self.holdings.lanes):
-                await asyncio.sleep(1)
+                await self.clock.sleep(1)
 
     def delivery(self, event_id: str) -> Delivery:
         """An unfinished one as it stands on its topic."""
@@ -181,7 +187,7 @@ class Play:
 
     async def send(self, envelope: Envelope) -> Result:
         """What the endpoint answers."""
-        await asyncio.sleep(0.05)
+        await self.clock.sleep(0.05)
         at = self.clock.monotonic()
         outcome = self._answer(envelope.id, at)
         if outcome == "delivered":

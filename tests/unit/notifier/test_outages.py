@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 
 import pytest
@@ -32,7 +31,7 @@ def test_after_an_outage_all_events_arrive_within_the_longest_probe_wait(
         one.start()
         for lane in range(lanes):
             await one.add(str(lane))
-        await asyncio.sleep(back_at - 1)
+        await one.clock.sleep(back_at - 1)
         await one.add("0")
         await one.all_arrived(1 + CAUGHT_UP_SECONDS)
         assert one.set_aside == []
@@ -51,7 +50,7 @@ def test_after_an_outage_that_answers_all_events_arrive_behind_the_first_that_do
         one.start()
         for lane in range(40):
             await one.add(str(lane))
-        await asyncio.sleep(HOUR)
+        await one.clock.sleep(HOUR)
         await one.add("new")
         await one.all_arrived(SOON_SECONDS)
 
@@ -65,7 +64,7 @@ def test_after_a_pause_that_was_asked_for_all_events_arrive() -> None:
         one = Play(lambda _, at: "delivered" if at >= HOUR else "busy", retry_after=HOUR)
         one.start()
         await one.add("old")
-        await asyncio.sleep(1)
+        await one.clock.sleep(1)
         pending = next(iter(one.holdings.lanes))
         pending.due_at += RETRY_AFTER_SECONDS_MAX  # a late step of the schedule
         await one.add("new")
@@ -81,7 +80,7 @@ def test_a_probe_costs_no_step_of_the_schedule() -> None:
         one = Play(lambda *_: "transient")
         one.start()
         event = await one.add("0")
-        await asyncio.sleep(3 * HOUR)
+        await one.clock.sleep(3 * HOUR)
         delivery = one.delivery(event)
         assert delivery.attempts == len(one.attempts) > 30
         assert delivery.attempts - delivery.free_attempts <= 3
@@ -139,7 +138,7 @@ def test_an_event_that_always_fails_is_no_outage_and_keeps_its_schedule() -> Non
             await one.add(f"bad{lane}")
         for number in range(360):
             await one.add(f"good{number}")
-            await asyncio.sleep(10)
+            await one.clock.sleep(10)
         assert len(one.delivered_at) == 360
         assert one.set_aside == []
         for event in bad:
@@ -160,7 +159,7 @@ def test_what_waits_is_due_when_somebody_says_that_the_endpoint_is_well(how: str
         await one.add("0")
         if how == "enabled":
             one.say(disabled_reason="asked", revision=2)
-        await asyncio.sleep(HOUR)
+        await one.clock.sleep(HOUR)
         if how == "another copy's success":
             at = BEGAN_AT + timedelta(seconds=HOUR)
             found = EndpointHealth(subscription="erp", succeeded_at=at, updated_at=at)
@@ -183,7 +182,7 @@ def test_the_next_owner_of_a_partition_knows_of_the_outage(known: str) -> None:
         one = Play(lambda _, at: "delivered" if at >= HOUR else "rejected")
         one.start()
         await one.add("0")
-        await asyncio.sleep(HOUR)
+        await one.clock.sleep(HOUR)
         await one.dispatcher.close(0)
         at = BEGAN_AT + timedelta(seconds=HOUR)
         told = {"failing_since": BEGAN_AT} if known == "failing" else {"succeeded_at": at}

@@ -202,13 +202,7 @@ def router(context: Context) -> APIRouter:
     async def redrive(name: Id, wish: RedriveWish) -> Redriven:
         """Deliver what was set aside, from the letters' own bodies, an event once."""
         found = delivered(context, name)
-        if wish.places:
-            letters, following = await _named(context, name, wish.places), None
-        else:
-            starts = await start_of(context, DEAD_LETTERS, wish.cursor, wish.since)
-            search = Search(context.kafka, DEAD_LETTERS, context.clock, starts=starts)
-            letters = await _letters(search, name, wish.reason, TARGETS_MAX)
-            following = search.place
+        letters, following = await _wished(context, name, wish)
         sifted = await _sifted(context, found, letters, force=wish.force)
         command = None
         if sifted.targets and not wish.dry_run:
@@ -302,6 +296,17 @@ async def _letters(search: Search, name: str, reason: str, count: int) -> list[L
             if len(found) == count:
                 break
     return found
+
+
+async def _wished(
+    context: Context, name: str, wish: RedriveWish
+) -> tuple[list[Letter], str | None]:
+    """The letters that are meant, and the cursor to go on from.  Raises Problem, RetryLater."""
+    if wish.places:
+        return await _named(context, name, wish.places), None
+    starts = await start_of(context, DEAD_LETTERS, wish.cursor, wish.since)
+    search = Search(context.kafka, DEAD_LETTERS, context.clock, starts=starts)
+    return await _letters(search, name, wish.reason, TARGETS_MAX), search.place
 
 
 async def _named(context: Context, name: str, places: Sequence[str]) -> list[Letter]:
