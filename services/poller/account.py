@@ -14,6 +14,7 @@ from bus.settings import KafkaSettings
 from bus.table import Table
 from bus.telemetry import RECORDS, REQUESTS, SEEN_UNCHANGED, SET_ASIDE
 from bus.transaction import Transaction
+from schemas.cursor import Cursor, cursor_key
 from schemas.topics import RAW
 from services.poller.answers import Answer
 from services.poller.breaker import Breaker
@@ -114,8 +115,19 @@ class Account:
                 keep=keep + timedelta(seconds=settings.lookback_seconds),
                 marks_max=around.poller.marks_max,
                 now=around.clock.now(),
+                ahead=self._ahead(),
             )
         return self._marks[resource]
+
+    def _ahead(self) -> timedelta:
+        """How far the clock of the copy before this one was ahead of ours, at the least: due times
+        were set by it.
+        """
+        key = cursor_key(self.settings.source, self.settings.name, "")
+        cursors = (Cursor.model_validate_json(one) for _, one in self.around.table.below(key))
+        now = self.around.clock.now()
+        times = (cursor.succeeded_at or now for cursor in cursors)
+        return max((*times, now)) - now
 
     async def ask(self, facts: Facts, request: Request) -> Response | Failure:
         """The answer, when budget and breaker let the request go."""

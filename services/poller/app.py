@@ -53,7 +53,6 @@ class Poller:
         self._poller = poller
         self._accounts = configured
         self._clock = clock
-        self._slots: dict[int, Slot] = {}
         self._consumer = PartitionConsumer(
             kafka,
             CURSORS,
@@ -80,14 +79,12 @@ class Poller:
     def health(self) -> dict[str, object]:
         """The consumer's, and every stream's."""
         found = self._consumer.health()
-        owned = self._consumer.owned
-        streams = [task for number in owned for task in self._slots[number].streams]
+        slots = [one for one in self._consumer.owned.values() if isinstance(one, Slot)]
+        streams = [task for slot in slots for task in slot.streams]
         advice = {} if self._accounts else {"advice": NO_ACCOUNTS}
         return {**found, "streams": [task.health() for task in streams], **advice}
 
     def _slot(self, number: int, broken: Callable[[RetryLater], None]) -> Slot:
         slots = self._kafka.slots
         mine = [one for one in self._accounts if home_of(one.source, one.name, slots) == number]
-        slot = Slot(number, self._kafka, self._poller, mine, clock=self._clock, broken=broken)
-        self._slots[number] = slot
-        return slot
+        return Slot(number, self._kafka, self._poller, mine, clock=self._clock, broken=broken)

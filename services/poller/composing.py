@@ -15,7 +15,7 @@ from schemas.dead_letter import DeadLetter
 from schemas.keys import fulfillment_key
 from schemas.topics import RECORD_BYTES_MAX
 from services.poller.marks import Marks, SeenMark, content_digest, content_digests, rejected_id
-from services.poller.parents import due_instant, marked, stays
+from services.poller.parents import by_a_clock_ahead, due_instant, marked, stays
 from services.poller.raws import Raws
 from services.poller.refusals import counted
 from services.poller.source import Facts, Found, Page, Rejected
@@ -209,7 +209,9 @@ def _judge(
             composed.postponed[upstream_id] = due_at
         return True
     if mark is not None and requested_at < mark.observed_at:
-        return False
+        received_at = reading.received_at  # None: asked for beside the owner, whose clock it may be
+        if received_at is None or not by_a_clock_ahead(mark, received_at):
+            return False
     observed_at = requested_at
     if mark is not None:
         observed_at = max(observed_at, mark.observed_at + OBSERVED_STEP)

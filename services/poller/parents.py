@@ -16,6 +16,15 @@ UNREAD_MAX = 1000  # parents due for a stream; above, no list that feeds it find
 # A due time that moves by less is not written: a restart then reads a little early.
 MOVE_WRITTEN = timedelta(hours=1)
 
+# What was observed later than that from now was observed by a clock ahead of ours, of a copy that
+# has gone: only one copy at a time writes marks.
+AHEAD_MAX = timedelta(seconds=30)
+
+
+def by_a_clock_ahead(known: SeenMark, received_at: datetime) -> bool:
+    """Whether an observation lies in the future, so that what was received now is newer."""
+    return known.observed_at > received_at + AHEAD_MAX
+
 
 def marked(parent: Parent, known: SeenMark | None, received_at: datetime) -> SeenMark | None:
     """What it is to be remembered as, None when nothing was learned.
@@ -28,11 +37,14 @@ def marked(parent: Parent, known: SeenMark | None, received_at: datetime) -> See
     due_stream = parent.due.stream if parent.due else None
     if parent.body is None and known is not None:
         touched_since = parent.read_at is not None and known.observed_at > parent.read_at
+        touched_since = touched_since and not by_a_clock_ahead(known, received_at)
         return None if touched_since else known.moved(due_at, due_stream)
     content = "" if parent.body is None else content_digest(parent.body, frozenset())
     if known is not None and known.content == content:
         return None
-    observed_at = max(received_at, known.observed_at) if known else received_at
+    observed_at = received_at
+    if known is not None and not by_a_clock_ahead(known, received_at):
+        observed_at = max(received_at, known.observed_at)
     return SeenMark(parent.id, content, observed_at, due_at, due_stream)
 
 

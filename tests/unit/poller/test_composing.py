@@ -220,6 +220,21 @@ def test_a_record_due_soon_goes_along_with_one_that_is_due_now() -> None:
     assert state.marks.due("orders", NOW + timedelta(seconds=60), 1, slack) == ["1"]
 
 
+def test_a_mark_of_a_clock_ahead_of_ours_holds_nothing_up() -> None:
+    """Its copy has gone, so what is received now is newer; the order of observations stays."""
+    state, later = State(), NOW + timedelta(hours=1)
+    state.write(Page((found(1),)), later)
+    reading = Reading(
+        Page((found(1, "b"),)), FACTS, state.cursor, "", NOW, NOW + timedelta(seconds=1)
+    )
+    composed = compose(reading, state.marks, state.table, KAFKA)
+    assert composed is not None
+    assert observed(composed) == [later + timedelta(milliseconds=1)]
+    soon = State()
+    soon.write(Page((found(1),)), NOW + timedelta(seconds=2))
+    assert compose(reading, soon.marks, soon.table, KAFKA) is None
+
+
 def test_a_rejected_record_is_set_aside_once() -> None:
     """Overlapping polls bring the same bytes again; changed bytes are a new letter."""
     state = State()

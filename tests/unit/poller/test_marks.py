@@ -95,3 +95,86 @@ def test_a_change_deeper_than_a_parser_reads_is_a_change() -> None:
     deep = b'{"m":1,"x":' + DEEP + b"}"
     changed = deep.replace(b'"]"', b'"["')
     assert content_digest(deep, frozenset({"m"})) != content_digest(changed, frozenset({"m"}))
+
+
+def due_marks(count: int) -> Marks:
+    """So many marks, due a second apart for stream `orders`."""
+    records = (
+        marks().put(SeenMark(str(n), "c", NOW, NOW + timedelta(seconds=n), "orders"))
+        for n in range(count)
+    )
+    return marks(*records)
+
+
+def test_marks_behind_a_hundred_due_ones_expire() -> None:
+    """What is due is never forgotten, and nothing waits behind it to be."""
+    due = (marks().put(SeenMark(f"due-{n}", "c", NOW, NOW, "orders")) for n in range(150))
+    found = marks(*due, *(marks().put(SeenMark(f"old-{n}", "c", NOW)) for n in range(5)))
+    expired: set[str] = set()
+    later = NOW + timedelta(days=9)
+    for _ in range(3):
+        gone = found.expired(later, ())
+        expired |= {record.key.rpartition("/")[2] for record in gone}
+        found.committed((), gone)
+    assert expired == {f"old-{n}" for n in range(5)}
+    assert found.due_count("orders", later) == 150
+
+
+class Counted(datetime):
+    """An instant that counts how often it is compared."""
+
+    compared = 0
+
+    def __lt__(self, other: object) -> bool:
+        Counted.compared += 1
+        return super().__lt__(other)  # type: ignore[operator]
+
+    def __eq__(self, other: object) -> bool:
+        Counted.compared += 1
+        return super().__eq__(other)
+
+    __hash__ = datetime.__hash__
+
+
+def test_what_is_due_is_found_without_a_look_at_all_of_it() -> None:
+    """Of 5,000 marks only those that are given, and a few to find them."""
+    found, now = due_marks(0), Counted(2026, 3, 1, 12, tzinfo=UTC)
+    for number in range(5000):
+        due_at = Counted.fromtimestamp(NOW.timestamp() + number, UTC)
+        found.committed([SeenMark(str(number), "c", NOW, due_at, "orders")], ())
+    Counted.compared = 0
+    assert found.due("orders", now + timedelta(seconds=9), 100) == [str(n) for n in range(10)]
+    assert found.next_due("orders") == found.owed_since("orders") == NOW
+    assert found.due_count("orders", now) == 1
+    found.postpone(["7"], now + timedelta(seconds=2000))
+    assert Counted.compared < 200
+
+
+def test_what_is_passed_over_is_owed_since_it_was_due() -> None:
+    """Asked for later, but missing since; what was read is owed no more."""
+    found = due_marks(3)
+    found.pass_over(["0"], NOW + timedelta(seconds=60))
+    found.pass_over(["0"], NOW + timedelta(seconds=120))
+    assert found.next_due("orders") == NOW + timedelta(seconds=1)
+    assert found.owed_since("orders") == NOW
+    assert found.owed_since("orders", {"0"}) == NOW + timedelta(seconds=1)
+    found.postpone(["0"], NOW + timedelta(seconds=180))
+    assert found.owed_since("orders") == NOW + timedelta(seconds=1)
+
+
+def test_due_times_of_a_copy_whose_clock_was_ahead_come_sooner() -> None:
+    """By as much as it was ahead, at the least."""
+    record = marks().put(SeenMark("1", "c", NOW, NOW + timedelta(hours=1, seconds=60), "orders"))
+    table = Table(KAFKA, CURSORS, 0)
+    table.apply([record])
+    found = Marks(
+        table,
+        "zentail",
+        "acme",
+        "orders",
+        keep=timedelta(hours=49),
+        marks_max=9,
+        now=NOW,
+        ahead=timedelta(hours=1),
+    )
+    assert found.next_due("orders") == NOW + timedelta(seconds=60)

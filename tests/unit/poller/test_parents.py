@@ -105,6 +105,17 @@ def test_an_order_read_while_a_slow_list_is_on_its_way_stays_due() -> None:
     assert state.due("touched", NOW + 6 * SECOND) == []
 
 
+def test_an_order_found_by_a_clock_ahead_of_ours_is_read_once_and_not_for_an_hour() -> None:
+    """And a list that finds it touched while it is read still keeps it due."""
+    state, ahead = State(), NOW + timedelta(hours=1)
+    state.write(LIST, Parent("1", TOUCHED, b"a"), at=ahead)
+    state.write(READ, Parent("1", WATCH, read_at=NOW), at=NOW + SECOND)
+    assert state.due("touched", NOW + 2 * SECOND) == []
+    state.write(LIST, Parent("1", TOUCHED, b"b"), at=NOW + 3 * SECOND)
+    state.write(READ, Parent("1", WATCH, read_at=NOW + 2 * SECOND), at=NOW + 4 * SECOND)
+    assert state.due("touched", NOW + 4 * SECOND) == ["1"]
+
+
 def test_what_is_due_survives_a_restart_and_stands_in_the_lists_own_transaction() -> None:
     """The cursor has passed it: nothing else would ever read it."""
     state = State()
