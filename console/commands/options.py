@@ -21,7 +21,7 @@ ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="shipfeed.toml; left out: the one in this folder")
 ]
 KafkaOption = Annotated[
-    str, typer.Option("--kafka", help="HOST:PORT, over [kafka] bootstrap_servers")
+    str, typer.Option("--kafka", help="HOST:PORT, instead of the configured bootstrap_servers")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON, one object a line")]
 CountOption = Annotated[int, typer.Option("--count", min=1, max=10_000, help="how many at most")]

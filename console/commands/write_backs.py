@@ -53,7 +53,7 @@ STATES: tuple[str, ...] = ("wanted", *get_args(State))
 app = typer.Typer(help="List, show, retry, settle and send what is written into other systems.")
 
 StateOption = Annotated[str, typer.Option("--state", help=", ".join(STATES))]
-TargetOption = Annotated[str, typer.Option("--target", help="the name of a [[targets]] table")]
+TargetOption = Annotated[str, typer.Option("--target", help="name of a target")]
 NameArgument = Annotated[str, typer.Argument(help="KEY or an event's id, as list shows them")]
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -49,6 +50,16 @@ def test_list_says_what_the_command_says(name: str) -> None:
     assert isinstance(getattr(module, "app", typer.Typer()), typer.Typer)
     assert " ".join(own.split("\n\n")[0].split()) == COMMANDS[name]
     assert CliRunner().invoke(app, [name, "--help"]).exit_code == 0
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_help_text_loses_a_word(name: str) -> None:
+    """What stands in brackets would be taken for markup and not be shown."""
+    group: Any = typer.main.get_command(app)
+    command = group.get_command(None, name)
+    verbs = [command, *getattr(command, "commands", {}).values()]
+    helps = [getattr(param, "help", None) for verb in verbs for param in verb.params]
+    assert [one for one in helps if one and "[" in one] == []
 
 
 def test_unknown_command_is_refused() -> None:
