@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, Inexact, InvalidOperation
 from typing import Annotated, Any
 
 import msgspec
@@ -38,6 +38,10 @@ _ESCAPES = re.compile(
 _SHORTEST = re.compile(r"(?:0|[1-9]\d{0,17})(?:\.\d{0,5}[1-9])?", re.ASCII)
 SURELY_SHORT = 10**18
 QUANTITY_LENGTH_MAX = 40  # characters; keeps "1e999999" from becoming a megabyte of zeros
+# What Decimal itself reads is more: "1_000", digits of other scripts, "Infinity".
+_NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,9})?\s*", re.ASCII)
+# Arithmetic on quantities: exact or an ArithmeticError, while the default context rounds.
+EXACT = Context(prec=200, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[Inexact, InvalidOperation])
 
 
 class Message(BaseModel):
@@ -83,7 +87,7 @@ def digest(value: Any) -> str:
 
 
 def quantity(value: object) -> str:
-    """A decimal string in its shortest plain form: "3", "2.5"; never a float, never an exponent.
+    """A decimal string in its shortest plain form: "3", "2.5"; never a float, never rounded.
 
     Raises ValueError for floats, negative, non-finite or over-precise values.
     """
@@ -91,17 +95,20 @@ def quantity(value: object) -> str:
         return str(value)
     if isinstance(value, bool | float) or not isinstance(value, int | str | Decimal):
         raise ValueError(f"quantity {value!r} is not a decimal string or an integer")
-    if _SHORTEST.fullmatch(text := str(value)):
-        return text
+    if isinstance(value, str):
+        if _SHORTEST.fullmatch(value):
+            return value
+        if not _NUMBER.fullmatch(value):
+            raise ValueError(f"quantity {value!r} is not a decimal number")
     try:
-        number = Decimal(value)
-    except InvalidOperation as error:
-        raise ValueError(f"quantity {value!r} is not a decimal number") from error
+        number = EXACT.create_decimal(value.strip() if isinstance(value, str) else value)
+    except (ArithmeticError, ValueError) as error:
+        raise ValueError(f"quantity {value!r:.99} has too many digits or is none") from error
     if not number.is_finite() or number < 0:
         raise ValueError(f"quantity {value!r} must be finite and not negative")
     if abs(number.adjusted()) > QUANTITY_LENGTH_MAX:
         raise ValueError(f"quantity {value!r} is out of range")
-    number = number.normalize()
+    number = number.normalize(EXACT)
     exponent = number.as_tuple().exponent
     if isinstance(exponent, int) and exponent < -QUANTITY_SCALE_MAX:
         raise ValueError(f"quantity {value!r} has more than {QUANTITY_SCALE_MAX} decimal places")

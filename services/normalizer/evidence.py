@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
-from schemas.message import quantity
+from schemas.message import EXACT, quantity
 from services.normalizer.model import Carrier, LineItem, Tracking, UpstreamId
 
 OVERLAP_NOT_TOLD = 0.5  # unknown contents neither speak for a pair nor against it
@@ -100,7 +100,8 @@ def contents_of(items: Sequence[LineItem] | None, lines: frozenset[str] | None =
         return ((_product(items[0]), items[0].quantity),)
     sums: dict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
     for item in items:
-        sums[_product(item)] += Decimal(item.quantity)
+        product = _product(item)
+        sums[product] = EXACT.add(sums[product], Decimal(item.quantity))
     return tuple(sorted((product, quantity(total)) for product, total in sums.items() if total))
 
 

@@ -26,7 +26,7 @@ from schemas.events import (
     PackageTrackingChanged,
 )
 from schemas.fulfillment import LineItem, OrderRef, Package, Tracking
-from schemas.message import parse_instant, quantity
+from schemas.message import EXACT, parse_instant, quantity
 from schemas.subscription import WriteBackChannel
 from schemas.write_back import OrderWay, Wanted, WantedItem
 
@@ -130,7 +130,10 @@ def _canceled(data: EventData) -> tuple[tuple[WantedItem, ...], tuple[WantedItem
     told = [change for change in data.changes if change.field == CANCELED_ITEMS]
     before = _by_product(change.before for change in told)
     after = _by_product(change.after for change in told)
-    more = {product: count - before.get(product, 0) for product, count in after.items()}
+    more = {
+        product: EXACT.subtract(count, before.get(product, Decimal(0)))
+        for product, count in after.items()
+    }
     return _wanted_items(more), _wanted_items(after)
 
 
@@ -138,7 +141,8 @@ def _by_product(values: Iterable[Any]) -> dict[_Product, Decimal]:
     counts: dict[_Product, Decimal] = defaultdict(Decimal)
     for value in values:
         for item in _LINE_ITEMS.validate_python(value or ()):
-            counts[item.sku, item.unit] += Decimal(item.quantity)
+            product = item.sku, item.unit
+            counts[product] = EXACT.add(counts[product], Decimal(item.quantity))
     return counts
 
 
