@@ -27,6 +27,11 @@ PROVEN_UNTIL = Gauge(
     ["source", "account", "stream"],
 )
 SET_ASIDE = Counter("shipfeed_dead_letters_total", "Records set aside", ["service", "source"])
+DEGRADED = Counter(
+    "shipfeed_degraded_fields_total",
+    "Values of a record that were odd: read as nearly as possible, or unknown",
+    ["source", "field"],
+)
 STALE = Counter("shipfeed_stale_observations_total", "Older than what is known", ["source"])
 ATTEMPTS = Counter("shipfeed_attempts_total", "Delivery tries", ["subscription", "outcome"])
 READERS = Gauge("shipfeed_stream_readers", "Readers of streams and pages served now")

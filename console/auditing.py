@@ -117,5 +117,7 @@ def _package_words(package: dict[str, Any] | None) -> str:
         return ""
     carrier = (package["carrier"] or {}).get("name_raw") or ""
     numbers = " ".join(tracking["number"] or "" for tracking in package["trackings"])
-    items = ", ".join(f"{item['quantity']} x {item['sku']}" for item in package["line_items"] or ())
+    items = ", ".join(
+        f"{item['quantity'] or '?'} x {item['sku']}" for item in package["line_items"] or ()
+    )
     return f"{carrier} {numbers}  {items}".strip()

@@ -31,6 +31,8 @@ class OrderRef(Message):
 class LineItem(Message):
     """So many of one product.  `quantity` is a decimal string, in `unit` where one was told.
 
+    It is null when the source tells none that can be read: how many it is, is not known.
+
     `properties` are the source's own words for it, by name (engraving: "Ana").  `echo`: a request
     of our own about it is open, so what is shown of it is from before.
     """
@@ -38,7 +40,7 @@ class LineItem(Message):
     sku: str | None = None
     line_id: str | None = None
     order_id: str | None = None
-    quantity: Quantity
+    quantity: Quantity | None
     unit: str | None = None
     description: str | None = None
     properties: dict[str, Any] | None = None

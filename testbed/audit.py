@@ -1,7 +1,8 @@
 """The independent judge: what was true against what was announced and what is stored.
 
 Pure. `must` packages have shipped and still are at the end of the world; `may` packages were
-shipped only for a while, so a poll may honestly never have seen it. missing and duplicate count
+shipped only for a while, or ended in a state that does not prove it, so a poll may honestly never
+have seen it. missing and duplicate count
 `must` packages only. How an announcement is read is told in testbed/claims.py.
 """
 
@@ -106,8 +107,15 @@ class _Parcel:
     def __post_init__(self) -> None:
         self.seen = {sighting_of_state(state) for state in self.states}
         self.seen_shipped = {sighting_of_state(s) for s in self.states if s["shipped"]}
-        self.must = self.live and bool(self.states[-1]["shipped"])
+        self.must = self.live and self.states[-1]["shipped"] and self.states[-1]["provable"]
         self.may = bool(self.seen_shipped) and not self.must
+
+    @property
+    def last(self) -> dict[str, Any]:
+        """The last state; one that is not provable is shipped if it has been announced."""
+        state = self.states[-1]
+        shipped = state["shipped"] and (state["provable"] or bool(self.announced_by))
+        return {**state, "shipped": shipped}
 
 
 class _Judge:
@@ -235,7 +243,7 @@ class _Judge:
             if ref not in self._orders:
                 self._wrong(ref.source, f"{ref} is stored, but no such order ever was")
                 continue
-            states = [parcel.states[-1] for parcel in self._orders[ref] if parcel.live]
+            states = [parcel.last for parcel in self._orders[ref] if parcel.live]
             world = sorted(sighting_of_state(s)._replace(shipped=s["shipped"]) for s in states)
             if (kept := sorted(stored[ref])) != world:
                 self._wrong(ref.source, f"{ref} ended as {world}, but is stored as {kept}")
@@ -244,7 +252,7 @@ class _Judge:
         """What the events told is what is true in the end, field by field."""
         live = told.live()
         for ref, parcels in self._orders.items():
-            states = [parcel.states[-1] for parcel in parcels if parcel.live]
+            states = [parcel.last for parcel in parcels if parcel.live]
             world = sorted(sighting_of_state(s)._replace(shipped=s["shipped"]) for s in states)
             if (seen := sorted(one.sighting for one in live[ref])) != world:
                 self._wrong(ref.source, f"{ref} ended as {world}, but was told as {seen}")

@@ -110,3 +110,8 @@ def is_shipped(order: Order, package: Package) -> bool:
     units = sum(quantity for _, quantity in package.contents)
     backed = bool(package.tracking) and order.status in STATUSES_THAT_PROVE_SHIPPING
     return units > 0 and (package.shipped_at is not None or backed)
+
+
+def is_provable(source: str, order: Order, package: Package) -> bool:
+    """Whether this state alone shows whether the package left: Zentail's REFUNDED does not say."""
+    return source != "zentail" or order.status != "refunded" or package.shipped_at is not None

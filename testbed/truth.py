@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from testbed.orders import Order, is_shipped
+from testbed.orders import Order, is_provable, is_shipped
 
 
 class History:
@@ -25,6 +25,7 @@ class History:
                 "tracking": package.tracking,
                 "contents": dict(package.contents),
                 "shipped": is_shipped(order, package),
+                "provable": is_provable(self._source, order, package),
                 "carrier": package.carrier,
                 "shipped_at": package.shipped_at.isoformat() if package.shipped_at else None,
             }
@@ -35,9 +36,10 @@ class History:
     def as_truth(self) -> dict[str, Any]:
         """`{"orders": [{source, account, id, status, packages: [{truth_id, live, states}]}]}`.
 
-        A state is `{tracking, contents: {sku: quantity}, shipped, carrier, shipped_at}`, oldest
-        first; `live` says that the last one is still so. Truths of several worlds join by joining
-        their orders.
+        A state is `{tracking, contents: {sku: quantity}, shipped, provable, carrier, shipped_at}`,
+        oldest first; `live` says that the last one is still so. What is shipped but not provable
+        can only be told by who saw an earlier state. Truths of several worlds join by joining their
+        orders.
         """
         return {"orders": [self._order(order) for order in self._orders.values()]}
 

@@ -264,7 +264,10 @@ def _more_canceled(old: Fulfillment | None, new: Fulfillment, lines: _Lines) -> 
         return False
     known = dict(contents_of(old.canceled_items, lines) or ()) if old else {}
     told = contents_of(new.canceled_items, lines) or ()
-    return any(Decimal(count) > Decimal(known.get(product, "0")) for product, count in told)
+    return any(
+        count is not None and Decimal(count) > Decimal(known.get(product) or 0)
+        for product, count in told
+    )
 
 
 def _entered(

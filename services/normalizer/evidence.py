@@ -10,15 +10,16 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import itemgetter
 from typing import Protocol
 
-from schemas.message import EXACT, quantity
+from schemas.message import EXACT
 from services.normalizer.model import Carrier, LineItem, Tracking, UpstreamId
 
 OVERLAP_NOT_TOLD = 0.5  # unknown contents neither speak for a pair nor against it
 
 # (order, product, unit) and quantity, sorted; None: the source does not say.
-Contents = tuple[tuple[tuple[str, str, str], str], ...] | None
+Contents = tuple[tuple[tuple[str, str, str], str | None], ...] | None
 
 
 class Described(Protocol):
@@ -99,21 +100,30 @@ def contents_of(items: Sequence[LineItem] | None, lines: frozenset[str] | None =
     if len(items) == 1 and items[0].quantity != "0":
         return ((_product(items[0]), items[0].quantity),)
     sums: dict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
+    unknown = {_product(item) for item in items if item.quantity is None}
     for item in items:
         product = _product(item)
-        sums[product] = EXACT.add(sums[product], Decimal(item.quantity))
-    return tuple(sorted((product, quantity(total)) for product, total in sums.items() if total))
+        sums[product] = EXACT.add(sums[product], Decimal(item.quantity or 0))
+    told = [(product, f"{total.normalize(EXACT):f}") for product, total in sums.items() if total]
+    known = [pair for pair in told if pair[0] not in unknown]
+    return tuple(sorted([*known, *((product, None) for product in unknown)], key=itemgetter(0)))
 
 
 def overlap(one: Contents, other: Contents) -> float:
-    """Shared units by all units, 0 to 1; two empty boxes are the same."""
+    """Shared units by all units, 0 to 1; two empty boxes are the same.
+
+    A product of which either does not tell how many speaks neither for the pair nor against it.
+    """
     if one is None or other is None:
         return OVERLAP_NOT_TOLD
     if one == other:
         return 1.0
-    left = {product: Decimal(count) for product, count in one}
-    right = {product: Decimal(count) for product, count in other}
-    products = left.keys() | right.keys()
+    unknown = {product for product, count in (*one, *other) if count is None}
+    left = {product: Decimal(count) for product, count in one if count is not None}
+    right = {product: Decimal(count) for product, count in other if count is not None}
+    products = (left.keys() | right.keys()) - unknown
+    if not products:
+        return OVERLAP_NOT_TOLD
     zero = Decimal(0)
     shared = sum(min(left.get(p, zero), right.get(p, zero)) for p in products)
     return float(shared / sum(max(left.get(p, zero), right.get(p, zero)) for p in products))

@@ -21,7 +21,7 @@ from bus.errors import Blocked, RetryLater, SetAside
 from bus.failures import NEVER_OF_A_RECORD, Failures
 from bus.settings import KafkaSettings
 from bus.table import Table
-from bus.telemetry import BATCH_SECONDS, RECORDS, SET_ASIDE, STALE
+from bus.telemetry import BATCH_SECONDS, DEGRADED, RECORDS, SET_ASIDE, STALE
 from bus.transaction import Record, Transaction, Writer, refuse_any_too_large
 from schemas.dead_letter import DeadLetter
 from schemas.raw import Provenance
@@ -179,6 +179,7 @@ class _Batch:
         self._event_count = 0
         self.failed: list[Exception] = []  # what records failed with that nobody planned for
         self._stale: list[str] = []
+        self._degraded: list[tuple[str, str]] = []  # source and field
         self._dead: list[DeadLetter] = []
 
     def take(self, record: ConsumerRecord, clock: Clock) -> Exception | None:
@@ -203,6 +204,7 @@ class _Batch:
             unforeseen = Unforeseen("it cannot be processed", error)
             self._set_aside(record, provenance, unforeseen, clock)
             return self._failed(error)
+        self._degraded += [(provenance.source, field) for field in outcome.degraded]
         if outcome.stale:
             self._stale.append(provenance.source)
         if outcome.state is not None:
@@ -221,6 +223,8 @@ class _Batch:
         RECORDS.labels(SERVICE, EVENTS.name).inc(self._event_count)
         for source in self._stale:
             STALE.labels(source).inc()
+        for source, field in self._degraded:
+            DEGRADED.labels(source, field).inc()
         for letter in self._dead:
             SET_ASIDE.labels(SERVICE, letter.source).inc()
             log.warning(

@@ -1,5 +1,8 @@
 """The contract of a mapper: one upstream record in, what it shows of a fulfillment out.
 
+A record is set aside only when its identity, its version or its shape cannot be read.  Every other
+odd value is read as nearly as possible or is unknown: see `Reading`.
+
 Pure: no state, no clock, no Kafka.  Which package is which, what is new and what has been told
 already are decided later (`identity`, `merge`, `diff`).  A mapper builds on this file, `model`,
 `schemas`, msgspec and the standard library, nothing else.
@@ -9,7 +12,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from datetime import datetime
+from contextlib import suppress
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import Protocol, TypeVar
@@ -25,6 +29,13 @@ from services.normalizer.model import NULL, Carrier, LineItem, OrderRef, Trackin
 
 PACKAGES_MAX = 1000  # in one fulfillment; pairing compares them with each other
 DATE_LENGTH = len("2026-03-01")
+
+DIGITS_MAX = 200  # of a number that is read as text
+ALL_KNOWN: frozenset[str] = frozenset()
+# Platforms write the first instant their type can hold for a date that is not set.
+EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
+UNSET_DATE_NUMBERS = (0, -62135596800)
+UNSET_DATE_TEXTS = ("0000-", "0001-")  # as far as no calendar holds them
 
 _EXACT_DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _EXACT_ENCODER = msgspec.json.Encoder(decimal_format="number", order="sorted")
@@ -45,7 +56,9 @@ class Seen(msgspec.Struct, frozen=True, gc=False):
     `upstream_ids` are the source's own ids of it as `ids` gives them, the best kind first.
     `line_items` is None when the source does not say what is inside.  `delivered_if_seen_left`:
     the source's word for delivered is also used for what it has never shown as shipped, and then
-    says no more than that.  `shipped_at` and `delivered_at` as `moment` gives them.
+    says no more than that.  `shipped_at` and `delivered_at` as `Reading.moment` gives them.
+    `unknown` names fields that could not be read, or, for `status`, of which the record says
+    nothing: what is known of them stays, and their value here counts only at first sight.
     """
 
     status: PackageStatus
@@ -58,6 +71,7 @@ class Seen(msgspec.Struct, frozen=True, gc=False):
     delivered_at: str | None = None
     line_items: tuple[LineItem, ...] | None = None
     delivered_if_seen_left: bool = False
+    unknown: frozenset[str] = ALL_KNOWN
 
     @property
     def left(self) -> bool:
@@ -73,6 +87,7 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
     `provisional`: the source says the packages may still change.  `echo`: the record says that we
     wrote it back there.  `announced_lines`: line ids whose changes are told, None for all; what is
     stored is whole either way.  `field_mappings` and `remote_data` as `verbatim` gives them.
+    `unknown` is as in `Seen`; `degraded` names each odd value of the record, to be counted.
     """
 
     scope: Scope
@@ -91,6 +106,114 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
     remote_id: str | None = None
     field_mappings: msgspec.Raw = NULL
     remote_data: msgspec.Raw = NULL
+    unknown: frozenset[str] = ALL_KNOWN
+    degraded: tuple[str, ...] = ()
+
+
+class Reading:
+    """Reads the values of a record, or of one part of it, so that an odd one costs itself only.
+
+    A value comes as `decoder` leaves it, with its path in the record.  An odd value gives its
+    nearest sound reading, else None; either way its path, without places in arrays, is noted in
+    `degraded`.  A path holds names of the source's fields only, never data: it labels a metric.
+    What could not be read at all also puts the model's field `of` into `unknown`.  Null, a missing
+    value and blank text are not odd: they are absent.
+    """
+
+    def __init__(self, *path: str | int) -> None:
+        self._path = path
+        self._degraded: list[str] = []
+        self._unknown: list[str] = []
+
+    def part(self, *path: str | int) -> Reading:
+        """Return the reading of a part: what is odd is noted here, what is unknown only there."""
+        part = Reading(*self._path, *path)
+        part._degraded = self._degraded
+        return part
+
+    @property
+    def degraded(self) -> tuple[str, ...]:
+        """The paths of odd values: "packages[].carrier"."""
+        return tuple(self._degraded)
+
+    @property
+    def unknown(self) -> frozenset[str]:
+        """Fields of the model that could not be read."""
+        return frozenset(self._unknown) if self._unknown else ALL_KNOWN
+
+    def odd(self, *path: str | int, of: str = "") -> None:
+        """Note an odd value; with `of`, that nothing could be read for this field of the model."""
+        names = ["[]" if isinstance(one, int) else f".{one}" for one in (*self._path, *path)]
+        self._degraded.append("".join(names).removeprefix("."))
+        if of:
+            self._unknown.append(of)
+
+    def text(self, value: object, *path: str | int, of: str = "") -> str | None:
+        """Return a text; of a number its digits, of anything else None."""
+        if value is None:
+            return None
+        if isinstance(value, str):
+            return value if value and not value.isspace() else None
+        number = self.id(value, *path, of=of)
+        if number is not None:
+            self.odd(*path)
+        return number
+
+    def id(self, value: object, *path: str | int, of: str = "") -> str | None:
+        """Return a text that may as well be a number."""
+        if value is None or isinstance(value, str):
+            return value or None
+        if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
+            value = int(value) if abs(value.adjusted()) < DIGITS_MAX else None
+        if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**DIGITS_MAX:
+            return str(value)
+        self.odd(*path, of=of)
+        return None
+
+    def quantity(self, value: object, *path: str | int) -> str | None:
+        """Return a quantity as the model spells it; None, and odd, where none can be read."""
+        if type(value) is int and 0 <= value < SURELY_SHORT:
+            return str(value)
+        try:
+            return quantity(value)
+        except ValueError:
+            self.odd(*path)
+            return None
+
+    def instant(self, value: object, *path: str | int, of: str = "") -> datetime | None:
+        """Return an instant in UTC; one that stands for "not set" is odd, and absent."""
+        if value is None or (isinstance(value, str) and not value.strip()):
+            return None
+        with suppress(ValueError):
+            found = parse_instant(value) if isinstance(value, str) else None
+            if found is not None and found >= EARLIEST:
+                return found
+            value = found or value
+        self._no_date(value, *path, of=of)
+        return None
+
+    def moment(self, value: object, *path: str | int, of: str = "") -> str | None:
+        """Return an instant as UTC text; of a local time its date, since no zone makes it one.
+
+        One that stands for "not set" is odd, and absent.
+        """
+        if value is None or (isinstance(value, str) and not value.strip()):
+            return None
+        with suppress(ValueError, OverflowError):
+            found = datetime.fromisoformat(value) if isinstance(value, str) else None
+            if found is not None and found.date() >= EARLIEST.date():
+                return iso(found) if found.tzinfo else found.date().isoformat()
+            value = found or value
+        self._no_date(value, *path, of=of)
+        return None
+
+    def _no_date(self, value: object, *path: str | int, of: str) -> None:
+        """Note what is no date: one that stands for "not set" is absent, anything else unknown."""
+        if isinstance(value, str):
+            unset = value.startswith(UNSET_DATE_TEXTS)
+        else:
+            unset = isinstance(value, datetime) or value in UNSET_DATE_NUMBERS
+        self.odd(*path, of="" if unset and value is not False else of)
 
 
 class Leaves:
@@ -137,36 +260,19 @@ def decoded(decoder: msgspec.json.Decoder[T], raw: bytes) -> T:
         raise Unmappable(f"not readable as JSON: {error}", "$") from error
 
 
-def instant(text: str | None, *path: str | int) -> datetime | None:
-    """An instant in UTC, null as it is.  Raises Unmappable: `path`, and what stands there."""
+def decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
+    """Return a decoder that gives every number exactly: an int, or else a Decimal."""
+    return msgspec.json.Decoder(kind, float_hook=_number)
+
+
+def version(text: object, *path: str | int) -> datetime | None:
+    """Return the instant that orders a record, null as it is.  Raises Unmappable with `path`."""
     if text is None:
         return None
+    if not isinstance(text, str):
+        raise Unmappable(f"{text!r:.99} is not an ISO 8601 instant", where(*path))
     try:
         return parse_instant(text)
-    except ValueError as error:
-        raise Unmappable(str(error), where(*path)) from error
-
-
-def moment(text: str | None, *path: str | int) -> str | None:
-    """An instant as UTC text; of a local time its date, since no zone makes an instant of it.
-
-    Raises Unmappable: `path`, and what stands there.
-    """
-    if not text:
-        return None
-    try:
-        told = datetime.fromisoformat(text)
-        return iso(told) if told.tzinfo else told.date().isoformat()
-    except (ValueError, OverflowError) as error:
-        raise Unmappable(f"{text!r} is no ISO 8601 instant or date", where(*path)) from error
-
-
-def amount(value: object, *path: str | int) -> str:
-    """A quantity as the model spells it.  Raises Unmappable: `path`, and what stands there."""
-    if type(value) is int and 0 <= value < SURELY_SHORT:
-        return str(value)
-    try:
-        return quantity(value)
     except ValueError as error:
         raise Unmappable(str(error), where(*path)) from error
 
@@ -231,6 +337,13 @@ def _legible(decoder: msgspec.json.Decoder[T], raw: bytes) -> T:
         if legible == raw:
             raise
     return decoder.decode(legible)
+
+
+def _number(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except ArithmeticError:  # an exponent that no Decimal holds
+        return Decimal("NaN")
 
 
 def _told(text: str | None) -> str | None:

@@ -7,7 +7,9 @@ its revision: how often a record was read again shows in no event.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -17,17 +19,21 @@ from services.normalizer.diff import delivered_event_id, diff, shipped_event_id
 from services.normalizer.evidence import shared_ids
 from services.normalizer.identity import mint, pair
 from services.normalizer.mapper import Seen, Snapshot
-from services.normalizer.model import Event, Fulfillment, Package, RawRef, UpstreamId
+from services.normalizer.model import Event, Fulfillment, LineItem, Package, RawRef, UpstreamId
 from services.normalizer.ordering import order_of
 from services.normalizer.stubs import late
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
-    """`state` None: nothing to write; `stale` tells an older observation from an equal one."""
+    """`state` None: nothing to write; `stale` tells an older observation from an equal one.
+
+    `degraded` is the snapshot's.
+    """
 
     state: Fulfillment | None = None
     events: tuple[Event, ...] = ()
     stale: bool = False
+    degraded: tuple[str, ...] = ()
 
 
 def merge(
@@ -42,6 +48,8 @@ def merge(
         return Outcome(stale=order == "older")
     if stored and stored.stub and order == "equal":
         return Outcome()
+    if stored:
+        snapshot = _with_what_is_known(snapshot, stored)
     key = stored.key if stored else provenance.key
     packages = _packages(key, stored.packages if stored else (), snapshot.packages)
     status = _status(snapshot, packages, stored.status if stored else None)
@@ -84,6 +92,44 @@ def merge(
     if stored and stored.stub:
         return Outcome(*late(stored, state, events))
     return Outcome(state, events)
+
+
+def _with_what_is_known(snapshot: Snapshot, stored: Fulfillment) -> Snapshot:
+    """Return the snapshot with what is known in place of what it could not read."""
+    known: dict[str, Any] = {name: getattr(stored, name) for name in snapshot.unknown}
+    for name in ("line_items", "canceled_items"):
+        items = getattr(snapshot, name)
+        if name not in known and any(item.quantity is None for item in items):
+            known[name] = _counted(items, getattr(stored, name))
+    return msgspec.structs.replace(snapshot, **known) if known else snapshot
+
+
+def _counted(
+    items: tuple[LineItem, ...], known: tuple[LineItem, ...] | None
+) -> tuple[LineItem, ...]:
+    """Return the items; where it is not told how many, as many as are known of that line.
+
+    Of several items of one line, those that are told are taken from what is known first.
+    """
+    left: dict[tuple[str | None, ...], list[str | None]] = {}
+    for item in known or ():
+        left.setdefault(_line(item), []).append(item.quantity)
+    for item in items:
+        if item.quantity is not None and item.quantity in (counts := left.get(_line(item), [])):
+            counts.remove(item.quantity)
+    unknown = Counter(_line(item) for item in items if item.quantity is None)
+    found = []
+    for item in items:
+        counts = left.get(_line(item), [])
+        if item.quantity is None and counts and len(counts) == unknown[_line(item)]:
+            unknown[_line(item)] -= 1
+            item = msgspec.structs.replace(item, quantity=counts.pop(0))  # noqa: PLW2901
+        found.append(item)
+    return tuple(found)
+
+
+def _line(item: LineItem) -> tuple[str | None, ...]:
+    return item.order_id, item.line_id, item.sku, item.unit
 
 
 def _same(
@@ -137,6 +183,8 @@ def _package(
 
     The last two are those of a package that was not known: `old` is None.
     """
+    if old is not None and (seen.unknown or seen.line_items):
+        seen = _with_the_known(seen, old)
     status = _package_status(old, seen)
     upstream_ids, revision, shipped, delivered = seen.upstream_ids, 1, None, None
     if old is not None:
@@ -169,6 +217,15 @@ def _package(
     return old if new == old else msgspec.structs.replace(new, revision=revision + 1)
 
 
+def _with_the_known(seen: Seen, old: Package) -> Seen:
+    """Return the package with what is known in place of what could not be read of it."""
+    known: dict[str, Any] = {n: getattr(old, n) for n in seen.unknown if n != "status"}
+    items = known.get("line_items", seen.line_items)
+    if items and any(item.quantity is None for item in items):
+        known["line_items"] = _counted(items, old.line_items)
+    return msgspec.structs.replace(seen, **known) if known else seen
+
+
 def _ids(known: tuple[UpstreamId, ...], told: tuple[UpstreamId, ...]) -> tuple[UpstreamId, ...]:
     """Return what is told now, then what was known of other kinds."""
     if known == told or not told:
@@ -184,7 +241,14 @@ def _gone(old: Package) -> Package:
 
 
 def _package_status(old: Package | None, seen: Seen) -> PackageStatus:
-    """The source's word; one for delivered that may mean less needs another one before it."""
+    """The source's word; one for delivered that may mean less needs another one before it.
+
+    Where the record says nothing of it, what is known stays.
+    """
+    if old is not None and "status" in seen.unknown:
+        if old.status == "removed":
+            return "shipped" if old.shipped_event_id else seen.status
+        return old.status
     if seen.status != "delivered" or not seen.delivered_if_seen_left:
         return seen.status
     known = old is not None and old.status in LEFT and old.status_raw != seen.status_raw

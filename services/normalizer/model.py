@@ -39,7 +39,7 @@ class LineItem(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     sku: str | None = None
     line_id: str | None = None
     order_id: str | None = None
-    quantity: str
+    quantity: str | None
     unit: str | None = None
     description: str | None = None
     properties: msgspec.Raw = NULL

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import msgspec
 from aiokafka import ConsumerRecord
 
 from bus.errors import Blocked, SetAside
@@ -53,13 +54,16 @@ def observed(
     reference = RawRef(topic=record.topic, partition=record.partition, offset=record.offset)
     known = stored()
     try:
-        return merge(known, snapshot, provenance, reference)
+        outcome = merge(known, snapshot, provenance, reference)
     except NEVER_OF_A_RECORD:
         raise
     except Exception as error:
-        # What no mapper refused and no merge can hold, two quantities whose sum is out of range
-        # for one, costs this record; the process would meet it again after every start.
+        # A value that no mapper refused and no merge can hold costs this record; the process would
+        # meet it again after every start.
         raise Unforeseen("it cannot be merged", error) from error
+    if snapshot.degraded:
+        return msgspec.structs.replace(outcome, degraded=snapshot.degraded)
+    return outcome
 
 
 def restored(key: str, value: bytes | None) -> Fulfillment | None:

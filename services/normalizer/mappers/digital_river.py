@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -20,12 +19,13 @@ from schemas.raw import Provenance
 from schemas.write_back import EVENT_ID_NAME
 from services.normalizer.mapper import (
     Leaves,
+    Reading,
     Seen,
     Snapshot,
     Unmappable,
-    amount,
     carrier,
     decoded,
+    decoder,
     ids,
     tracking,
     verbatim,
@@ -49,21 +49,21 @@ LEAVES = Leaves(
 
 
 class _Item(msgspec.Struct, rename="camel"):
-    item_id: str | int | None = None
-    sku_id: str | int | None = None
-    quantity: Decimal | None = None
-    cancel_quantity: Decimal | None = None
+    item_id: Any = None
+    sku_id: Any = None
+    quantity: Any = None
+    cancel_quantity: Any = None
 
 
 class _Fulfillment(msgspec.Struct, rename="camel"):
     id: str
     order_id: str | int
     items: list[_Item]
-    created_time: str | dict[str, Any] | None = None
-    shipment_id: str | int | None = None
-    tracking_company: str | None = None
-    tracking_number: str | None = None
-    tracking_url: str | None = None
+    created_time: Any = None
+    shipment_id: Any = None
+    tracking_company: Any = None
+    tracking_number: Any = None
+    tracking_url: Any = None
     metadata: msgspec.Raw = NULL
 
 
@@ -71,20 +71,20 @@ class _Metadata(msgspec.Struct):
     event_id: Any = msgspec.field(default=None, name=EVENT_ID_NAME)
 
 
-_DECODER = msgspec.json.Decoder(_Fulfillment)
+_DECODER = decoder(_Fulfillment)
 _METADATA_DECODER = msgspec.json.Decoder(_Metadata)
 
 
 def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the contract's word
     """A fulfillment as it is now.  Raises Unmappable."""
-    record = decoded(_DECODER, raw)
+    record, read = decoded(_DECODER, raw), Reading()
     if record.id != provenance.upstream_id:
         reason = f"fulfillment {record.id} came as record {provenance.upstream_id}"
         raise Unmappable(reason, "$.id")
-    _refuse_empty(record.items)
-    shipped = _items(record.items, "quantity")
-    canceled = _items(record.items, "cancelQuantity")
-    package = _seen(record, shipped, ANNOUNCE_UNTRACKED in provenance.options) if shipped else None
+    shipped, canceled = _items(record.items, read)
+    untracked_too = ANNOUNCE_UNTRACKED in provenance.options
+    package = _seen(record, shipped, untracked_too, read.part()) if shipped else None
+    silent = package is not None and "status" in package.unknown
     order_id, metadata = str(record.order_id), verbatim(record.metadata, "metadata")
     return Snapshot(
         scope="shipment",
@@ -92,58 +92,64 @@ def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the con
         status="canceled" if canceled and not shipped else None,
         final=package.left if package else bool(canceled),
         echo=metadata != NULL and bool(_METADATA_DECODER.decode(metadata).event_id),
-        created_at=_instant(record.created_time),
+        created_at=_instant(record.created_time, read),
         line_items=shipped,
         canceled_items=canceled,
         packages=(package,) if package else (),
         field_mappings=metadata,
+        unknown=read.unknown | {"final"} if silent else read.unknown,
+        degraded=read.degraded,
     )
 
 
-def _seen(record: _Fulfillment, items: tuple[LineItem, ...], untracked_too: bool) -> Seen:
-    number = (record.tracking_number or "").strip()
-    left = number or _id(record.shipment_id) or untracked_too
+def _seen(
+    record: _Fulfillment, items: tuple[LineItem, ...], untracked_too: bool, read: Reading
+) -> Seen:
+    number = read.text(record.tracking_number, "trackingNumber", of="trackings")
+    shipment_id = read.id(record.shipment_id, "shipmentId", of="status")
+    left = number or shipment_id or untracked_too
+    silent = not left and bool(read.unknown)
     return Seen(
         status="shipped" if left else "pending",
         upstream_ids=ids(fulfillment_id=record.id),
-        carrier=carrier(record.tracking_company),
-        trackings=tracking(number, record.tracking_url),
+        carrier=carrier(read.text(record.tracking_company, "trackingCompany", of="carrier")),
+        trackings=tracking(number, read.text(record.tracking_url, "trackingUrl")),
         line_items=items,
+        unknown=read.unknown | {"status"} if silent else read.unknown - {"status"},
     )
 
 
-def _refuse_empty(items: Sequence[_Item]) -> None:
-    """Each item has one of both quantities; without, nobody knows what it tells."""
+def _items(
+    items: Sequence[_Item], read: Reading
+) -> tuple[tuple[LineItem, ...], tuple[LineItem, ...]]:
+    """What was shipped and what was canceled; each item has some of one or of both.
+
+    Of one that tells neither nobody knows how many were shipped.
+    """
+    shipped, canceled = [], []
     for index, item in enumerate(items):
-        if item.quantity is None and item.cancel_quantity is None:
-            reason = "neither quantity nor cancelQuantity is there"
-            raise Unmappable(reason, f"$.items[{index}].quantity")
+        sku = read.id(item.sku_id, "items", index, "skuId")
+        line_id = read.id(item.item_id, "items", index, "itemId")
+        if item.quantity is not None or item.cancel_quantity is None:
+            count = read.quantity(item.quantity, "items", index, "quantity")
+            shipped.append(LineItem(sku=sku, line_id=line_id, quantity=count))
+        if item.cancel_quantity is not None:
+            count = read.quantity(item.cancel_quantity, "items", index, "cancelQuantity")
+            canceled.append(LineItem(sku=sku, line_id=line_id, quantity=count))
+    return _some(shipped), _some(canceled)
 
 
-def _items(items: Sequence[_Item], name: str) -> tuple[LineItem, ...]:
-    """Those with some of this quantity, which is `quantity` or `cancelQuantity`."""
-    found = []
-    for index, item in enumerate(items):
-        count = item.quantity if name == "quantity" else item.cancel_quantity
-        told = amount(Decimal(0) if count is None else count, "items", index, name)
-        if told != "0":
-            sku, line_id = _id(item.sku_id), _id(item.item_id)
-            found.append(LineItem(sku=sku, line_id=line_id, quantity=told))
-    return tuple(found)
+def _some(items: Sequence[LineItem]) -> tuple[LineItem, ...]:
+    return tuple(item for item in items if item.quantity != "0")
 
 
-def _instant(value: str | dict[str, Any] | None) -> datetime | None:
+def _instant(value: Any, read: Reading) -> datetime | None:
     """An ISO 8601 text, or a Java object as the reference shows of related resources."""
-    if value is None:
-        return None
+    if not isinstance(value, dict):
+        return read.instant(value, "createdTime", of="created_at")
     try:
-        if isinstance(value, str):
-            return parse_instant(value)
         local = parse_instant(JAVA_TIME.format_map({"nano": 0, **value}))
         return local - timedelta(seconds=value.get("offset", {}).get("totalSeconds", 0))
-    except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
-        raise Unmappable(f"not an instant: {error}", "$.createdTime") from error
-
-
-def _id(value: str | int | None) -> str | None:
-    return None if value is None or value == "" else str(value)
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError):
+        read.odd("createdTime", of="created_at")
+        return None

@@ -7,22 +7,24 @@ as not told.
 
 from __future__ import annotations
 
-from decimal import Decimal
+from contextlib import suppress
+from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from schemas.fulfillment import PackageStatus
 from schemas.raw import Provenance
 from services.normalizer.mapper import (
     PACKAGES_MAX,
     Leaves,
+    Reading,
     Seen,
     Snapshot,
     Unmappable,
-    amount,
     carrier,
     decoded,
-    instant,
+    decoder,
     tracking,
     verbatim,
 )
@@ -46,24 +48,24 @@ LEAVES = Leaves(
 
 
 class _Line(msgspec.Struct):
-    id: str | int | None = None
-    remote_id: str | int | None = None
-    sku: str | None = None
-    title: str | None = None
-    quantity: Decimal | None = None
+    id: Any = None
+    remote_id: Any = None
+    sku: Any = None
+    title: Any = None
+    quantity: Any = None
 
 
 class _Fulfillment(msgspec.Struct):
     id: str
-    remote_id: str | int | None = None
-    order_id: str | None = None
-    carrier: str | None = None
-    tracking_numbers: list[str | None] | None = None
-    tracking_urls: list[str | None] | None = None
+    remote_id: Any = None
+    order_id: Any = None
+    carrier: Any = None
+    tracking_numbers: list[Any] | None = None
+    tracking_urls: list[Any] | None = None
     items: msgspec.Raw = NULL
     field_mappings: msgspec.Raw = NULL
     remote_data: msgspec.Raw = NULL
-    created_at: str | None = None
+    created_at: Any = None
 
 
 class _Status(msgspec.Struct):
@@ -78,57 +80,62 @@ class _Items(msgspec.Struct):
     items: list[_Line]
 
 
-_DECODER = msgspec.json.Decoder(_Fulfillment)
+_DECODER = decoder(_Fulfillment)
 _STATUS = msgspec.json.Decoder(_Status)
-_REMOTE_LINES = msgspec.json.Decoder(_Lines)
-_ITEMS = msgspec.json.Decoder(_Items)
+_REMOTE_LINES = decoder(_Lines)
+_ITEMS = decoder(_Items)
 FOREIGN = (msgspec.DecodeError, UnicodeDecodeError)  # null, or another provider's own way
 
 
 def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the contract's word
     """A fulfillment as it is now.  Raises Unmappable."""
-    found = decoded(_DECODER, raw)
+    found, read = decoded(_DECODER, raw), Reading()
     if found.id != provenance.upstream_id:
         raise Unmappable(f"fulfillment {found.id} came as record {provenance.upstream_id}", "$.id")
-    trackings = _trackings(found)
-    if len(trackings) > PACKAGES_MAX:
-        reason = f"{len(trackings)} packages, at most {PACKAGES_MAX} are read"
-        raise Unmappable(reason, "$.tracking_numbers")
     word = _status_raw(found.remote_data)
-    items = _items(found, raw)
+    items = _items(found, raw, read)
+    packages = _packages(found, word, items, read)
+    if len(packages) > PACKAGES_MAX:
+        reason = f"{len(packages)} packages, at most {PACKAGES_MAX} are read"
+        raise Unmappable(reason, "$.tracking_numbers")
+    order_id = read.id(found.order_id, "order_id", of="orders")
     remote_data = found.remote_data if REMOTE_DATA in provenance.options else NULL
     return Snapshot(
         scope="shipment",
-        orders=(OrderRef(id=found.order_id),) if found.order_id else (),
+        orders=(OrderRef(id=order_id),) if order_id else (),
         status="canceled" if _plain(word) in CALLED_OFF else None,
         status_raw=word,
-        created_at=instant(found.created_at, "created_at"),
+        created_at=read.instant(found.created_at, "created_at", of="created_at"),
         line_items=items or (),
-        packages=_packages(found, trackings, word, items),
-        remote_id=None if found.remote_id in (None, "") else str(found.remote_id),
+        packages=packages,
+        remote_id=read.id(found.remote_id, "remote_id", of="remote_id"),
         field_mappings=verbatim(found.field_mappings, "field_mappings"),
         remote_data=verbatim(remote_data, "remote_data"),
+        unknown=read.unknown,
+        degraded=read.degraded,
     )
 
 
 def _packages(
-    found: _Fulfillment,
-    trackings: tuple[Tracking, ...],
-    word: str | None,
-    items: tuple[LineItem, ...] | None,
+    found: _Fulfillment, word: str | None, items: tuple[LineItem, ...] | None, read: Reading
 ) -> tuple[Seen, ...]:
     """One for each number, or one that has none yet.  Which of several holds what is not told."""
-    status = _package_status(word, tracked=bool(trackings))
-    return tuple(
-        Seen(
-            status=status,
-            status_raw=word,
-            carrier=carrier(found.carrier),
-            trackings=(one,) if one else (),
-            line_items=items if len(trackings) <= 1 else None,
-        )
-        for one in trackings or (None,)
+    numbered, urls, unread = _trackings(found, read)
+    part = read.part()
+    whole = Seen(
+        status=_package_status(word, tracked=bool(numbered)),
+        status_raw=word,
+        carrier=carrier(part.text(found.carrier, "carrier", of="carrier")),
+        trackings=(*numbered, *urls),
+        line_items=items,
+        unknown=part.unknown | read.unknown & {"line_items"},
     )
+    unknown = whole.unknown | {"trackings", "status"}
+    if len(numbered) + unread <= 1:
+        return (replace(whole, unknown=unknown) if unread else whole,)
+    several = replace(whole, line_items=None, unknown=part.unknown)
+    hidden = replace(several, status="pending", trackings=(), unknown=unknown - {"line_items"})
+    return (*(replace(several, trackings=(one,)) for one in numbered), *[hidden] * unread)
 
 
 def _package_status(word: str | None, *, tracked: bool) -> PackageStatus:
@@ -137,15 +144,33 @@ def _package_status(word: str | None, *, tracked: bool) -> PackageStatus:
     return "shipped" if tracked and _plain(word) not in NOT_YET else "pending"
 
 
-def _trackings(found: _Fulfillment) -> tuple[Tracking, ...]:
-    """Each number once, with the URL at its place; URLs without a number are passed over."""
-    urls = found.tracking_urls or []
-    trackings: dict[str | None, Tracking] = {}
-    for index, number in enumerate(found.tracking_numbers or []):
-        for one in tracking(number, urls[index] if index < len(urls) else None):
+def _trackings(
+    found: _Fulfillment, read: Reading
+) -> tuple[tuple[Tracking, ...], tuple[Tracking, ...], int]:
+    """Each number once, with the URL at its place; URLs without a number; unreadable numbers.
+
+    Beside several numbers, nobody can tell which package a URL without a number is of: it is odd.
+    """
+    numbers, urls = found.tracking_numbers or [], found.tracking_urls or []
+    numbered: dict[str, Tracking] = {}
+    bare: dict[str | None, Tracking] = {}
+    unread = 0
+    for index in range(max(len(numbers), len(urls))):
+        part = read.part()
+        told = numbers[index] if index < len(numbers) else None
+        number = part.text(told, "tracking_numbers", index, of="trackings")
+        url = read.text(urls[index] if index < len(urls) else None, "tracking_urls", index)
+        unread += bool(part.unknown)
+        for one in tracking(number, url):
             if one.number_normalized:
-                trackings.setdefault(one.number_normalized, one)
-    return tuple(trackings.values())
+                numbered.setdefault(one.number_normalized, one)
+            elif not part.unknown:
+                bare.setdefault(one.url, one)
+    if len(numbered) + unread > 1:
+        for _ in bare:
+            read.odd("tracking_urls", 0)
+        bare = {}
+    return tuple(numbered.values()), tuple(bare.values()), unread
 
 
 def _status_raw(remote_data: msgspec.Raw) -> str | None:
@@ -159,28 +184,40 @@ def _plain(word: str | None) -> str:
     return (word or "").strip().casefold()
 
 
-def _items(found: _Fulfillment, raw: bytes) -> tuple[LineItem, ...] | None:
+def _items(found: _Fulfillment, raw: bytes, read: Reading) -> tuple[LineItem, ...] | None:
     """What was sent; None when it is not told.
 
-    The provider's lines first: Panora's own `items` is mostly `{}` (public: panora code).
+    The provider's lines first: Panora's own `items` is mostly `{}` (public: panora code).  Lines of
+    the provider without a quantity are told in its own way; where there are no others, what is
+    known stays.
     """
-    try:
+    foreign = False
+    with suppress(*FOREIGN):
         lines = _REMOTE_LINES.decode(found.remote_data).line_items
         if lines is not None:
-            return tuple(_item(line, "remote_data", i) for i, line in enumerate(lines))
-    except (*FOREIGN, Unmappable):
-        pass
+            part = Reading("remote_data", "line_items")
+            items = tuple(_item(line, part, index) for index, line in enumerate(lines))
+            foreign = bool(part.degraded)
+            if not foreign:
+                return items
     if bytes(found.items).lstrip()[:1] != b"[":
+        if foreign:
+            read.odd("remote_data", "line_items", of="line_items")
         return None
-    listed = decoded(_ITEMS, raw).items
-    return tuple(_item(line, "items", index) for index, line in enumerate(listed))
+    try:
+        listed = decoded(_ITEMS, raw).items
+    except Unmappable:
+        read.odd("items", of="line_items")
+        return None
+    part = read.part("items")
+    return tuple(_item(line, part, index) for index, line in enumerate(listed))
 
 
-def _item(line: _Line, *path: str | int) -> LineItem:
-    number = line.id if line.id is not None else line.remote_id
+def _item(line: _Line, read: Reading, index: int) -> LineItem:
+    line_id = read.id(line.id, index, "id")
     return LineItem(
-        sku=line.sku or None,
-        line_id=None if number in (None, "") else str(number),
-        quantity=amount(line.quantity, *path, "quantity"),
-        description=line.title or None,
+        sku=read.text(line.sku, index, "sku"),
+        line_id=line_id or read.id(line.remote_id, index, "remote_id"),
+        quantity=read.quantity(line.quantity, index, "quantity"),
+        description=read.text(line.title, index, "title"),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -17,16 +17,17 @@ from schemas.fulfillment import PackageStatus
 from schemas.raw import Provenance
 from services.normalizer.mapper import (
     Leaves,
+    Reading,
     Seen,
     Snapshot,
     Unmappable,
-    amount,
     carrier,
     decoded,
+    decoder,
     ids,
-    instant,
     tracking,
     verbatim,
+    version,
 )
 from services.normalizer.model import NULL, LineItem, OrderRef, Tracking
 
@@ -66,101 +67,117 @@ class _Property(msgspec.Struct):
 
 
 class _Line(msgspec.Struct):
-    id: str | int | None = None
-    sku: str | None = None
-    product_title: str | None = None
-    quantity: Decimal | None = None
-    shipping_quantity: Decimal | None = None
+    id: Any = None
+    sku: Any = None
+    product_title: Any = None
+    quantity: Any = None
+    shipping_quantity: Any = None
     properties: msgspec.Raw = NULL
     custom_properties: msgspec.Raw = NULL
 
 
 class _Tracking(msgspec.Struct):
-    tracking_number: str | None = None
-    tracking_url: str | None = None
+    tracking_number: Any = None
+    tracking_url: Any = None
 
 
 class _Fulfillment(msgspec.Struct):
     id: str | int
     order_id: str | int
     updated_at: str
-    status: str | None = None
-    created_at: str | None = None
-    tracking_company: str | None = None
-    tracking_company_code: str | int | None = None
-    tracking_number: str | None = None
-    tracking_url: str | None = None
+    status: Any = None
+    created_at: Any = None
+    tracking_company: Any = None
+    tracking_company_code: Any = None
+    tracking_number: Any = None
+    tracking_url: Any = None
     tracking_items: list[_Tracking] | None = None
     line_items: list[_Line] | None = None
 
 
-_DECODER = msgspec.json.Decoder(_Fulfillment)
+_Path = tuple[str | int, ...]
+_DECODER = decoder(_Fulfillment)
 _LISTED = msgspec.json.Decoder(list[_Property] | None)
 _KEYED = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
 
 
 def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the contract's word
     """A fulfillment as it is now.  Raises Unmappable."""
-    record = decoded(_DECODER, raw)
+    record, read = decoded(_DECODER, raw), Reading()
     if str(record.id) != provenance.upstream_id:
         reason = f"fulfillment {record.id} came as record {provenance.upstream_id}"
         raise Unmappable(reason, "$.id")
-    package = _seen(record)
+    package = _seen(record, read.part())
     canceled = package.status == "canceled"
     return Snapshot(
         scope="shipment",
         orders=(OrderRef(id=str(record.order_id)),),
         status="canceled" if canceled else None,
-        status_raw=record.status,
+        status_raw=package.status_raw,
         final=canceled or package.status == "delivered",
-        created_at=instant(record.created_at, "created_at"),
-        updated_at=instant(record.updated_at, "updated_at"),
+        created_at=read.instant(record.created_at, "created_at", of="created_at"),
+        updated_at=version(record.updated_at, "updated_at"),
         line_items=package.line_items or (),
         packages=(package,),
+        unknown=read.unknown | _of_all(package.unknown),
+        degraded=read.degraded,
     )
 
 
-def _seen(record: _Fulfillment) -> Seen:
-    """An unknown word is kept as it is and proves nothing."""
-    word = (record.status or "").strip().casefold()
-    code = record.tracking_company_code
+def _of_all(unknown: frozenset[str]) -> frozenset[str]:
+    """What is not known of the fulfillment when this is not known of its one package."""
+    found = unknown & {"status", "status_raw", "line_items"}
+    return found | {"final"} if "status" in found else found
+
+
+def _seen(record: _Fulfillment, read: Reading) -> Seen:
+    """A word that nobody knows is kept as it is and proves nothing, nor takes anything back."""
+    told = read.text(record.status, "status", of="status_raw")
+    word = (told or "").strip().casefold()
+    name = read.text(record.tracking_company, "tracking_company", of="carrier")
+    code = read.id(record.tracking_company_code, "tracking_company_code", of="carrier")
     lines = record.line_items
+    silent = "status_raw" in read.unknown or (bool(word) and word not in STATUSES)
     return Seen(
         status=STATUSES.get(word, "pending"),
         upstream_ids=ids(fulfillment_id=str(record.id)),
-        status_raw=record.status,
-        carrier=carrier(record.tracking_company, None if code is None else str(code)),
-        trackings=_trackings(record),
-        line_items=None if lines is None else tuple(_items(lines)),
+        status_raw=told,
+        carrier=carrier(name, code),
+        trackings=_trackings(record, read),
+        line_items=None if lines is None else tuple(_items(lines, read)),
         delivered_if_seen_left=word == FINISHED,
+        unknown=read.unknown | {"status"} if silent else read.unknown,
     )
 
 
-def _trackings(record: _Fulfillment) -> tuple[Tracking, ...]:
+def _trackings(record: _Fulfillment, read: Reading) -> tuple[Tracking, ...]:
     """Each number once; newer versions list several beside the first (public: site, cli)."""
-    first = _Tracking(record.tracking_number, record.tracking_url)
+    first: tuple[_Path, _Tracking] = (), _Tracking(record.tracking_number, record.tracking_url)
+    listed = ((("tracking_items", i), one) for i, one in enumerate(record.tracking_items or ()))
     told: dict[str | None, Tracking] = {}
-    for shown in (first, *(record.tracking_items or ())):
-        for one in tracking(shown.tracking_number, _whole(shown.tracking_url)):
+    for path, shown in (first, *listed):
+        number = read.text(shown.tracking_number, *path, "tracking_number", of="trackings")
+        url = read.text(shown.tracking_url, *path, "tracking_url")
+        for one in tracking(number, _whole(url)):
             told.setdefault(one.number_normalized, one)
     numbered = tuple(one for number, one in told.items() if number)
     return numbered or tuple(told.values())
 
 
-def _items(lines: list[_Line]) -> list[LineItem]:
+def _items(lines: list[_Line], read: Reading) -> list[LineItem]:
     """`shipping_quantity` is what was sent of a line, `quantity` what was ordered where both are
     told (public: samples).
     """
     items = []
     for index, line in enumerate(lines):
         name = "quantity" if line.shipping_quantity is None else "shipping_quantity"
-        count = amount(getattr(line, name), "line_items", index, name)
+        path = "line_items", index
         items.append(
             LineItem(
-                sku=line.sku or None,
-                line_id=None if line.id in (None, "") else str(line.id),
-                quantity=count,
-                description=line.product_title or None,
+                sku=read.text(line.sku, *path, "sku", of="line_items"),
+                line_id=read.id(line.id, *path, "id"),
+                quantity=read.quantity(getattr(line, name), *path, name),
+                description=read.text(line.product_title, *path, "product_title"),
                 properties=_properties(line, index),
             )
         )

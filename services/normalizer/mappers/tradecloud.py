@@ -15,11 +15,19 @@ from typing import Any
 import msgspec
 
 from schemas.fulfillment import FulfillmentStatus
-from schemas.message import parse_instant
+from schemas.message import EXACT, parse_instant
 from schemas.raw import Provenance
 from services.normalizer import mapper
-from services.normalizer.mapper import PACKAGES_MAX, Leaves, Seen, Snapshot, Unmappable
-from services.normalizer.model import LineItem, OrderRef, Tracking, UpstreamId
+from services.normalizer.mapper import (
+    ALL_KNOWN,
+    PACKAGES_MAX,
+    Leaves,
+    Reading,
+    Seen,
+    Snapshot,
+    Unmappable,
+)
+from services.normalizer.model import LineItem, OrderRef, UpstreamId
 
 CANCELED = frozenset({"Cancelled", "Canceled"})
 CALLED_OFF = CANCELED | {"Rejected"}  # of a shipment; a rejected order line is still open
@@ -52,13 +60,13 @@ class _Item(msgspec.Struct, rename="camel"):
     buyer_item_number: Text = None
     number: Text = None  # of an order's line: the buyer's
     supplier_item_number: Text = None
-    buyer_item_name: str | None = None
-    name: str | None = None
-    purchase_unit_of_measure_iso: str | None = None
+    buyer_item_name: Any = None
+    name: Any = None
+    purchase_unit_of_measure_iso: Any = None
 
 
 class _Delivery(msgspec.Struct):
-    quantity: Decimal | None = None
+    quantity: Any = None
     status: str | None = None
 
 
@@ -70,7 +78,7 @@ class _Side(msgspec.Struct, rename="camel"):
     delivery_schedule: list[_Delivery] | None = None
     despatch_advice_number: Text = None
     despatch_advice_line_position: Text = None
-    despatch_quantity: Decimal | None = None
+    despatch_quantity: Any = None
 
 
 class _Line(msgspec.Struct, rename="camel"):
@@ -82,7 +90,7 @@ class _Line(msgspec.Struct, rename="camel"):
     supplier_line: _Side | None = None
     delivery_schedule: list[_Delivery] | None = None
     status: dict[str, Any] | None = None
-    last_updated_at: str | None = None
+    last_updated_at: Any = None
     meta: dict[str, Any] | None = None
 
 
@@ -102,14 +110,14 @@ class _Record(msgspec.Struct, rename="camel"):
     locations: dict[str, Any] | None = None
     status: dict[str, Any] | None = None
     process_status: str | None = None
-    last_updated_at: str | None = None
+    last_updated_at: Any = None
     meta: dict[str, Any] | None = None
 
 
 # What is packed together: its ids, its lines and where they stand.
 _Path = tuple[str | int, ...]
 _Box = tuple[tuple[UpstreamId, ...], Sequence[_Line], _Path]
-_DECODER = msgspec.json.Decoder(_Record)
+_DECODER = mapper.decoder(_Record)
 
 
 def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the contract's word
@@ -119,21 +127,21 @@ def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the con
         raise Unmappable(f"{record.id} came as record {provenance.upstream_id}", "$.id")
     role = "supplier" if "role:supplier" in provenance.options else "buyer"
     mapped = _order if provenance.resource == "orders" else _shipment
-    return mapped(record, role, provenance.options)
+    read = Reading()
+    snapshot = mapped(record, role, provenance.options, read)
+    return msgspec.structs.replace(snapshot, degraded=read.degraded) if read.degraded else snapshot
 
 
-def _shipment(record: _Record, role: str, options: frozenset[str]) -> Snapshot:
+def _shipment(record: _Record, role: str, options: frozenset[str], read: Reading) -> Snapshot:
     word = _text(record.status, "processStatus") or record.process_status
     boxes = list(_boxes(record))
     if len(boxes) > PACKAGES_MAX:
         raise Unmappable(f"{len(boxes)}, at most {PACKAGES_MAX} are read", "$.loadCarriers")
-    departed = _text((record.locations or {}).get("departure"), "atdDate")
-    left_at = mapper.moment(departed, "locations", "departure", "atdDate")
-    trackings = mapper.tracking(_text(record.identifiers, "trackingNumber"))
-    packages = tuple(_seen(box, word, role, trackings, left_at) for box in boxes)
+    whole = _seen_of_all(record, word, read.part())
+    packages = tuple(_seen(box, role, whole, read.part()) for box in boxes)
     lines = [(one, (*path, i)) for _, ls, path in boxes for i, one in enumerate(ls)]
     words = _words({"processStatus": word, **(record.status or {})})
-    told = [(_despatch_id(line), _updated_at(line, *path), words) for line, path in lines]
+    told = [(_despatch_id(line), _changed_at(line, read, *path), words) for line, path in lines]
     numbers = dict.fromkeys(_id(line.purchase_order_number) for line, _ in lines)
     return Snapshot(
         scope="shipment",
@@ -145,6 +153,7 @@ def _shipment(record: _Record, role: str, options: frozenset[str]) -> Snapshot:
         updated_at=_updated_at(record),
         line_items=tuple(item for one in packages for item in one.line_items or ()),
         packages=packages,
+        unknown=frozenset({"final"}) if "status" in whole.unknown else ALL_KNOWN,
     )
 
 
@@ -158,27 +167,42 @@ def _boxes(record: _Record) -> Iterator[_Box]:
         yield mapper.ids(loose="loose"), record.lines, ("lines",)
 
 
-def _seen(
-    box: _Box, word: str | None, role: str, trackings: tuple[Tracking, ...], left_at: str | None
-) -> Seen:
-    upstream_ids, lines, path = box
-    items = tuple(_despatched(one, role, (*path, i)) for i, one in enumerate(lines))
-    left = left_at is not None and any(item.quantity != "0" for item in items)
+def _seen_of_all(record: _Record, word: str | None, read: Reading) -> Seen:
+    """What the shipment says of each of its packages, as if each held something."""
+    departure = (record.locations or {}).get("departure")
+    departed = departure.get("atdDate") if isinstance(departure, dict) else None
+    left_at = read.moment(departed, "locations", "departure", "atdDate", of="shipped_at")
+    number = (record.identifiers or {}).get("trackingNumber")
+    trackings = mapper.tracking(read.text(number, "identifiers", "trackingNumber", of="trackings"))
+    called_off = word in CALLED_OFF
+    silent = "shipped_at" in read.unknown and not called_off
     return Seen(
-        status="canceled" if word in CALLED_OFF else "shipped" if left else "pending",
-        upstream_ids=upstream_ids,
+        status="canceled" if called_off else "shipped" if left_at is not None else "pending",
         status_raw=word,
         trackings=trackings,
-        shipped_at=left_at if left else None,
-        line_items=items,
+        shipped_at=left_at,
+        unknown=read.unknown | {"status"} if silent else read.unknown,
     )
 
 
-def _despatched(line: _Line, role: str, path: _Path) -> LineItem:
-    count = line.supplier_line.despatch_quantity if line.supplier_line else None
+def _seen(box: _Box, role: str, whole: Seen, read: Reading) -> Seen:
+    upstream_ids, lines, path = box
+    items = tuple(_despatched(one, role, read, (*path, i)) for i, one in enumerate(lines))
+    seen = msgspec.structs.replace(
+        whole, upstream_ids=upstream_ids, line_items=items, unknown=whole.unknown | read.unknown
+    )
+    if any(item.quantity != "0" for item in items):
+        return seen
+    unknown = seen.unknown - {"status", "shipped_at"}
+    status = "canceled" if whole.status == "canceled" else "pending"
+    return msgspec.structs.replace(seen, status=status, shipped_at=None, unknown=unknown)
+
+
+def _despatched(line: _Line, role: str, read: Reading, path: _Path) -> LineItem:
+    told = line.supplier_line.despatch_quantity if line.supplier_line else None
+    count = read.quantity(told, *path, "supplierLine", "despatchQuantity")
     order_id, line_id = _id(line.purchase_order_number), _despatch_id(line)
-    path = (*path, "supplierLine", "despatchQuantity")
-    return _line_item(line.item, role, count, path, order_id=order_id, line_id=line_id)
+    return _line_item(line.item, role, count, read, path, order_id=order_id, line_id=line_id)
 
 
 def _despatch_id(line: _Line) -> str | None:
@@ -189,18 +213,18 @@ def _despatch_id(line: _Line) -> str | None:
     return next((f"{number}/{at}" for number, at in (advice, order) if number and at), None)
 
 
-def _order(record: _Record, role: str, options: frozenset[str]) -> Snapshot:
+def _order(record: _Record, role: str, options: frozenset[str], read: Reading) -> Snapshot:
     number = _text(record.buyer_order, "purchaseOrderNumber") or _id(record.purchase_order_number)
     if number is None:
         raise Unmappable("the order has no number", "$.buyerOrder.purchaseOrderNumber")
     called_off = _text(record.status, "processStatus") in CANCELED
     rows = record.lines or []
     off = [called_off or any(word in CANCELED for _, word in _words(row.status)) for row in rows]
-    items = [_ordered(row, number, role, ("lines", i)) for i, row in enumerate(rows)]
+    items = [_ordered(row, number, role, read, ("lines", i)) for i, row in enumerate(rows)]
     live = [row for row, gone in zip(rows, off, strict=True) if not gone]
     status = "canceled" if called_off or (rows and not live) else _progress(live)
     words = [_words(row.status, row.delivery_schedule) for row in rows]
-    times = [_updated_at(row, "lines", i) for i, row in enumerate(rows)]
+    times = [_changed_at(row, read, "lines", i) for i, row in enumerate(rows)]
     told = zip([item.line_id for item in items], times, words, strict=True)
     return Snapshot(
         scope="order",
@@ -224,19 +248,30 @@ def _progress(live: Sequence[_Line]) -> FulfillmentStatus:
     return "partially_shipped" if SENT & (words | parts) else "open"
 
 
-def _ordered(line: _Line, order_id: str, role: str, path: _Path) -> LineItem:
+def _ordered(line: _Line, order_id: str, role: str, read: Reading, path: _Path) -> LineItem:
     """With an open request of our own, deliverySchedule still shows what was before it."""
     buyer = line.buyer_line or _Side()
     schedule = line.delivery_schedule or buyer.delivery_schedule or []
-    total = sum((part.quantity or Decimal(0) for part in schedule), Decimal(0))
+    total = _total(schedule, read, *path, "deliverySchedule")
     asked = _text(line.status, "inProgressStatus") or ""
     line_id, echo = _id(line.id) or _id(buyer.position), asked.startswith(f"Open{role.title()}")
-    item, path = line.item or buyer.item, (*path, "deliverySchedule")
-    return _line_item(item, role, total, path, order_id=order_id, line_id=line_id, echo=echo)
+    more = {"order_id": order_id, "line_id": line_id, "echo": echo}
+    return _line_item(line.item or buyer.item, role, total, read, path, **more)
+
+
+def _total(parts: Sequence[_Delivery], read: Reading, *path: str | int) -> str | None:
+    """The sum of a schedule; None when a part does not say how many."""
+    counts = [read.quantity(one.quantity, *path, i, "quantity") for i, one in enumerate(parts)]
+    total = Decimal(0)
+    for count in counts:
+        if count is None:
+            return None
+        total = EXACT.add(total, Decimal(count))
+    return read.quantity(total, *path)
 
 
 def _line_item(
-    item: _Item | None, role: str, count: Decimal | None, path: _Path, **more: Any
+    item: _Item | None, role: str, count: str | None, read: Reading, path: _Path, **more: Any
 ) -> LineItem:
     """So many of a product, by our own number for it, else by the other side's."""
     item = item or _Item()
@@ -244,9 +279,10 @@ def _line_item(
     ours = numbers if role == "buyer" else [item.supplier_item_number, *numbers]
     return LineItem(
         sku=next((found for one in ours if (found := _id(one))), None),
-        quantity=mapper.amount(count, *path),
-        unit=item.purchase_unit_of_measure_iso or None,
-        description=item.buyer_item_name or item.name or None,
+        quantity=count,
+        unit=read.text(item.purchase_unit_of_measure_iso, *path, "item.purchaseUnitOfMeasureIso"),
+        description=read.text(item.buyer_item_name, *path, "item.buyerItemName")
+        or read.text(item.name, *path, "item.name"),
         **more,
     )
 
@@ -275,10 +311,17 @@ def _announced(
     )
 
 
-def _updated_at(one: _Line | _Record, *path: str | int) -> datetime | None:
+def _updated_at(record: _Record) -> datetime | None:
+    return mapper.version(_stamp(record), "lastUpdatedAt")
+
+
+def _changed_at(line: _Line, read: Reading, *path: str | int) -> datetime | None:
+    return read.instant(_stamp(line), *path, "lastUpdatedAt")
+
+
+def _stamp(one: _Line | _Record) -> object:
     """Public: at the root of an order and its lines, in `meta` of a shipment and its lines."""
-    stamp = one.last_updated_at or _text(one.meta, "lastUpdatedAt")
-    return mapper.instant(stamp, *path, "lastUpdatedAt")
+    return one.last_updated_at or (one.meta or {}).get("lastUpdatedAt") or None
 
 
 def _sscc(value: Text) -> str | None:
@@ -294,4 +337,5 @@ def _text(found: Any, name: str) -> str | None:
 
 
 def _id(value: Any) -> str | None:
-    return (str(value).strip() or None) if isinstance(value, str | int) else None
+    told = isinstance(value, str | int) and not isinstance(value, bool)
+    return (str(value).strip() or None) if told else None

@@ -7,24 +7,26 @@ assumed there, so every one of them may be missing, and fields we do not know ar
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
 from schemas.fulfillment import FulfillmentStatus
+from schemas.message import EXACT, quantity
 from schemas.raw import Provenance
 from services.normalizer.mapper import (
     PACKAGES_MAX,
     Leaves,
+    Reading,
     Seen,
     Snapshot,
     Unmappable,
-    amount,
     carrier,
     decoded,
+    decoder,
     ids,
-    instant,
-    moment,
     tracking,
+    version,
 )
 from services.normalizer.model import LineItem, OrderRef
 
@@ -39,11 +41,12 @@ STATUSES: dict[str, FulfillmentStatus] = {
     "CANCELLED": "canceled",
     "CANCELED": "canceled",
 }
-# In these a tracking number is enough; before them it is only a printed label.
-STATUSES_THAT_PROVE_SHIPPING = frozenset(
-    {"PARTIALLY_SHIPPED", "SHIPPED", "RETURN_REQUESTED", "RETURNED", "REFUNDED"}
-)
-STATUSES_STILL_CHANGING = frozenset({"PARTIALLY_SHIPPED"})
+PARTIALLY_SHIPPED = "PARTIALLY_SHIPPED"
+# In these every package with a tracking number has left; before them the number is a printed label.
+ALL_LEFT = frozenset({"SHIPPED", "RETURN_REQUESTED", "RETURNED"})
+# In these no package has left that has no ship time.  Every other status, such as REFUNDED, neither
+# proves that a package left nor that it did not.
+BEFORE_DEPARTURE = frozenset({"PENDING_PAYMENT", "PENDING"})
 
 
 LEAVES = Leaves(
@@ -55,64 +58,72 @@ LEAVES = Leaves(
     packages[].products[].SKU=packages.line_items.sku
     packages[].products[].quantity=packages.line_items.quantity""",
     derived="""products[].quantity=line_items.quantity products[].requestedSku=line_items.sku
+    products[].shippedQuantity=packages.status
     packages[].fulfillmentPackageId=packages.upstream_id
     packages[].serviceLevel=packages.service_level""",
     kept="""channelOrderId shippingAddress.* routing_info.* products[].status
-    products[].shippedQuantity packages[].warehouseId""",
+    packages[].warehouseId""",
 )
 
 
-# The order line of a product, None where more than one can be meant.
-_Ids = dict[str | None, str | None]
-
-
 class _Line(msgspec.Struct, rename="camel"):
-    line_item_id: str | int | None = None
-    sku_upper: str | None = msgspec.field(default=None, name="SKU")
-    sku: str | None = None
-    requested_sku: str | None = None
-    quantity: int | Decimal | None = None
-    cancel_quantity: int | Decimal | None = None
+    line_item_id: Any = None
+    sku_upper: Any = msgspec.field(default=None, name="SKU")
+    sku: Any = None
+    requested_sku: Any = None
+    quantity: Any = None
+    cancel_quantity: Any = None
+    shipped_quantity: Any = None
 
-    @property
-    def product(self) -> str | None:
-        """What the line is of: SKU may be null, then requestedSku names it (public: guides)."""
-        return self.sku_upper or self.sku or self.requested_sku
+    def product(self, read: Reading, *path: str | int) -> tuple[str | None, str | None]:
+        """What the line is of, and what was asked for: SKU may be null (public: guides)."""
+        asked = read.text(self.requested_sku, *path, "requestedSku")
+        own = read.text(self.sku_upper, *path, "SKU", of="line_items")
+        return own or read.text(self.sku, *path, "sku", of="line_items") or asked, asked
 
 
 class _Package(msgspec.Struct, rename="camel"):
-    package_id: str | int | None = None
-    fulfillment_package_id: str | int | None = None
-    carrier: str | None = None
-    service_level: str | None = None
-    service_level_lower: str | None = msgspec.field(default=None, name="service_level")
-    tracking: str | None = None
-    shipped_ts: str | None = None
+    package_id: Any = None
+    fulfillment_package_id: Any = None
+    carrier: Any = None
+    service_level: Any = None
+    service_level_lower: Any = msgspec.field(default=None, name="service_level")
+    tracking: Any = None
+    shipped_ts: Any = None
     products: list[_Line] | None = None
 
 
 class _Order(msgspec.Struct, rename="camel"):
     order_number: str | int
     status: str
-    last_updated_ts: str | None = None
-    order_ts: str | None = None
+    last_updated_ts: Any = None
+    order_ts: Any = None
     products: list[_Line] | None = None
     packages: list[_Package] | None = None
 
 
-_DECODER = msgspec.json.Decoder(_Order)
+class _Ordered(msgspec.Struct):
+    """The lines of an order, and what they say of a product by its SKU."""
+
+    items: list[LineItem]
+    canceled: list[LineItem]
+    line_ids: dict[str | None, str | None]  # None where more than one line can be meant
+    unshipped: dict[str | None, bool]  # whether every line of it says that none has been shipped
+
+
+_DECODER = decoder(_Order)
 
 
 def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the contract's word
     """An order as it is now.  Raises Unmappable."""
-    order = decoded(_DECODER, raw)
+    order, read = decoded(_DECODER, raw), Reading()
     number = str(order.order_number)
     if number != provenance.upstream_id:
         raise Unmappable(f"order {number} came as record {provenance.upstream_id}", "$.orderNumber")
     packages = order.packages or []
     if len(packages) > PACKAGES_MAX:
         raise Unmappable(f"{len(packages)} packages, at most {PACKAGES_MAX} are read", "$.packages")
-    items, canceled, line_ids = _lines(order.products or [])
+    lines = _lines(order.products or [], read)
     status = STATUSES.get(order.status, "unknown")
     return Snapshot(
         scope="shipment",
@@ -120,73 +131,125 @@ def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the con
         status=status,
         status_raw=order.status,
         final=status in ("shipped", "returned", "canceled"),
-        provisional=order.status in STATUSES_STILL_CHANGING,
-        created_at=instant(order.order_ts, "orderTs"),
-        updated_at=instant(order.last_updated_ts, "lastUpdatedTs"),
-        line_items=items,
-        canceled_items=canceled,
+        provisional=order.status == PARTIALLY_SHIPPED,
+        created_at=read.instant(order.order_ts, "orderTs", of="created_at"),
+        updated_at=version(order.last_updated_ts, "lastUpdatedTs"),
+        line_items=tuple(lines.items),
+        canceled_items=tuple(lines.canceled),
         packages=tuple(
             [
-                _seen(package, line_ids, order.status, index)
-                for index, package in enumerate(packages)
+                _seen(one, lines, order.status, read.part("packages", index))
+                for index, one in enumerate(packages)
             ]
         ),
+        unknown=read.unknown,
+        degraded=read.degraded,
     )
 
 
-def _seen(package: _Package, line_ids: _Ids, order_status: str, place: int) -> Seen:
-    items, filled = None, False
+def _seen(package: _Package, lines: _Ordered, order_status: str, read: Reading) -> Seen:
+    items = None
     if package.products is not None:
-        items = tuple([_item(one, line_ids, place, at) for at, one in enumerate(package.products)])
-        filled = any(item.quantity != "0" for item in items)
-    trackings = tracking(package.tracking)
-    shipped_at = moment(package.shipped_ts, "packages", place, "shippedTs")
-    backed = trackings and order_status in STATUSES_THAT_PROVE_SHIPPING
+        items = tuple([_item(one, lines, read, at) for at, one in enumerate(package.products)])
+    number = read.text(package.tracking, "tracking", of="trackings")
+    shipped_at = read.moment(package.shipped_ts, "shippedTs", of="shipped_at")
+    lower = read.text(package.service_level_lower, "service_level", of="service_level")
+    name = read.text(package.carrier, "carrier", of="carrier")
+    left = _left(items, lines, order_status, shipped_at, number)
+    unread = not read.unknown.isdisjoint({"shipped_at", "trackings"})
+    telling = order_status in BEFORE_DEPARTURE | ALL_LEFT | {PARTIALLY_SHIPPED}
+    silent = not left and not _is_empty(items) and (unread or not telling)
     return Seen(
-        status="shipped" if filled and (shipped_at is not None or backed) else "pending",
+        status="shipped" if left else "pending",
         upstream_ids=ids(
-            package_id=_id(package.package_id),
-            fulfillment_package_id=_id(package.fulfillment_package_id),
+            package_id=read.id(package.package_id, "packageId"),
+            fulfillment_package_id=read.id(package.fulfillment_package_id, "fulfillmentPackageId"),
         ),
-        carrier=carrier(package.carrier),
-        service_level=package.service_level_lower or package.service_level or None,
-        trackings=trackings,
+        carrier=carrier(name),
+        service_level=lower or read.text(package.service_level, "serviceLevel", of="service_level"),
+        trackings=tracking(number),
         shipped_at=shipped_at,
         line_items=items,
+        unknown=read.unknown | {"status"} if silent else read.unknown,
     )
 
 
-def _item(line: _Line, line_ids: _Ids, place: int, index: int) -> LineItem:
-    product = line.product
-    count = amount(line.quantity, "packages", place, "products", index, "quantity")
-    return LineItem(sku=product, line_id=line_ids.get(product), quantity=count)
+def _left(
+    items: tuple[LineItem, ...] | None,
+    lines: _Ordered,
+    order_status: str,
+    shipped_at: str | None,
+    number: str | None,
+) -> bool:
+    """Whether the record proves that the package left (docs/decisions/0010).
+
+    An empty package never does; one of unknown contents does as any other.
+    """
+    if _is_empty(items):
+        return False
+    if shipped_at is not None:
+        return True
+    if number is None or not number.strip():
+        return False
+    if order_status != PARTIALLY_SHIPPED:
+        return order_status in ALL_LEFT
+    products = lines.unshipped if items is None else [item.sku for item in items]
+    return not products or not all(lines.unshipped.get(one, False) for one in products)
 
 
-def _lines(lines: list[_Line]) -> tuple[tuple[LineItem, ...], tuple[LineItem, ...], _Ids]:
+def _is_empty(items: tuple[LineItem, ...] | None) -> bool:
+    return items is not None and all(item.quantity == "0" for item in items)
+
+
+def _item(line: _Line, lines: _Ordered, read: Reading, index: int) -> LineItem:
+    product, _ = line.product(read, "products", index)
+    count = read.quantity(line.quantity, "products", index, "quantity")
+    return LineItem(sku=product, line_id=lines.line_ids.get(product), quantity=count)
+
+
+def _lines(lines: list[_Line], read: Reading) -> _Ordered:
     """What was ordered and is not canceled, what is, and which line a product is of.
 
-    Open is quantity - canceled (public).  Package products name a SKU only: that is the order line
-    when just one can be meant, else None; the SKU of a line comes before the one asked for.
+    Package products name a SKU only: that is the order line when just one can be meant, else None;
+    the SKU of a line comes before the one asked for.
     """
-    items, canceled = [], []
-    found: _Ids = {None: None}
-    asked: _Ids = {}
+    found = _Ordered([], [], {None: None}, {})
+    own, asked_for = found.line_ids, dict[str | None, str | None]()
     for index, line in enumerate(lines):
-        product, line_id, word = line.product, _id(line.line_item_id), line.requested_sku
-        found[product] = None if product in found else line_id
-        if word != product:
-            asked[word] = None if word in asked else line_id
-        off, ordered = line.cancel_quantity or 0, line.quantity
-        if off:
-            count = amount(off, "products", index, "cancelQuantity")
-            canceled.append(LineItem(sku=product, line_id=line_id, quantity=count))
-            if off == ordered:
-                continue
-            ordered = None if ordered is None else ordered - off
-        count = amount(ordered, "products", index, "quantity")
-        items.append(LineItem(sku=product, line_id=line_id, quantity=count))
-    return tuple(items), tuple(canceled), asked | found if asked else found
+        product, asked = line.product(read, "products", index)
+        line_id = read.id(line.line_item_id, "products", index, "lineItemId")
+        own[product] = None if product in own else line_id
+        if asked != product:
+            asked_for[asked] = None if asked in asked_for else line_id
+        shipped = line.shipped_quantity
+        none_left = (
+            shipped is not None
+            and read.quantity(shipped, "products", index, "shippedQuantity") == "0"
+        )
+        for name in {product, asked} - {None}:
+            found.unshipped[name] = none_left and found.unshipped.get(name, True)
+        count, off = _open(line, read, index)
+        if off != "0":
+            found.canceled.append(LineItem(sku=product, line_id=line_id, quantity=off))
+        if off == "0" or count != "0":
+            found.items.append(LineItem(sku=product, line_id=line_id, quantity=count))
+    found.line_ids = asked_for | own
+    return found
 
 
-def _id(value: str | int | None) -> str | None:
-    return None if value is None or value == "" else str(value)
+def _open(line: _Line, read: Reading, index: int) -> tuple[str | None, str | None]:
+    """How many of a line are to be shipped, and how many are canceled; None: cannot be told.
+
+    Open is quantity - canceled (public); more canceled than ordered leaves open what is meant.
+    """
+    ordered = read.quantity(line.quantity, "products", index, "quantity")
+    if line.cancel_quantity is None:
+        return ordered, "0"
+    off = read.quantity(line.cancel_quantity, "products", index, "cancelQuantity")
+    if off == "0" or ordered is None or off is None:
+        return (ordered if off == "0" else None), off
+    left = EXACT.subtract(Decimal(ordered), Decimal(off))
+    if left < 0:
+        read.odd("products", index, "cancelQuantity")
+        return None, off
+    return quantity(left), off

@@ -114,22 +114,30 @@ def _order(
 
 
 def _held(package: Package | None) -> tuple[WantedItem, ...] | None:
+    """What the package holds; None when the source does not say how many there are of it all."""
     if package is None or package.line_items is None:
         return None
-    return tuple(
+    items = [
         WantedItem(sku=item.sku, quantity=item.quantity, unit=item.unit)
         for item in package.line_items
-    )
+        if item.quantity is not None
+    ]
+    return tuple(items) if len(items) == len(package.line_items) else None
 
 
-def _canceled(data: EventData) -> tuple[tuple[WantedItem, ...], tuple[WantedItem, ...]]:
+def _canceled(
+    data: EventData,
+) -> tuple[tuple[WantedItem, ...] | None, tuple[WantedItem, ...] | None]:
     """What was canceled more than before, and what is canceled in all; of each product.
 
-    What was only moved from one line to another is no more of the product.
+    What was only moved from one line to another is no more of the product.  None: the source does
+    not say how many of something are canceled.
     """
     told = [change for change in data.changes if change.field == CANCELED_ITEMS]
     before = _by_product(change.before for change in told)
     after = _by_product(change.after for change in told)
+    if before is None or after is None:
+        return None, None
     more = {
         product: EXACT.subtract(count, before.get(product, Decimal(0)))
         for product, count in after.items()
@@ -137,10 +145,12 @@ def _canceled(data: EventData) -> tuple[tuple[WantedItem, ...], tuple[WantedItem
     return _wanted_items(more), _wanted_items(after)
 
 
-def _by_product(values: Iterable[Any]) -> dict[_Product, Decimal]:
+def _by_product(values: Iterable[Any]) -> dict[_Product, Decimal] | None:
     counts: dict[_Product, Decimal] = defaultdict(Decimal)
     for value in values:
         for item in _LINE_ITEMS.validate_python(value or ()):
+            if item.quantity is None:
+                return None
             product = item.sku, item.unit
             counts[product] = EXACT.add(counts[product], Decimal(item.quantity))
     return counts

@@ -33,6 +33,7 @@ from services.poller.source import (
     Found,
     Page,
     Rate,
+    Refused,
     Rejected,
     Request,
     Response,
@@ -41,12 +42,15 @@ from services.poller.source import (
     Sweep,
     Unreadable,
     pinned,
+    status_of,
 )
 
 RATE = Rate(per_second=9, burst=9)  # the vendor drains 10 a second; one is left to others
 RESOURCE = "orders"
 PAGE_SIZE = 100
 SHIPPED = "PARTIALLY_SHIPPED,SHIPPED"
+REFUSED_PARAMETER = frozenset({400, 422})
+UNFILTERED = "unfiltered"  # of a sweep: the upstream refused the status filter
 CLOSED = frozenset({"SHIPPED", "CANCELLED", "CANCELED", "RETURN_REQUESTED", "RETURNED", "REFUNDED"})
 LISTING_INTERVAL_SECONDS_MAX = 900  # seed: "polling at least once every 15 minutes"
 
@@ -121,6 +125,7 @@ class Listing:
             PAGE_SIZE,
             interval_seconds_max=self.settings.poll_interval_seconds_max,
             rewinds=not self.once,
+            meaning=_meaning_of_filtered if self.statuses else status_of,
         )
 
     def begin(self, cursor: Cursor, now: datetime, ids: Sequence[str]) -> Sweep:
@@ -138,12 +143,21 @@ class Listing:
         """By keyset; by nextToken only while one instant fills a page."""
         if sweep["next"]:
             return self.settings.request(sweep["next"], {})
-        status = {"status": self.statuses} if self.statuses else {}
+        filtered = self.statuses and not sweep.get(UNFILTERED)
+        status = {"status": self.statuses} if filtered else {}
         params = {"lastUpdatedTs": sweep["since"], **status, "limit": str(limit)}
         return self.settings.request("/salesOrder", params)
 
     def read(self, sweep: Sweep, response: Response) -> Page:
-        """The rows not read before at their instant, and how the pass goes on."""
+        """The rows not read before at their instant, and how the pass goes on.
+
+        A filter that is refused is left out for the rest of the pass: a list of statuses with
+        commas is public for this endpoint, but not in its reference.
+        """
+        if response.status in REFUSED_PARAMETER:
+            if sweep.get(UNFILTERED):
+                raise Refused(f"the upstream answered {response.status}; check base_url")
+            return Page(sweep={**sweep, UNFILTERED: True})
         envelope, bodies = _PAGES.read(response)
         read = [_read_order(body, self.settings) for body in bodies]
         rows = [row for row in read if isinstance(row, Row)]
@@ -162,6 +176,11 @@ class Listing:
             base_url = self.settings.base_url.rstrip("/")
             return f"{base_url}/salesOrder?nextToken={quote(token, safe='')}"
         return pinned(token, self.settings.base_url)
+
+
+def _meaning_of_filtered(response: Response) -> int:
+    """A refused parameter is for `read` to judge."""
+    return 200 if response.status in REFUSED_PARAMETER else response.status
 
 
 class Backfill(Listing):

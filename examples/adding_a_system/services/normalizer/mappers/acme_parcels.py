@@ -6,14 +6,14 @@ A parcel has left when its state says so; the order's last update is the version
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
 from schemas.fulfillment import FulfillmentStatus
 from schemas.raw import Provenance
 from services.normalizer import mapper
-from services.normalizer.mapper import Leaves, Seen, Snapshot, Unmappable
+from services.normalizer.mapper import Leaves, Reading, Seen, Snapshot, Unmappable
 from services.normalizer.model import LineItem, OrderRef
 
 STATUSES: dict[str, FulfillmentStatus] = {
@@ -35,26 +35,26 @@ LEAVES = Leaves(
 class _Parcel(msgspec.Struct):
     id: int
     state: str
-    contents: dict[str, int]
-    carrier: str | None = None
-    tracking: str | None = None
-    shipped_at: str | None = None
+    contents: dict[str, Any]
+    carrier: Any = None
+    tracking: Any = None
+    shipped_at: Any = None
 
 
 class _Order(msgspec.Struct):
     id: int
     state: str
     updated_at: Annotated[datetime, msgspec.Meta(tz=True)]
-    lines: dict[str, int]
+    lines: dict[str, Any]
     parcels: list[_Parcel]
 
 
-_DECODER = msgspec.json.Decoder(_Order)
+_DECODER = mapper.decoder(_Order)
 
 
 def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the contract's word
     """An order as it is now.  Raises Unmappable."""
-    order = mapper.decoded(_DECODER, raw)
+    order, read = mapper.decoded(_DECODER, raw), Reading()
     if str(order.id) != provenance.upstream_id:
         raise Unmappable(f"order {order.id} came as record {provenance.upstream_id}", "$.id")
     status = STATUSES.get(order.state, "unknown")
@@ -65,22 +65,26 @@ def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the con
         status_raw=order.state,
         final=status in ("shipped", "returned", "canceled"),
         updated_at=order.updated_at,
-        line_items=_items(order.lines, "lines"),
-        packages=tuple(_seen(one, "parcels", index) for index, one in enumerate(order.parcels)),
+        line_items=_items(order.lines, read, "lines"),
+        packages=tuple(
+            _seen(one, read.part("parcels", index)) for index, one in enumerate(order.parcels)
+        ),
+        degraded=read.degraded,
     )
 
 
-def _seen(parcel: _Parcel, *path: str | int) -> Seen:
+def _seen(parcel: _Parcel, read: Reading) -> Seen:
     return Seen(
         status="shipped" if parcel.state == "shipped" else "pending",
         upstream_ids=mapper.ids(parcel_id=str(parcel.id)),
-        carrier=mapper.carrier(parcel.carrier),
-        trackings=mapper.tracking(parcel.tracking),
-        shipped_at=mapper.moment(parcel.shipped_at, *path, "shipped_at"),
-        line_items=_items(parcel.contents, *path, "contents"),
+        carrier=mapper.carrier(read.text(parcel.carrier, "carrier", of="carrier")),
+        trackings=mapper.tracking(read.text(parcel.tracking, "tracking", of="trackings")),
+        shipped_at=read.moment(parcel.shipped_at, "shipped_at", of="shipped_at"),
+        line_items=_items(parcel.contents, read, "contents"),
+        unknown=read.unknown,
     )
 
 
-def _items(counts: dict[str, int], *path: str | int) -> tuple[LineItem, ...]:
-    told = [(sku, mapper.amount(count, *path, sku)) for sku, count in counts.items()]
+def _items(counts: dict[str, Any], read: Reading, name: str) -> tuple[LineItem, ...]:
+    told = [(sku, read.quantity(count, name)) for sku, count in counts.items()]
     return tuple(LineItem(sku=sku, quantity=count) for sku, count in told)
