@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import re
 import shutil
 import socket
 from collections.abc import Mapping, Sequence
@@ -35,6 +36,7 @@ STOP_DEADLINE_SECONDS = 15.0
 READY_POLL_SECONDS = 0.05
 METADATA_TIMEOUT_MS = 2_000
 LOG_TAIL_LINES = 20
+SETTINGS_FILE = "server.properties"
 CLUSTER_ID = "c2hpcGZlZWQtZW1iZWRkZQ"
 BATCH_OVERHEAD_BYTES = 64 * 1024
 
@@ -220,11 +222,21 @@ class EmbeddedKafka:
 
     @property
     def _settings_file(self) -> Path:
-        return self._data_dir / "server.properties"
+        return self._data_dir / SETTINGS_FILE
 
     @property
     def _log_file(self) -> Path:
         return self._data_dir / "broker.log"
+
+
+def address_in(data_dir: Path) -> str | None:
+    """The bootstrap address of the broker that was last started on a folder; None: none was."""
+    try:
+        settings = (data_dir / SETTINGS_FILE).read_text(encoding="utf-8")
+    except OSError:
+        return None
+    found = re.search(r"^advertised\.listeners=PLAINTEXT://(\S+)$", settings, re.MULTILINE)
+    return found[1] if found else None
 
 
 async def _answers(port: int) -> None:

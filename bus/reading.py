@@ -27,7 +27,7 @@ async def table(kafka: KafkaSettings, topic: Topic) -> dict[str, bytes]:
     """The newest value of each key of a compacted topic.  Raises KafkaError, TimeoutError."""
     values: dict[str, bytes] = {}
     async for record in scan(kafka, topic):
-        key = (record.key or b"").decode()
+        key = (record.key or b"").decode(errors="backslashreplace")  # a stranger's may be no text
         if record.value is None:
             values.pop(key, None)
         else:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import ssl
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from bus.errors import BadConfig
 from schemas.topics import CURSOR_SLOTS, DAY_MS, SHARED_PARTITIONS, Topic
@@ -23,6 +24,10 @@ PRODUCER_CLOSE_SECONDS_MAX = 4.0
 CANCEL_SECONDS_MAX = 2.0  # for canceled tasks to end
 DRAIN_SECONDS_MAX = 3.0  # for requests in flight, and never over a third of the session
 REJOIN_SECONDS = 5.0  # for the request that joins the group again
+
+UNNAMED = "-"  # the address of a broker that is not started yet
+PORT_MAX = 65_535
+_ADDRESS = re.compile(r"([^\s,:]+|\[[0-9a-fA-F:]+\]):(?P<port>[0-9]{1,5})")
 
 S = TypeVar("S", bound="Settings")
 
@@ -43,11 +48,7 @@ class HttpSettings(Settings):
 class KafkaSettings(Settings):
     """`[kafka]`: where it is, how to reach it, how its topics are laid out."""
 
-    bootstrap_servers: str = Field(
-        "",
-        pattern=r"^(-|([^\s,:]+|\[[0-9a-fA-F:]+\]):\d{1,5}(,([^\s,:]+|\[[0-9a-fA-F:]+\]):\d{1,5})*)?$",
-        description="HOST:PORT,...; empty: the embedded broker",
-    )
+    bootstrap_servers: str = Field("", description="HOST:PORT,...; empty: the embedded broker")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"
     )
@@ -113,6 +114,11 @@ class KafkaSettings(Settings):
         seconds = self.batch_seconds_max + self.close_seconds_max + REJOIN_SECONDS
         return int(seconds * 1000)
 
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _names_brokers(cls, value: str) -> str:
+        return value if value in {"", UNNAMED} else broker_addresses(value)
+
     def topic(self, topic: Topic) -> str:
         """The name of a catalogue topic on this cluster."""
         return f"{self.prefix}.{topic.name}"
@@ -155,6 +161,18 @@ class KafkaSettings(Settings):
                 "sasl_plain_password": secret(self.sasl_password, "[kafka] sasl_password"),
             }
         return arguments
+
+
+def broker_addresses(text: str) -> str:
+    """`text` as it is.  Raises ValueError when it is not HOST:PORT,HOST:PORT..."""
+    for address in text.split(","):
+        found = _ADDRESS.fullmatch(address)
+        if found is None or not 1 <= int(found["port"]) <= PORT_MAX:
+            raise ValueError(
+                f"{address!r} is not the address of a broker; expected HOST:PORT, "
+                "for example localhost:9092, several with a comma between"
+            )
+    return text
 
 
 class Config:

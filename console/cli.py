@@ -7,6 +7,7 @@ Exit codes: 0 well, 1 not well (an audit that found something, a broker that doe
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from importlib import import_module
 from typing import Any
@@ -15,6 +16,8 @@ import typer
 from typer.core import TyperGroup
 
 from bus.errors import BadConfig, Misuse, ShipfeedError
+
+BOOTSTRAPPED = re.compile(r"\('([^']*)', (\d+),")  # as aiokafka lists what it tried
 
 # The first sentence of each command's own help, here because importing them all takes seconds.
 COMMANDS = {
@@ -93,15 +96,24 @@ def main() -> None:
     except (ShipfeedError, TimeoutError) as error:
         _end(str(error) or repr(error), 1)
     except Exception as error:  # Kafka's own errors end in one line too; ours are shown in full
-        if not _of_kafka(error):
+        if (line := _of_kafka(error)) is None:
             raise
-        _end(str(error) or repr(error), 1)
+        _end(line, 1)
 
 
-def _of_kafka(error: Exception) -> bool:
-    from aiokafka.errors import KafkaError  # noqa: PLC0415 - takes longer than the help text
+def _of_kafka(error: Exception) -> str | None:
+    """What to say of an error of Kafka's client, None for any other."""
+    from aiokafka.errors import KafkaConnectionError, KafkaError  # noqa: PLC0415 - slow to import
 
-    return isinstance(error, KafkaError)
+    if isinstance(error, KafkaConnectionError):
+        tried = ", ".join(f"{host}:{port}" for host, port in BOOTSTRAPPED.findall(str(error)))
+        return (
+            f"no Kafka answers at {tried}: check that it runs, and the address that --kafka or "
+            "[kafka] bootstrap_servers gives"
+            if tried
+            else f"Kafka does not answer: {error}"
+        )
+    return (str(error) or repr(error)) if isinstance(error, KafkaError) else None
 
 
 def _end(line: str, code: int) -> None:

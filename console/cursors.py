@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from console.unreadable import readable
 from schemas.cursor import Cursor, Mark
+from schemas.topics import CURSORS
 from services.poller.source import AccountSettings, Facts
 from services.poller.sources import sources
 from services.poller.standing import gap_seconds, meaning_changed, proven_until, state_of
@@ -33,11 +35,8 @@ class Standing(NamedTuple):
 
 def cursors_of(values: Mapping[str, bytes]) -> list[Cursor]:
     """The cursors among what the topic holds."""
-    return [
-        Cursor.model_validate_json(value)
-        for key, value in sorted(values.items())
-        if key.startswith("cursor/")
-    ]
+    cursors = [pair for pair in sorted(values.items()) if pair[0].startswith("cursor/")]
+    return [cursor for _, cursor in readable(CURSORS, cursors, Cursor.model_validate_json)]
 
 
 def standings(
@@ -96,10 +95,8 @@ def _oldest_due(values: Mapping[str, bytes]) -> dict[tuple[str, str], datetime]:
     A little early at times, since a due time that moves by less than an hour is not written.
     """
     found: dict[tuple[str, str], datetime] = {}
-    for key, value in values.items():
-        if not key.startswith("mark/"):
-            continue
-        mark = Mark.model_validate_json(value)
+    marks = [pair for pair in values.items() if pair[0].startswith("mark/")]
+    for _, mark in readable(CURSORS, marks, Mark.model_validate_json):
         if mark.due_at is not None and mark.due_stream is not None:
             place = (f"{mark.source}/{mark.account}", mark.due_stream)
             owed_since = min(mark.due_at, mark.refused_since or mark.due_at)

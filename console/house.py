@@ -7,13 +7,14 @@ from pathlib import Path
 
 from bus.embedded import EmbeddedKafka
 from bus.errors import Stop
-from bus.settings import Config, KafkaSettings
-from console.processes import Kept
+from bus.settings import UNNAMED, Config, KafkaSettings
+from console.processes import Kept, rotate
 from services.normalizer import app as normalizer
 from services.notifier import app as notifier
 from services.poller import app as poller
 
 WATCH_SECONDS = 1.0
+ROTATE_SECONDS = 10.0
 SERVICES = ("poller", "normalizer", "notifier")
 
 
@@ -38,10 +39,12 @@ class House:
         self._copies = copies
         self._accepted = {"poller", "normalizer"} if accept_new_baseline else set()
         self._watching: asyncio.Task[None] | None = None
+        self._rotating: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Raises BadConfig before anything runs, Stop when the broker cannot start."""
-        rehearsed = self.config.over("kafka", bootstrap_servers=self.kafka.bootstrap_servers or "-")
+        address = self.kafka.bootstrap_servers or UNNAMED
+        rehearsed = self.config.over("kafka", bootstrap_servers=address)
         for build in (poller.build, normalizer.build, notifier.build):
             await build(rehearsed, _never_ends)
         self._data_dir.mkdir(parents=True, exist_ok=True)
@@ -50,6 +53,7 @@ class House:
             self._watching = asyncio.create_task(self._watch(self.broker))
             address = self.broker.bootstrap_servers
             self.kafka = self.kafka.model_copy(update={"bootstrap_servers": address})
+        self._rotating = asyncio.create_task(self._rotate())
         config = ["--config", str(self._config_path)] if self._config_path else []
         for service in SERVICES:
             accepting = ["--accept-new-baseline"] if service in self._accepted else []
@@ -79,10 +83,19 @@ class House:
         log = self._data_dir / "kafka" / "broker.log"
         self._refuse(Stop(f"the embedded Kafka has ended; see the end of {log}, then start again"))
 
+    async def _rotate(self) -> None:
+        """Keep every log bounded."""
+        while True:
+            await asyncio.sleep(ROTATE_SECONDS)
+            logs = [child.log_path for child in self.children]
+            for log in [*logs, self._data_dir / "kafka" / "broker.log"]:
+                await asyncio.to_thread(rotate, log)
+
     async def stop(self) -> None:
         """Services first, so that they can end their transactions, then the broker."""
-        if self._watching is not None:
-            self._watching.cancel()
+        for task in (self._watching, self._rotating):
+            if task is not None:
+                task.cancel()
         await asyncio.gather(*(child.stop() for child in self.children))
         if self.broker is not None:
             await self.broker.stop()

@@ -23,6 +23,7 @@ from console.letters import (
     subscription_of,
 )
 from console.redelivering import passed_over, redeliver
+from console.unreadable import reason_of, report
 from schemas.topics import CURSORS, DEAD_LETTERS, RAW, SUBSCRIPTIONS
 from services.notifier.commands import TARGETS_MAX
 from services.notifier.letters import Letter as SetAside
@@ -79,7 +80,13 @@ async def one(kafka: KafkaSettings, place: str) -> Letter:
             f"there is no dead letter at {place}, or not any more; "
             "`shipfeed dead-letters list` shows the newest"
         )
-    return Letter.of(record)
+    try:
+        return Letter.of(record)
+    except ValueError as error:
+        raise Misuse(
+            f"{place}: the record there is no dead letter of Shipfeed: {reason_of(error)}; "
+            "a Kafka client can read it, and `shipfeed dead-letters list` shows what is ours"
+        ) from error
 
 
 async def redrive(
@@ -175,7 +182,11 @@ async def _each(
 async def _letters(kafka: KafkaSettings, wanted: Filter) -> AsyncGenerator[Letter]:
     async with aclosing(reading.scan(kafka, DEAD_LETTERS)) as records:
         async for record in records:
-            letter = Letter.of(record)
+            try:
+                letter = Letter.of(record)
+            except ValueError as error:
+                report(DEAD_LETTERS, f"the record at {record.partition}/{record.offset}", error)
+                continue
             if wanted.takes(letter.why):
                 yield letter
 

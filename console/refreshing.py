@@ -7,6 +7,7 @@ from bus.clock import Clock
 from bus.errors import Misuse
 from bus.settings import Config, KafkaSettings
 from console.cursors import cursors_of
+from console.unreadable import reason_of
 from schemas.fulfillment import Fulfillment
 from schemas.keys import fulfillment_key, split
 from schemas.topics import CURSORS, FULFILLMENTS
@@ -39,7 +40,13 @@ def parts_of(key: str) -> list[str]:
 async def _parent(kafka: KafkaSettings, key: str) -> str:
     """The order by which a fulfillment is read, from its stored state."""
     value = await reading.value_of(kafka, FULFILLMENTS, key)
-    orders = Fulfillment.model_validate_json(value).orders if value else ()
+    try:
+        orders = Fulfillment.model_validate_json(value).orders if value else ()
+    except ValueError as error:
+        raise Misuse(
+            f"{key}: its stored state cannot be read ({reason_of(error)}), so its order is not "
+            "known; `shipfeed packages forget` removes the state"
+        ) from error
     if not orders:
         raise Misuse(f"{key}: not known; it is read by its order, and no stored state names that")
     return orders[0].id

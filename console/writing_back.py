@@ -14,6 +14,7 @@ from bus.partitioning import partition_of
 from bus.settings import KafkaSettings
 from bus.transaction import Record
 from console.appending import appending
+from console.unreadable import readable
 from schemas.message import iso
 from schemas.topics import WRITE_BACKS
 from schemas.write_back import State, Wanted, WriteBack, is_wanted
@@ -97,10 +98,15 @@ def next_step(one: Found) -> str:
 
 async def everything(kafka: KafkaSettings, wanted: Filter) -> list[Found]:
     """All that are meant, the last changed at the end.  Raises KafkaError, TimeoutError."""
+    values = await reading.table(kafka, WRITE_BACKS)
     found: list[Found] = []
-    for key, value in (await reading.table(kafka, WRITE_BACKS)).items():
-        kind = Wanted if is_wanted(key) else WriteBack
-        found.append(kind.model_validate_json(value))
+    kinds: tuple[tuple[Callable[[bytes], Found], bool], ...] = (
+        (Wanted.model_validate_json, True),
+        (WriteBack.model_validate_json, False),
+    )
+    for read, of_kind in kinds:
+        pairs = [(key, value) for key, value in values.items() if is_wanted(key) is of_kind]
+        found += [one for _, one in readable(WRITE_BACKS, pairs, read)]
     return sorted(filter(wanted.takes, found), key=lambda one: (moved_at(one), one.key))
 
 

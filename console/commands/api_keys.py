@@ -22,6 +22,7 @@ from console.commands.options import (
     show,
     wait_for,
 )
+from console.unreadable import report
 from schemas.api_key import ApiKey, Scope
 from schemas.message import iso
 from schemas.topics import SUBSCRIPTIONS
@@ -96,5 +97,12 @@ async def _create(kafka: KafkaSettings, key: ApiKey) -> None:
 
 async def _keys(kafka: KafkaSettings) -> list[ApiKey]:
     known = Known()
-    await read_to_end(kafka, kafka.topic(SUBSCRIPTIONS), 0, known.take)
+
+    def take(key: str, value: bytes | None) -> None:
+        try:
+            known.take(key, value)
+        except ValueError as error:
+            report(SUBSCRIPTIONS, f"the record of key {key!r}", error)
+
+    await read_to_end(kafka, kafka.topic(SUBSCRIPTIONS), 0, take)
     return sorted(known.api_keys.values(), key=lambda key: key.created_at)

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 
+from bus.embedded import address_in
 from bus.errors import BadConfig, Misuse
-from bus.settings import Config, KafkaSettings
+from bus.settings import UNNAMED, Config, KafkaSettings, broker_addresses
 from console.tables import print_table
 
 CONFIG_FILE = Path("shipfeed.toml")
+DATA_FOLDER = Path(".shipfeed")
+CONNECT_SECONDS = 2.0  # to a broker on this machine
 T = TypeVar("T")
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="shipfeed.toml; left out: the one in this folder")
 ]
 KafkaOption = Annotated[
-    str, typer.Option("--kafka", help="HOST:PORT, instead of the configured bootstrap_servers")
+    str,
+    typer.Option("--kafka", help="HOST:PORT; left out: as configured, or of the `up` running here"),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON, one object a line")]
 CountOption = Annotated[int, typer.Option("--count", min=1, max=10_000, help="how many at most")]
@@ -36,13 +41,37 @@ def config_path(given: Path | None) -> Path | None:
 
 
 def kafka_settings(config: Path | None, address: str) -> KafkaSettings:
-    """Where the topics are.  Raises BadConfig when nobody said so."""
-    kafka = Config.read(config_path(config)).section("kafka", KafkaSettings)
+    """Where the topics are: --kafka, else the configuration, else the broker of `shipfeed up` in
+    this folder.  Raises BadConfig, Misuse.
+    """
+    read = Config.read(config_path(config))
     if address:
-        kafka = kafka.model_copy(update={"bootstrap_servers": address})
-    if not kafka.bootstrap_servers:
-        raise BadConfig("which Kafka? name it with --kafka HOST:PORT; `shipfeed up` prints its own")
-    return kafka
+        try:
+            broker_addresses(address)
+        except ValueError as error:
+            raise Misuse(f"--kafka: {error}") from error
+        return read.over("kafka", bootstrap_servers=address).section("kafka", KafkaSettings)
+    kafka = read.section("kafka", KafkaSettings)
+    if kafka.bootstrap_servers not in {"", UNNAMED}:
+        return kafka
+    running = running_broker(DATA_FOLDER)
+    return kafka.model_copy(update={"bootstrap_servers": running})
+
+
+def running_broker(data: Path) -> str:
+    """The address of the broker that `shipfeed up` runs on a folder.  Raises BadConfig."""
+    say_which = "pass --kafka HOST:PORT, set [kafka] bootstrap_servers, or start `shipfeed up` here"
+    address = address_in(data / "kafka")
+    if address is None:
+        raise BadConfig(f"no Kafka configured, and no {data} of a `shipfeed up` here: {say_which}")
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+    except OSError as error:
+        raise BadConfig(
+            f"no Kafka configured, and the broker of {data} ({address}) does not run: {say_which}"
+        ) from error
+    return address
 
 
 def alone(context: typer.Context, **given: object) -> bool:

@@ -25,6 +25,7 @@ from console.commands.options import (
 )
 from console.forgetting import Forgettable, known, let_go
 from console.refreshing import read_again
+from console.unreadable import readable
 from schemas.fulfillment import Fulfillment
 from schemas.topics import FULFILLMENTS
 from services.poller.refreshing import Refreshed
@@ -109,7 +110,7 @@ def _forgotten(found: Forgettable, *, done: bool) -> list[str]:
 
 async def _rows(kafka: KafkaSettings) -> list[tuple[Any, ...]]:
     values = await reading.table(kafka, FULFILLMENTS)
-    found = [Fulfillment.model_validate_json(value) for value in values.values()]
+    found = readable(FULFILLMENTS, values.items(), Fulfillment.model_validate_json)
     return [
         (
             one.source,
@@ -121,6 +122,6 @@ async def _rows(kafka: KafkaSettings) -> list[tuple[Any, ...]]:
             " ".join(tracking.number or "" for tracking in package.trackings),
             package.shipped_at,
         )
-        for one in sorted(found, key=lambda one: one.observed_at)
+        for one in sorted([state for _, state in found], key=lambda one: one.observed_at)
         for package in one.packages
     ]

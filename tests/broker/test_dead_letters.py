@@ -9,6 +9,7 @@ import pytest
 from bus.dead_letters import set_aside
 from bus.errors import Misuse
 from bus.settings import KafkaSettings
+from bus.transaction import Record, Transaction, Writer
 from console.appending import appending
 from console.letters import Filter
 from console.redriving import newest, one, redrive
@@ -132,3 +133,22 @@ async def test_what_the_poller_rejected_is_put_on_raw_with_where_it_came_from(
     assert [(row.key, row.path) for row in letters] == [
         ("zentail/acme/orders/1", "$.lastUpdatedTs")
     ]
+
+
+async def test_foreign_record_is_reported_and_hides_no_letter(
+    topics: KafkaSettings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A record that another program wrote among the letters is named, and the others are shown."""
+    topic = topics.topic(DEAD_LETTERS)
+    why = DeadLetter(at=datetime.now(UTC), service="normalizer", reason="no mapper", origin="raw")
+    writer = Writer(topics, f"{topics.prefix}.test")
+    await writer.start()
+    foreign = Record(topic, 0, "\u00e9", b"\xff", [("trace", b"\xfe")])
+    await writer.commit(Transaction([foreign, Record(topic, 0, "k", b"v", why.headers())]))
+    await writer.close()
+
+    assert [row.place for row in await newest(topics, ALL, 10)] == ["0/1"]
+    assert "dead-letters: the record at 0/0 is left out" in capsys.readouterr().err
+    with pytest.raises(Misuse, match="0/0: the record there is no dead letter"):
+        await one(topics, "0/0")
+    assert [one.place for one in await redrive(topics, (), ALL)] == ["0/1"]

@@ -33,7 +33,10 @@ def test_the_environment_lies_over_the_file(tmp_path: Path) -> None:
     [
         ("[kafak]", r"\[kafak\] is not a section"),
         ("[kafka]\nbootstrap = 1", r"\[kafka\] bootstrap: unknown key"),
-        ('[kafka]\nbootstrap_servers = "localhost:abc"', r"\[kafka\] bootstrap_servers: .*pattern"),
+        (
+            '[kafka]\nbootstrap_servers = "localhost:abc"',
+            "servers: 'localhost:abc' is not",
+        ),
         ("[kafka.retention_days]\nevent = 60", r"\[kafka\] retention_days\.event"),
         ("[kafka]\npartitions = 0", r"\[kafka\] partitions: .*greater than or equal to 1"),
         ("[kafka", r"shipfeed\.toml: .*"),

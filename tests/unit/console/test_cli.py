@@ -68,3 +68,16 @@ def test_unknown_command_is_refused() -> None:
     assert done.exit_code == 2
     assert "'topic'" in done.output
     assert "'topics'" in done.output
+
+
+def test_unreachable_broker_ends_in_one_line() -> None:
+    """A broker that does not answer is named by its address, without a traceback."""
+    done = subprocess.run(
+        [sys.executable, "-m", "console.cli", "topics", "--kafka", "127.0.0.1:1"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("shipfeed: no Kafka answers at 127.0.0.1:1: check")
+    assert len(done.stderr.splitlines()) == 1
