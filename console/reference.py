@@ -22,6 +22,7 @@ from services.notifier.settings import (
 )
 from services.notifier.write_backs.settings import TargetEntry, WriteBackEntry
 from services.poller.settings import PollerSettings
+from services.poller.source import AccountSettings
 from services.poller.sources import sources
 
 HEAD = """\
@@ -57,12 +58,18 @@ def page() -> str:
         *((f'channel = {{ type = "{name}" }}', model) for name, model in CHANNELS.items()),
         ("[[targets]]", TargetEntry),
     ):
-        parts.append(f"## `{name}`\n\n" + "\n".join(settings_table(model.model_fields)) + "\n")
+        parts.append(f"## `{name}`\n\n" + "\n".join(settings_table(_taken(model))) + "\n")
     return "\n".join(parts)
 
 
 def _sources() -> list[tuple[str, Any]]:
     return sorted(sources().items())
+
+
+def _taken(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields that do something."""
+    without = model.without if issubclass(model, AccountSettings) else {}
+    return {name: field for name, field in model.model_fields.items() if name not in without}
 
 
 def settings_table(fields: Mapping[str, FieldInfo]) -> Iterator[str]:

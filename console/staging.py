@@ -94,15 +94,16 @@ class Stage:
 
     def _account(self, source: str) -> dict[str, Any]:
         """What the source needs of an `[[accounts]]` table, and what its simulator says of it."""
-        fields = sources()[source].settings.model_fields
-        secrets = [name for name, field in fields.items() if field.annotation is SecretStr]
+        model = sources()[source].settings
+        fields = model.model_fields.items()
+        secrets = [name for name, field in fields if field.annotation is SecretStr]
+        wanted = {"start_from": self.start_from, **_quick(source)}
         return {
             "source": source,
             "name": ACCOUNT,
             "base_url": self.base_urls[source],
-            "start_from": self.start_from,
             **dict.fromkeys(secrets, self.token),
-            **{name: value for name, value in _quick(source).items() if name in fields},
+            **{name: value for name, value in wanted.items() if model.takes(name)},
             **simulators()[source].ACCOUNT,
         }
 

@@ -141,7 +141,7 @@ def _settings(
         "source": source.name,
         "name": "bench",
         "base_url": base_url,
-        "start_from": iso(began_at),
+        **({"start_from": iso(began_at)} if source.settings.takes("start_from") else {}),
         "poll_interval_seconds": INTERVAL_SECONDS,
         "poll_interval_seconds_max": INTERVAL_SECONDS,
         "settle_interval_seconds": INTERVAL_SECONDS,

@@ -105,7 +105,7 @@ class Account:
             keep = timedelta(
                 hours=settings.settle_horizon_hours, seconds=settings.settle_interval_seconds
             )
-            if settings.watch_days:
+            if settings.watched:
                 keep = max(keep, WATCHED_KEEP)
             self._marks[resource] = Marks(
                 around.table,

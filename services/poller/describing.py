@@ -101,7 +101,8 @@ def own_settings(model: type[AccountSettings]) -> dict[str, FieldInfo]:
 def _variants(source: Source) -> Iterator[tuple[str, AccountSettings]]:
     """The defaults, then with history, then each other choice of each setting that has choices."""
     yield "", example(source)
-    yield "start_from", example(source, start_from=START_FROM)
+    if source.settings.takes("start_from"):
+        yield "start_from", example(source, start_from=START_FROM)
     for name, field in own_settings(source.settings).items():
         for choice in _choices(field):
             if choice != field.default:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+import structlog
 from aiokafka import ConsumerRecord
 
 from bus.clock import Clock
@@ -21,8 +22,10 @@ from services.poller.account import Account, Surroundings
 from services.poller.settings import PollerSettings
 from services.poller.source import AccountSettings, Stream
 from services.poller.sources import sources
-from services.poller.standing import meaning_changed
+from services.poller.standing import meaning_changed, start_from_warnings
 from services.poller.stream import StreamTask
+
+log = structlog.get_logger(__name__)
 
 
 class Slot:
@@ -126,6 +129,9 @@ def stream_tasks(account: Account) -> list[StreamTask]:
     streams = sources()[settings.source].streams(settings)
     stored = around.table.below(cursor_key(settings.source, settings.name, ""))
     known = [Cursor.model_validate_json(value) for _, value in stored]
+    facts = [stream.facts for stream in streams]
+    for advice in start_from_warnings(known, facts, settings.start_from):
+        log.warning("poller.start_from_edited", account=settings.label, advice=advice)
     connected_at = min((cursor.connected_at for cursor in known), default=around.clock.now())
     by_stream = {cursor.stream: cursor for cursor in known}
     tasks = []

@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
-from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo
+from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, model_validator
 
 from bus.settings import Settings, secret
 from schemas.cursor import Cursor
@@ -53,7 +53,12 @@ Secret = Annotated[SecretStr, BeforeValidator(_resolved)]
 
 
 class AccountSettings(Settings):
-    """What every `[[accounts]]` table may say."""
+    """What every `[[accounts]]` table may say.
+
+    `without` names settings that do nothing for a system, each with the reason; they are refused.
+    """
+
+    without: ClassVar[Mapping[str, str]] = {}
 
     source: str = Field(description="the upstream system, a file name in services/poller/sources")
     name: Name = Field(description="our name of the account, part of every key")
@@ -68,10 +73,27 @@ class AccountSettings(Settings):
     lookback_seconds: float = Field(60, ge=0, le=86_400, description="overlap of two polls")
     settle_interval_seconds: float = Field(3600, ge=0.2, le=86_400)
     settle_horizon_hours: float = Field(48, ge=0, le=24 * 30)
-    watch_days: float = Field(30, ge=0, le=400, description="how long young records are re-read")
     accept_new_cursor: bool = Field(
         False, description="a stream whose settings changed under its cursor starts over"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _does_something(cls, keys: Any) -> Any:
+        for name, reason in cls.without.items():
+            if isinstance(keys, Mapping) and name in keys:
+                raise ValueError(f"{name} does nothing here: {reason}; remove it")
+        return keys
+
+    @classmethod
+    def takes(cls, name: str) -> bool:
+        """Whether this is the name of a setting that does something."""
+        return name in cls.model_fields and name not in cls.without
+
+    @property
+    def watched(self) -> bool:
+        """Whether records that no list would show are read again for days."""
+        return False
 
     @property
     def label(self) -> str:

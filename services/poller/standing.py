@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from schemas.cursor import Cursor
+from schemas.message import iso, parse_instant
 from services.poller.source import Facts
 
 CHOICES = (
-    "the account's base_url or what the stream asks for has changed under its cursor: "
+    "the account's base_url, start_from or what the stream asks for has changed under its cursor: "
     "put it back, or set accept_new_cursor = true in this [[accounts]] table to let the "
     "stream start over (records already seen are not repeated)"
 )
@@ -17,6 +19,33 @@ CHOICES = (
 def meaning_changed(cursor: Cursor, facts: Facts) -> str:
     """What to do where the settings that give the position its meaning are others now; else ""."""
     return "" if cursor.fingerprint == facts.fingerprint else CHOICES
+
+
+def start_from_warnings(
+    cursors: Iterable[Cursor], facts: Iterable[Facts], start_from: datetime | None
+) -> list[str]:
+    """What an account's `start_from`, edited after its cursors were made, leaves unread.
+
+    An edit that changes what a cursor means stops its stream, see `meaning_changed`.
+    """
+    by_name = {one.name: one for one in facts}
+    found = []
+    for cursor in cursors:
+        one = by_name.get(cursor.stream)
+        unread = one is None and cursor.position is None and not cursor.done
+        if unread and start_from is None:
+            found.append(
+                f"start_from was removed before stream {cursor.stream} had read everything since "
+                "then: put it back to have the rest read"
+            )
+        if one is None or not one.rewinds or cursor.position is None or start_from is None:
+            continue
+        if start_from > parse_instant(cursor.position):
+            found.append(
+                f"stream {cursor.stream} stands at {cursor.position}, before start_from "
+                f"{iso(start_from)}: what was updated in between is not read; set start_from back"
+            )
+    return found
 
 
 def proven_until(

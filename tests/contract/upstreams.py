@@ -115,7 +115,7 @@ class Upstream:
             "start_from": clock.now() - timedelta(minutes=6),  # a clock may be 5 behind
             "watch_after_seconds": [3 if self.by_parent else 1],
         }
-        known = {key: value for key, value in wanted.items() if key in found.settings.model_fields}
+        known = {key: value for key, value in wanted.items() if found.settings.takes(key)}
         self.source, self.simulator, self.clock, self.url = source, simulator, clock, url
         self.bench = Bench(
             url,

@@ -7,10 +7,10 @@ marks tell what is new.  A page that Panora cannot put together is read one reco
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 import msgspec
@@ -56,6 +56,10 @@ GOES_ON = (PLACE_IS_GONE, RECORD_IS_GONE, NO_REMOTE_DATA)
 
 class Settings(AccountSettings):
     """The keys of a Panora account: one connection token is one linked account."""
+
+    without: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("start_from", "lookback_seconds"), "the whole list is read at every poll"
+    )
 
     base_url: str = Field("https://api.panora.dev", pattern=r"^https?://[^/?#@]+[^?#]*$")
     api_key: Secret = Field(description="env:NAME or file:PATH")

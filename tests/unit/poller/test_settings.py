@@ -13,7 +13,18 @@ from services.poller.settings import PollerSettings, accounts
 from services.poller.sources import sources
 
 os.environ["POLLER_UNIT_TOKEN"] = "s3cret"
-GOOD = {"source": "zentail", "name": "acme", "token": "env:POLLER_UNIT_TOKEN"}
+SECRET = "env:POLLER_UNIT_TOKEN"
+INSTANT = "2026-01-01T00:00:00Z"
+GOOD = {"source": "zentail", "name": "acme", "token": SECRET}
+PANORA = {"source": "panora", "name": "acme", "api_key": SECRET, "connection_token": SECRET}
+SHOP = {"source": "shoplazza", "name": "acme", "shop": "acme", "token": SECRET}
+CLOUD = {
+    "source": "tradecloud",
+    "name": "acme",
+    "username": "me",
+    "password": SECRET,
+    "role": "buyer",
+}
 
 
 def test_every_file_in_the_folder_is_a_source() -> None:
@@ -44,6 +55,12 @@ def test_accounts_are_read_in_order() -> None:
         ({**GOOD, "base_url": "api.example"}, "zentail/acme base_url: "),
         ({**GOOD, "start_from": "2026-01-01T00:00:00"}, "zentail/acme start_from: "),
         ({**GOOD, "mode": "push"}, "zentail/acme mode: "),
+        ({**GOOD, "watch_days": 3}, "zentail/acme watch_days: unknown key"),
+        ({**CLOUD, "watch_days": 3}, "tradecloud/acme watch_days: unknown key"),
+        ({**PANORA, "watch_days": 3}, "panora/acme watch_days: unknown key"),
+        ({**PANORA, "start_from": INSTANT}, "panora/acme: start_from does nothing here: the whole"),
+        ({**PANORA, "lookback_seconds": 5}, "panora/acme: lookback_seconds does nothing here"),
+        ({**SHOP, "watch_days": 0, "watch_after_seconds": [60]}, "watch_after_seconds does noth"),
     ],
 )
 def test_a_bad_account_is_refused_in_one_line_naming_the_key(
@@ -55,6 +72,13 @@ def test_a_bad_account_is_refused_in_one_line_naming_the_key(
     assert text in str(refused.value)
     assert "\n" not in str(refused.value)
     assert "plain" not in str(refused.value)
+
+
+@pytest.mark.parametrize("table", [GOOD, PANORA, SHOP, CLOUD, {**SHOP, "watch_days": 0}])
+def test_an_account_without_settings_that_do_nothing_is_taken(table: dict[str, Any]) -> None:
+    """Defaults of what does nothing are no mistake."""
+    (account,) = accounts(Config({"accounts": [table]}))
+    assert account.watched == (table == SHOP)
 
 
 def test_two_accounts_of_one_name_are_refused() -> None:

@@ -11,11 +11,17 @@ import pytest
 from bus.settings import KafkaSettings
 from bus.table import Table
 from schemas.cursor import Cursor
+from schemas.message import iso
 from schemas.topics import CURSORS
 from services.poller.composing import Reading, compose
 from services.poller.marks import Marks
 from services.poller.source import Due, Facts, Found, Page, Sweep
-from services.poller.standing import gap_seconds, proven_until, state_of
+from services.poller.standing import (
+    gap_seconds,
+    proven_until,
+    start_from_warnings,
+    state_of,
+)
 
 KAFKA = KafkaSettings(prefix="t")
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -139,3 +145,18 @@ def test_a_stream_is_in_one_word(fields: dict[str, Any], state: str) -> None:
     cursor = CURSOR.model_copy(update=fields)
 
     assert state == state_of(cursor, cursor.proven_until, FACTS)
+
+
+def test_a_start_from_edited_after_the_cursors_were_made_is_warned_of() -> None:
+    """Later than where a list stands it skips, removed it abandons history; else no word."""
+    lists = replace(FACTS, rewinds=True)
+    head = CURSOR.model_copy(update={"position": iso(NOW)})
+    history = CURSOR.model_copy(update={"stream": "backfill", "sweep": {"page": 2}})
+    done = history.model_copy(update={"done": True, "position": iso(NOW)})
+
+    (skips,) = start_from_warnings([head], [lists], NOW + minutes(5))
+    assert "stream head stands at 2026-03-01T12:00:00Z, before start_from" in skips
+    (abandons,) = start_from_warnings([head, history], [lists], None)
+    assert abandons.startswith("start_from was removed before stream backfill")
+    assert start_from_warnings([head, done], [lists], None) == []
+    assert start_from_warnings([CURSOR, head], [lists], NOW - minutes(5)) == []
