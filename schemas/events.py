@@ -169,7 +169,10 @@ class PackageRemoved(PackageEvent):
 
 
 class PackageRestored(PackageEvent):
-    """A removed or canceled package is there again; its `package.shipped` holds again, if any."""
+    """A removed or canceled package is there again, or a withdrawn departure has happened again.
+
+    `reinstates` names the `package.shipped` that holds again, if any.
+    """
 
     type: ClassVar[str] = "package.restored"
 
@@ -177,7 +180,7 @@ class PackageRestored(PackageEvent):
 
 
 class PackageShipmentRetracted(PackageEvent):
-    """A package that was announced as shipped is removed or canceled: take that back."""
+    """A package announced as shipped is removed, canceled or has not left: take that back."""
 
     type: ClassVar[str] = "package.shipment_retracted"
 

@@ -33,7 +33,7 @@ from schemas.events import (
     PackageShippedAtChanged,
     PackageTrackingChanged,
 )
-from schemas.fulfillment import GONE, LIVE, FulfillmentStatus
+from schemas.fulfillment import GONE, LEFT, LIVE, FulfillmentStatus
 from schemas.message import iso
 from services.normalizer.evidence import contents_of
 from services.normalizer.mapper import DATE_LENGTH
@@ -157,9 +157,13 @@ def _created(old: Package | None, _new: Package, _lines: _Lines) -> _Told | None
 
 
 def _restored(old: Package | None, new: Package, _lines: _Lines) -> _Told | None:
-    if old is None or old.status not in GONE or new.status not in LIVE:
+    """What was gone is there again, or what was withdrawn has left again."""
+    if old is None:
         return None
-    return _Told(PackageRestored, _status_change(old, new), shipped=old.shipped_event_id)
+    left_again = old.shipped_event_id if new.status in LEFT and old.status not in LEFT else None
+    if left_again is None and (old.status not in GONE or new.status not in LIVE):
+        return None
+    return _Told(PackageRestored, _departure_changes(old, new), shipped=left_again)
 
 
 def _tracking(old: Package | None, new: Package, _lines: _Lines) -> _Told | None:
@@ -184,8 +188,13 @@ def _contents(old: Package | None, new: Package, lines: _Lines) -> _Told | None:
 
 
 def _shipped_at(old: Package | None, new: Package, _lines: _Lines) -> _Told | None:
-    """A date that becomes an instant of that day, or the reverse, is the same told better."""
+    """A date that becomes an instant of that day, or the reverse, is the same told better.
+
+    Of a departure that is taken back or holds again, the event that says so tells it.
+    """
     if old is None or old.shipped_event_id is None or old.shipped_at == new.shipped_at:
+        return None
+    if (old.status in LEFT) != (new.status in LEFT):
         return None
     told = [one for one in (old.shipped_at, new.shipped_at) if one is not None]
     if len(told) > 1 and DATE_LENGTH in map(len, told) and _day(told[0]) == _day(told[1]):
@@ -220,9 +229,9 @@ def _canceled(old: Package | None, new: Package, _lines: _Lines) -> _Told | None
 def _retracted(old: Package | None, new: Package, _lines: _Lines) -> _Told | None:
     if old is None or old.shipped_event_id is None:
         return None
-    if old.status not in LIVE or new.status not in GONE:
+    if old.status not in LEFT or new.status in LEFT:
         return None
-    changes = _status_change(old, new)
+    changes = _departure_changes(old, new)
     return _Told(PackageShipmentRetracted, changes, shipped=old.shipped_event_id)
 
 
@@ -315,6 +324,14 @@ def _words(carrier: Carrier | None) -> tuple[str | None, str | None]:
 
 def _day(moment: str) -> str:
     return moment[:DATE_LENGTH]
+
+
+def _departure_changes(old: Package, new: Package) -> tuple[Change, ...]:
+    """The status, and the ship time where it differs."""
+    if old.shipped_at == new.shipped_at or old.shipped_event_id is None:
+        return _status_change(old, new)
+    moved = Change("shipped_at", old.shipped_at, new.shipped_at)
+    return (*_status_change(old, new), moved)
 
 
 def _status_change(old: Package | None, new: Package) -> tuple[Change, ...]:

@@ -51,7 +51,7 @@ def merge(
     if stored:
         snapshot = _with_what_is_known(snapshot, stored)
     key = stored.key if stored else provenance.key
-    packages = _packages(key, stored.packages if stored else (), snapshot.packages)
+    packages = _packages(key, stored, snapshot, remap=bool(provenance.remap_of))
     status = _status(snapshot, packages, stored.status if stored else None)
     same = stored is not None and _same(stored, snapshot, status, packages)
     if stored and same and order == "equal" and stored.updated_at == snapshot.updated_at:
@@ -156,41 +156,83 @@ def _same(
     )
 
 
-def _packages(key: str, stored: tuple[Package, ...], seen: tuple[Seen, ...]) -> tuple[Package, ...]:
-    """Known packages in their old places, then the new; an unchanged one is the same object."""
-    pairs = pair(stored, seen) if stored else {}
+def _packages(
+    key: str, stored: Fulfillment | None, snapshot: Snapshot, *, remap: bool
+) -> tuple[Package, ...]:
+    """Known packages in their old places, then the new; an unchanged one is the same object.
+
+    A remap reads the same record again: what differs is our reading, which takes nothing back.
+    """
+    known, seen = stored.packages if stored else (), snapshot.packages
+    pairs = pair(known, seen) if known else {}
     shown = {old: seen[new] for new, old in pairs.items()}
-    after = [
-        _package(key, shown[index], package) if index in shown else _gone(package)
-        for index, package in enumerate(stored)
-    ]
+    after = []
+    for index, package in enumerate(known):
+        if (one := shown.get(index)) is None:
+            after.append(package if remap and package.status in LEFT else _gone(package))
+            continue
+        one = _with_the_known(one, package)
+        status = _package_status(package, one)
+        if stored and not _believed(stored, snapshot, package, one, status, remap=remap):
+            status = package.status
+        after.append(_package(key, one, status, package))
     if len(pairs) < len(seen):
         fresh = [(index, package) for index, package in enumerate(seen) if index not in pairs]
-        shared = shared_ids(stored) | shared_ids(seen)
-        ids = mint(key, fresh, [package.id for package in stored], shared)
-        after += [_package(key, package, None, *ids[index]) for index, package in fresh]
+        shared = shared_ids(known) | shared_ids(seen)
+        ids = mint(key, fresh, [package.id for package in known], shared)
+        after += [
+            _package(key, one, _package_status(None, one), ids[index]) for index, one in fresh
+        ]
     return tuple(after)
+
+
+def _believed(
+    stored: Fulfillment,
+    snapshot: Snapshot,
+    old: Package,
+    seen: Seen,
+    status: PackageStatus,
+    *,
+    remap: bool,
+) -> bool:
+    """Whether a known package may be in `status` now.
+
+    Only the record itself takes a departure back: its ship time is gone, its status is another one,
+    or, where it has never had a status, its tracking numbers are gone.  Otherwise our reading of
+    it has changed, and what is announced stays announced (decision 0013).
+    """
+    if old.status not in LEFT or status in LEFT:
+        return True
+    if remap:
+        return False
+    words = ((stored.status_raw, snapshot.status_raw), (old.status_raw, seen.status_raw))
+    if any(after is not None and after != before for before, after in words):
+        return status == "canceled" or not stored.stub
+    worded = any(word is not None for pair_of_words in words for word in pair_of_words)
+    if status == "canceled":
+        return not worded
+    numbers_gone = not worded and bool(old.trackings) and not seen.trackings
+    return not stored.stub and (numbers_gone or (bool(old.shipped_at) and not seen.shipped_at))
 
 
 def _package(
     key: str,
     seen: Seen,
-    old: Package | None,
-    package_id: str = "",
-    identity: Identity = "source_id",
+    status: PackageStatus,
+    known: Package | tuple[str, Identity],
 ) -> Package:
     """A package as it is now, with the ids of what is told of it once and for all.
 
-    The last two are those of a package that was not known: `old` is None.
+    `known` is the package so far, or the id of one that was not known and the id's basis.
     """
-    if old is not None and (seen.unknown or seen.line_items):
-        seen = _with_the_known(seen, old)
-    status = _package_status(old, seen)
-    upstream_ids, revision, shipped, delivered = seen.upstream_ids, 1, None, None
-    if old is not None:
-        package_id, identity, revision = old.id, old.identity, old.revision
-        shipped, delivered = old.shipped_event_id, old.delivered_event_id
-        upstream_ids = _ids(old.upstream_ids, upstream_ids)
+    old, upstream_ids = None, seen.upstream_ids
+    revision, shipped, delivered = 1, None, None
+    if isinstance(known, Package):
+        old, package_id, identity, revision = known, known.id, known.identity, known.revision
+        shipped, delivered = known.shipped_event_id, known.delivered_event_id
+        upstream_ids = _ids(known.upstream_ids, upstream_ids)
+    else:
+        package_id, identity = known
     if shipped is None and status in LEFT:
         shipped = shipped_event_id(key, package_id)
     if delivered is None and status == "delivered":
@@ -219,6 +261,8 @@ def _package(
 
 def _with_the_known(seen: Seen, old: Package) -> Seen:
     """Return the package with what is known in place of what could not be read of it."""
+    if not seen.unknown and not seen.line_items:
+        return seen
     known: dict[str, Any] = {n: getattr(old, n) for n in seen.unknown if n != "status"}
     items = known.get("line_items", seen.line_items)
     if items and any(item.quantity is None for item in items):
