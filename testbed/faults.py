@@ -100,6 +100,7 @@ CATALOGUE: tuple[Kind, ...] = (
         "The upstream's clock, with Date, stamps and filters, is `seconds` ahead until cleared.",
         preset={"seconds": 300.0},
     ),
+    Kind("odd_date", "records", "The Date of the answer is years or days away, in turn."),
     Kind("bad_record", "listing", "`record`, or a wrong copy, stands among a page's good records."),
     Kind("null_record", "listing", "A record whose every field is null stands among good ones."),
     Kind("mistyped_record", "listing", "So does one whose every field is of another type."),

@@ -27,6 +27,7 @@ from testbed.world import World
 
 REQUESTS_KEPT_MAX = 20_000
 ANSWERS_KEPT_MAX = 200  # one for each path
+ODD_DATES = tuple(timedelta(days=days) for days in (365, -365, -3, 3))
 BAD_RECORDS = frozenset({"bad_record", "null_record", "mistyped_record", "bad_bytes"})
 OF_ANY_LISTING = BAD_RECORDS | {"terse_page"}
 
@@ -137,11 +138,16 @@ class Simulator(ABC):
                 "status": 0 if response.reset else response.status,
             }
         )
-        date = {"Date": format_datetime(now.astimezone(UTC), usegmt=True)}
+        date = {"Date": format_datetime(self._told(request, now).astimezone(UTC), usegmt=True)}
         body = response.body
         if b"@bad-bytes-" in body:
             body = with_bad_bytes(body)
         return replace(response, body=body, headers={**date, **response.headers})
+
+    def _told(self, request: Request, now: datetime) -> datetime:
+        """What time an answer says it is; with an `odd_date` fault, what a cache might."""
+        fault = self.faults.take({"odd_date"}, request.target, request.method)
+        return now + ODD_DATES[fault.turn % len(ODD_DATES)] if fault else now
 
     def begin(self) -> None:
         """A world that waits begins now."""

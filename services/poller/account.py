@@ -33,7 +33,7 @@ from services.poller.source import (
     Request,
     Response,
 )
-from services.poller.upstream_clock import UpstreamClock
+from services.poller.upstream_clock import UpstreamClock, undated
 
 # What is watched is read again within a day and must not be forgotten before.
 WATCHED_KEEP = timedelta(hours=25)
@@ -142,7 +142,8 @@ class Account:
         async with self._turn:
             outcome = await self._session.send(request)
         if isinstance(outcome, Response):
-            self.upstream.heard(outcome.headers, clock.now())
+            if not self.upstream.heard(outcome.headers, clock.now()):
+                outcome = undated(outcome)
             self.budget.told(outcome.headers, clock.monotonic(), clock.now())
         status = str(outcome.status) if isinstance(outcome, Response) else outcome.kind
         REQUESTS.labels(self.settings.source, self.settings.name, status).inc()

@@ -58,7 +58,7 @@ async def check(settings: AccountSettings, clock: Clock, timeout_seconds: float)
             trial.tried.append(await trial.of(stream))
     finally:
         await trial.session.close()
-    return judged(trial.tried, trial.upstream.skew)
+    return judged(trial.tried, trial.upstream.told)
 
 
 class _Trial:

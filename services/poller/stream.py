@@ -27,6 +27,7 @@ from services.poller.standing import gap_seconds, meaning_changed, proven_until
 from services.poller.timetable import Timetable
 
 PAGES_AHEAD = 6  # on their way to Kafka while the next one is fetched and judged
+DOUBT_SECONDS = 1.1  # before the next answer, whose Date has whole seconds and must have moved on
 UNREAD_SECONDS = 1.0  # between two looks at how many parents are still to be read
 WAIT_SHOWN_SECONDS = 10.0  # a shorter one is over before anybody wonders
 PAUSED = "by an operator; shipfeed cursors resume lets it go on"
@@ -212,7 +213,24 @@ class StreamTask:
     async def _answer(
         self, request: Request, asked: Asked
     ) -> tuple[Response | Failure, Page | None, Answer]:
-        """What came, and what it means; the account hears of it whatever becomes of it here."""
+        """What came, and what it means.
+
+        A page that tells a time far from what is known is asked for again: nothing is written by
+        it before other answers have confirmed that time, or have not.
+        """
+        outcome, page, answer = await self._ask(request, asked)
+        while page is not None and self._account.upstream.doubtful:
+            told = self._account.upstream.told
+            ahead = round(told.total_seconds()) if told else 0
+            log.warning("poller.date_doubted", seconds_ahead=ahead, **self._names)
+            await self._clock.sleep(DOUBT_SECONDS)
+            outcome, page, answer = await self._ask(request, asked)
+        return outcome, page, answer
+
+    async def _ask(
+        self, request: Request, asked: Asked
+    ) -> tuple[Response | Failure, Page | None, Answer]:
+        """One answer; the account hears of it whatever becomes of it here."""
         heard = Answer("stop")  # of an error of ours: the way is free for others all the same
         try:
             outcome = await self._account.ask(self.facts, request)

@@ -109,6 +109,7 @@ PLANS: tuple[Plan, ...] = (
     Plan("null_record", {"count": 3}),
     Plan("mistyped_record", {"count": 3}),
     Plan("shrinking_total", {"count": 3}),
+    Plan("odd_date", MID_SWEEP),
     Plan("odd_encoding", {"count": len(ENCODINGS)}),
     Plan("bad_bytes", {"count": len(BAD_BYTES)}),
     Plan("terse_page", {"count": 9}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 from prometheus_client import REGISTRY
@@ -20,7 +21,8 @@ from services.poller.source import Page, Response, Sweep
 from services.poller.sources.zentail import Listing, Settings
 from services.poller.stream import StreamTask
 from testbed.simulators.zentail import ZentailSimulator
-from tests.systems.bench import KAFKA, TOKEN, Bench, running
+from tests.contract.fast_clock import FastClock
+from tests.systems.bench import KAFKA, TOKEN, Bench, Zentail, running
 from tests.systems.orders import order
 from tests.systems.shop_records import HISTORY, ago, order_id, unthrottled
 
@@ -64,6 +66,45 @@ async def test_what_is_written_by_another_clock_is_neither_missed_nor_history(
         position = parse_instant(bench.cursors("head")[-1].position or "")
         assert abs(position - upstream.clock()) < timedelta(seconds=10)
     assert [provenance.backfill for provenance, _ in bench.raw] == [False, False]
+
+
+@pytest.mark.parametrize("apart", [timedelta(days=-365), timedelta(days=365)])
+@pytest.mark.parametrize("skip", [0, 1], ids=["first", "later"])
+async def test_a_strange_date_in_one_answer_moves_no_position(
+    zentail: Zentail, apart: timedelta, skip: int
+) -> None:
+    """By a cache or a wrong server: no history becomes news, and what is written then is read."""
+    simulator, url = zentail
+    clock = FastClock(5)
+    simulator.right_clock = clock.now
+    simulator.put(order(3, at=iso(clock.now() - timedelta(days=5))))
+    strange = format_datetime(clock.now() + apart, usegmt=True)
+    headers = {"Date": strange}
+    body = '{"results":[],"pagination":{"hasNext":false}}'
+    fault = {"name": "status", "status": 200, "headers": headers, "body": body, "skip": skip}
+    simulator.faults.add(fault)
+    async with running(url, lookback_seconds=1, clock=clock) as bench:
+        await bench.polls("head", 2)
+        simulator.put(order(2, at=iso(simulator.clock())))
+        await bench.until(lambda: "2" in bench.ids, "what was written after it")
+        connected_at = bench.streams["head"].cursor.connected_at
+        positions = [parse_instant(one.position or "") for one in bench.cursors("head")]
+        now = clock.now()
+    assert max(abs(at - now) for at in [connected_at, *positions]) < timedelta(minutes=1)
+    assert "3" not in bench.ids
+    assert simulator.faults.struck["status"] == 1
+
+
+async def test_a_clock_of_ours_that_is_days_ahead_is_found_out() -> None:
+    """Answer after answer tells so, before the first page is written."""
+    upstream = simulator(timedelta(days=-3))
+    async with upstream.serve() as url, running(url, lookback_seconds=1) as bench:
+        await bench.polls("head", 1)
+        upstream.put(order(1, at=iso(upstream.clock())))
+        await bench.until(lambda: "1" in bench.ids, "the first order")
+        cursor = bench.streams["head"].cursor
+        assert abs(cursor.connected_at - upstream.clock()) < timedelta(minutes=1)
+    assert [provenance.backfill for provenance, _ in bench.raw] == [False]
 
 
 async def test_paused_streams_ask_and_write_nothing() -> None:

@@ -8,7 +8,8 @@ from email.utils import format_datetime
 
 import pytest
 
-from services.poller.upstream_clock import UpstreamClock, date_of
+from services.poller.source import Response
+from services.poller.upstream_clock import UpstreamClock, date_of, undated
 
 OURS = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -56,3 +57,76 @@ def test_an_answer_without_a_date_tells_nothing(headers: dict[str, str]) -> None
     clock.heard(headers, OURS)
     assert clock.skew is None
     assert clock.now(OURS) == OURS
+
+
+SECOND, DAY, YEAR = timedelta(seconds=1), timedelta(days=1), timedelta(days=365)
+
+
+def hearing(*offsets: timedelta, age: str = "") -> tuple[UpstreamClock, list[bool]]:
+    """A clock that hears an answer a minute, and which of them it believes."""
+    clock, believed = UpstreamClock(), []
+    for minute, offset in enumerate(offsets):
+        at = OURS + timedelta(minutes=minute)
+        headers = {"date": format_datetime(at + offset, usegmt=True), "age": age}
+        believed.append(clock.heard(headers, at))
+    return clock, believed
+
+
+NOW = timedelta(0)
+STRANGE = [
+    pytest.param([YEAR, NOW], NOW, id="a year ahead in the first answer"),
+    pytest.param([-YEAR, NOW], NOW, id="a year behind in the first answer"),
+    pytest.param([NOW, YEAR], NOW, id="a year ahead in one answer"),
+    pytest.param([NOW, -DAY], NOW, id="a day behind in one answer"),
+    pytest.param([NOW, -DAY, NOW, -DAY, NOW, -DAY], NOW, id="every other answer from a cache"),
+    pytest.param([NOW, YEAR, -YEAR, DAY, -DAY, YEAR], NOW, id="never the same"),
+    pytest.param([YEAR, YEAR, YEAR], YEAR, id="our own clock is a year behind"),
+    pytest.param([-YEAR, -YEAR, -YEAR], -YEAR, id="our own clock is a year ahead"),
+    pytest.param([NOW, NOW, 8 * DAY, 8 * DAY, 8 * DAY], 8 * DAY, id="it was set by days"),
+    pytest.param([NOW, 300 * SECOND], NOW, id="minutes ahead, in one answer"),
+    pytest.param([NOW, *[300 * SECOND] * 3], 300 * SECOND, id="minutes ahead, and stays so"),
+    pytest.param([300 * SECOND, NOW], NOW, id="minutes back: at once, nothing must be passed over"),
+    pytest.param([NOW, -300 * SECOND], -300 * SECOND, id="minutes behind"),
+]
+
+
+@pytest.mark.parametrize(("offsets", "skew"), STRANGE)
+def test_one_answer_alone_moves_the_clock_by_minutes_at_most(
+    offsets: list[timedelta], skew: timedelta
+) -> None:
+    """Others that go on from it confirm it; the least of the last answers counts."""
+    clock, _ = hearing(*offsets)
+    assert (clock.skew, clock.told) == (skew, offsets[-1])
+
+
+def test_a_cache_that_tells_its_age_tells_the_time() -> None:
+    """Date is when the answer was made, Age how long ago that was."""
+    clock, believed = hearing(-DAY, age="86400")
+    assert (clock.skew, believed) == (NOW, [True])
+    assert hearing(-DAY, age="long")[0].skew is None
+
+
+def test_a_cache_that_repeats_its_date_confirms_nothing() -> None:
+    """It is doubted for some answers, and then passed over: ours is all there is."""
+    clock = UpstreamClock()
+    headers = {"date": format_datetime(OURS - DAY, usegmt=True)}
+    doubtful = []
+    for seconds in range(8):
+        assert not clock.heard(headers, OURS + seconds * SECOND)
+        doubtful.append(clock.doubtful)
+    assert clock.now(OURS) == OURS
+    assert doubtful == [True] * 4 + [False] * 4
+
+
+def test_a_doubt_ends_with_an_answer_that_fits() -> None:
+    """And begins anew with the next that does not."""
+    assert hearing(NOW, YEAR)[0].doubtful
+    assert not hearing(NOW, YEAR, NOW)[0].doubtful
+    assert hearing(NOW, *[YEAR, -YEAR] * 5)[1] == [True] + [False] * 10
+    assert hearing(NOW, *[YEAR, -YEAR] * 5, NOW, YEAR)[0].doubtful
+
+
+def test_an_answer_whose_date_does_not_hold_goes_on_without_it() -> None:
+    """Positions are held against it."""
+    answer = Response(200, {"date": "x", "age": "1"}, b"{}", OURS)
+    assert undated(answer).headers == {"age": "1"}
