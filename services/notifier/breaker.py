@@ -10,7 +10,7 @@ import math
 from typing import Literal
 
 from schemas.delivery import Outcome
-from services.notifier.retries import FREE, JITTER
+from services.notifier.retries import JITTER
 
 FAILURES_MAX = 5  # in a row, over all lanes
 SLOW_FAILURES_MAX = 2  # in a row, when the first is half the longest probe wait ago
@@ -55,7 +55,7 @@ class Breaker:
     def landed(self, outcome: Outcome | None, at: float, chance: float) -> None:
         """What a try came to; None: it was given up, which says nothing of the endpoint."""
         probing, self._probing = self._probing, False
-        if outcome is None or outcome in FREE:
+        if outcome is None:
             return
         if outcome not in DOWN:
             self._failures = self._probes_failed = 0

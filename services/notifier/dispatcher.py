@@ -163,7 +163,9 @@ class Dispatcher:
             self.wake()
 
     async def _ask(self, pending: Pending) -> Settlement | None:
-        """None: the subscription went away meanwhile; held until it is known again."""
+        """None: it was not asked, since its subscription went away meanwhile, or since its channel
+        cannot be opened here; held until that changes.
+        """
         result: Result | None = None
         landing = Landing()
         try:
@@ -177,6 +179,8 @@ class Dispatcher:
             result = await self._gates.send(subscription, event.envelope, pending.attempts + 1)
         finally:
             landing = self._gates.landed(pending.subscription, result)
+        if result is None:
+            return None
         ATTEMPTS.labels(pending.subscription, result.outcome).inc()
         kafka, partition = self._holdings.kafka, self._holdings.partition
         if result.outcome == "delivered":

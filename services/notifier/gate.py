@@ -17,9 +17,11 @@ from services.notifier.limits import Bucket
 
 UNSETTLED_FACTOR = 2  # tries started and not yet on Kafka, for each that may be in flight
 
-Reason = Literal["disabled", "gone", "paused", "breaker", "rate", "target", "backpressure"]
-"""Why something is held; the last ones: the topic it goes to cannot be written, and its
-subscription has no room for more deliveries.
+Reason = Literal[
+    "disabled", "gone", "secret", "paused", "breaker", "rate", "target", "backpressure"
+]
+"""Why something is held; `secret`: this copy cannot open the channel, for want of a key; the last
+ones: the topic it goes to cannot be written, and its subscription has no room for more deliveries.
 """
 
 
@@ -56,6 +58,7 @@ class Gate:
         self._breaker = Breaker(probe_seconds_max)
         self._in_flight = 0
         self._unsettled = 0
+        self._unusable_until: float | None = None
         self._refused: dict[Callable[[], None], None] = {}  # in order, each once
 
     @property
@@ -76,6 +79,15 @@ class Gate:
     def forget(self) -> None:
         """The endpoint is another one, or somebody says that it is well again."""
         self._breaker = Breaker(self._probe_seconds_max)
+        self._unusable_until = None
+
+    def unusable(self, until: float) -> None:
+        """The channel cannot be opened here: ask for no try before then."""
+        self._unusable_until = until
+
+    def usable(self) -> None:
+        """The channel is open."""
+        self._unusable_until = None
 
     def claim(self, moment: Moment, refused: Callable[[], None], due_seconds: float = 0.0) -> float:
         """0: a try starts, to be `landed` and then `settled`; else ask again in so many seconds.
@@ -119,6 +131,8 @@ class Gate:
         """Why what is due has to wait; None: it need not, or only for tries on their way."""
         if self.standing is not None:
             return self.standing
+        if self._unusable_until is not None:
+            return "secret"
         if self.paused_until > moment.now:
             return "paused"
         if self._breaker.state != "closed":
@@ -130,6 +144,8 @@ class Gate:
     def _wait_seconds(self, moment: Moment) -> float:
         if self.standing is not None:
             return math.inf
+        if self._unusable_until is not None and self._unusable_until > moment.at:
+            return self._unusable_until - moment.at
         if self.paused_until > moment.now:
             return self.paused_until - moment.now
         full = self._unsettled >= UNSETTLED_FACTOR * self._concurrency

@@ -30,12 +30,13 @@ from services.notifier.failing import (
 from services.notifier.gate import Gate, Landing, Moment, Reason
 from services.notifier.lanes import Claim
 from services.notifier.limits import share_of
-from services.notifier.retries import FREE, paused_until
+from services.notifier.retries import paused_until
 from services.notifier.settings import NotifierSettings
 
 CLOSE_SECONDS_MAX = 5.0
 TRIES_EACH = 16  # at once on one channel: an HTTP client's rate falls with its connections
 
+OPEN_AGAIN_SECONDS = 60.0  # until a channel that cannot be opened is looked at again
 BringForward = Callable[[str], None]
 
 log = structlog.get_logger(__name__)
@@ -71,6 +72,7 @@ class Gates:
         self._gates: dict[str, Gate] = {}
         self._revisions: dict[str, Subscription] = {}
         self._failing: dict[str, Failing] = {}
+        self._unusable: dict[str, str] = {}
         self._away: set[str] = set()  # whose next success is a return
         self._succeeded_at: dict[str, datetime | None] = {}
         self._lines: dict[str, list[Line]] = {}
@@ -102,12 +104,20 @@ class Gates:
 
         return claim
 
-    async def send(self, subscription: Subscription, envelope: Envelope, attempt: int) -> Result:
-        """Try once, through the channel as the subscription says it now."""
+    async def send(
+        self, subscription: Subscription, envelope: Envelope, attempt: int
+    ) -> Result | None:
+        """Try once, through the channel as the subscription says it now.
+
+        None: the channel cannot be opened here, for want of a key; that is held, not tried, and
+        looked at again after `OPEN_AGAIN_SECONDS`.
+        """
         try:
             line = self._line(subscription)
         except BadConfig as error:
-            return Result("interrupted", detail=str(error))
+            self._hold(subscription.id, str(error))
+            return None
+        self._let_go(subscription.id)
         line.tries += 1
         try:
             return await line.channel.send(envelope, attempt)
@@ -142,6 +152,10 @@ class Gates:
         if (gate := self._gates.get(subscription)) is not None:
             gate.settled()
 
+    def unusable(self) -> dict[str, str]:
+        """Why channels cannot be opened here, by subscription."""
+        return dict(self._unusable)
+
     def held(self, subscription: str, moment: Moment) -> Reason | None:
         """Why its deliveries wait, if it is not for their own next try."""
         gate = self._gates.get(subscription)
@@ -154,6 +168,19 @@ class Gates:
             self._retire(lines)
         if self._closing:
             await asyncio.wait(self._closing, timeout=CLOSE_SECONDS_MAX)
+
+    def _hold(self, subscription: str, why: str) -> None:
+        if (gate := self._gates.get(subscription)) is not None:
+            gate.unusable(self.clock.monotonic() + OPEN_AGAIN_SECONDS)
+        if self._unusable.get(subscription) != why:
+            self._unusable[subscription] = why
+            log.warning("notifier.channel_unusable", subscription=subscription, error=why)
+
+    def _let_go(self, subscription: str) -> None:
+        if self._unusable.pop(subscription, None) is not None:
+            if (gate := self._gates.get(subscription)) is not None:
+                gate.usable()
+            log.info("notifier.channel_usable", subscription=subscription)
 
     def _leave(self, wake: Callable[[], None]) -> None:
         self._wakes.pop(wake, None)
@@ -171,6 +198,7 @@ class Gates:
                 del self._gates[name], self._revisions[name]
                 self._failing.pop(name, None)
                 self._succeeded_at.pop(name, None)
+                self._unusable.pop(name, None)
                 self._away.discard(name)
             else:
                 self._gates[name].standing = "disabled"
@@ -199,6 +227,7 @@ class Gates:
         if well:
             gate.forget()
             self._failing.pop(name, None)
+            self._unusable.pop(name, None)
         self._revisions[name] = subscription
         gate.standing, gate.paused_until = standing, paused_until
         if paused_until > now:
@@ -240,8 +269,6 @@ class Gates:
         """What the answer says about the endpoint as a whole."""
         if result.outcome == "delivered":
             self._succeeded(subscription)
-            return
-        if result.outcome in FREE:
             return
         now = self.clock.now()
         if result.outcome == "gone":

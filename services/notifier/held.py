@@ -52,7 +52,7 @@ class Held:
 
     def standing(self) -> dict[str, str]:
         """Why each standing subscription stands, as far as this copy can tell."""
-        return self._refused() | self._endpoints.held()
+        return self._gates.unusable() | self._refused() | self._endpoints.held()
 
     def _refused(self) -> dict[str, str]:
         return {

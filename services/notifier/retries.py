@@ -12,10 +12,6 @@ from schemas.subscription import Subscription
 
 JITTER = 0.2  # of the schedule's wait, both ways
 RETRY_AFTER_SECONDS_MAX = 24 * 3600.0
-OWN_FAULT_WAIT_SECONDS = 60.0
-
-FREE: frozenset[Outcome] = frozenset({"interrupted"})
-"""Our own fault: the endpoint was not asked, so no try is spent."""
 
 
 def next_due_at(
@@ -36,8 +32,6 @@ def next_due_at(
     """
     if outcome == "gone":
         return now
-    if outcome in FREE:
-        return now + timedelta(seconds=OWN_FAULT_WAIT_SECONDS)
     if deadline_at is not None and deadline_at <= now:
         return None
     step = min(max(steps, 1), len(schedule_seconds))

@@ -24,11 +24,10 @@ from services.notifier.events import Event
 from services.notifier.fan_out import Failed, delivery_of, delivery_record
 from services.notifier.gate import Landing
 from services.notifier.lanes import Pending
-from services.notifier.retries import FREE, exhausted, lane_deadline_at, next_due_at
+from services.notifier.retries import exhausted, lane_deadline_at, next_due_at
 
 SERVICE = "notifier"
 SUBSCRIPTION_HEADER = "shipfeed-subscription"
-NO_STEP = FREE | {"gone"}  # outcomes that the retry schedule is not about
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +102,7 @@ def failed(
         chance=chance,
         deadline_at=lane_deadline_at(subscription, failing_since),
     )
-    if due_at is not None and result.outcome not in NO_STEP:
+    if due_at is not None and result.outcome != "gone":
         if early_from is not None and early_from > now:
             due_at = early_from
         if exhausted(
@@ -123,10 +122,9 @@ def failed(
     records = [_logged(kafka, partition, delivery.key, attempt)]
     if due_at is not None:
         update: dict[str, object] = {"due_at": due_at}
-        if result.outcome not in FREE:
-            update["attempts"], update["free_attempts"] = number, free_attempts
-            if result.outcome != "gone":
-                update["failing_since"] = failing_since
+        update["attempts"], update["free_attempts"] = number, free_attempts
+        if result.outcome != "gone":
+            update["failing_since"] = failing_since
         later = delivery.model_copy(update=update)
         written = delivery_record(kafka, partition, later)
         return Settlement([*records, written], due_at)

@@ -97,17 +97,6 @@ def test_an_answer_that_speaks_for_the_endpoint_is_obeyed_at_once() -> None:
     assert (claimed(gates), gates.held("erp", gates.moment())) == (0, "gone")
 
 
-def test_our_own_fault_is_no_news_of_the_endpoint() -> None:
-    """However often it happens."""
-    _, gates = made()
-    gates.join(lambda: None, list[str]().append)
-    for _ in range(10):
-        settle(gates, claimed(gates), Result("interrupted"))
-
-    assert gates.held("erp", gates.moment()) is None
-    assert claimed(gates) > 0
-
-
 def test_many_tries_at_once_share_a_few_channels() -> None:
     """One opened for all is slower than several, and one for each try is a waste."""
     endpoints, gates = made()

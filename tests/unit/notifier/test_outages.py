@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+import structlog
 
 from schemas.delivery import Outcome
 from schemas.subscription import EndpointHealth
+from services.notifier.gates import OPEN_AGAIN_SECONDS
 from services.notifier.lanes import SPREAD_SECONDS_MAX
 from services.notifier.retries import JITTER, RETRY_AFTER_SECONDS_MAX
 from tests.unit.notifier.outages import BEGAN_AT, HOUR, Play, play
@@ -191,5 +194,32 @@ def test_the_next_owner_of_a_partition_knows_of_the_outage(known: str) -> None:
         one.dispatcher = one.begin()
         one.start()
         await one.all_arrived(SOON_SECONDS)
+
+    play(story)
+
+
+def test_a_copy_that_cannot_open_a_channel_holds_its_events_and_writes_nothing(
+    tmp_path: Path,
+) -> None:
+    """No master key, no file: one warning, held by that reason, and no try until it is there."""
+    secret = tmp_path / "secret"
+
+    async def story() -> None:
+        one = Play(lambda *_: "delivered")
+        secrets = [{"reference": f"file:{secret}"}]
+        one.say(channel={"type": "webhook", "url": "https://127.0.0.1/", "secrets": secrets})
+        one.dispatcher.start()
+        with structlog.testing.capture_logs() as lines:
+            for lane in range(3):
+                await one.add(str(lane))
+            await one.clock.sleep(HOUR)
+        assert one.gates.held("erp", one.gates.moment()) == "secret"
+        assert str(secret) in one.gates.unusable()["erp"]
+        assert one.attempts == []
+        assert [line["event"] for line in lines] == ["notifier.channel_unusable"]
+        secret.write_text("whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
+        await one.clock.sleep(OPEN_AGAIN_SECONDS + 1)
+        assert one.attempts != []
+        assert one.gates.unusable() == {}
 
     play(story)

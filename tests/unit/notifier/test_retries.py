@@ -39,13 +39,12 @@ def wait_seconds(
         (1, "redirect", None, 5),
         (1, "blocked", None, 5),
         (9, "gone", None, 0),
-        (9, "interrupted", None, 60),
     ],
 )
 def test_the_schedule_and_what_the_endpoint_asked_for(
     attempts: int, outcome: Outcome, retry_after: float | None, expected: float | None
 ) -> None:
-    """The longer of schedule and Retry-After; gone and our own faults use no try up."""
+    """The longer of schedule and Retry-After; a gone endpoint uses no try up."""
     assert wait_seconds(attempts, outcome, retry_after) == expected
 
 

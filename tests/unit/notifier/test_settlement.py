@@ -124,13 +124,6 @@ def test_a_failed_try_is_counted_and_due_again() -> None:
     assert Attempt.model_validate_json(attempt.value or b"").next_at == found.due_at
 
 
-def test_our_own_fault_costs_the_endpoint_no_try() -> None:
-    """A secret that cannot be read is not the subscriber's failure."""
-    delivery = later(settled("interrupted", attempts=2))
-
-    assert (delivery.attempts, delivery.failing_since) == (2, None)
-
-
 @pytest.mark.parametrize("outcome", ["transient", "rejected", "redirect", "busy", "blocked"])
 def test_the_last_failure_sets_the_event_aside_untouched(outcome: Outcome) -> None:
     """Body byte for byte, its own headers, why, where from, and for whom."""
