@@ -35,7 +35,7 @@ from schemas.delivery import Outcome
 from schemas.events import Envelope
 from schemas.subscription import Subscription
 from services.notifier.events import Event
-from services.notifier.guard import TLS_PORT, Egress, LookUp, Network
+from services.notifier.guard import TLS_PORT, Egress, LookUp, Network, Resolver
 from services.notifier.sealing import Sealer
 
 Way = Literal["delivered", "written", "served"]
@@ -117,6 +117,11 @@ class Surroundings:
         except OSError as error:
             raise BadConfig(f"[notifier] ca_file {self.ca_file}: {error}") from error
         return context
+
+    @cached_property
+    def resolver(self) -> Resolver:
+        """One for all endpoints: it keeps no thread for any of them."""
+        return Resolver(self.look_up)
 
     @cached_property
     def egress(self) -> Egress:

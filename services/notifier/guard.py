@@ -11,10 +11,13 @@ import asyncio
 import re
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from itertools import zip_longest
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,8 +30,9 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 URL_LENGTH_MAX = 2048
-ADDRESSES_TRIED_MAX = 4
-LOOKUPS_MAX = 2  # at once, for one endpoint
+ADDRESSES_TRIED_MAX = 8
+ATTEMPT_SECONDS = 0.25  # until the next address is dialed beside those that have not answered
+LOOKUPS_MAX = 256  # names looked up at once
 CONNECTION_USE_SECONDS_MAX = 270.0  # five minutes with its last try
 TLS_PORT = 443
 
@@ -140,29 +144,64 @@ def _unwrapped(text: str) -> Address:
 
 
 class Resolver:
-    """Looks the names of one endpoint up, in threads of its own.
+    """Looks names up for the whole process, each lookup in a thread that ends with it.
 
-    A timeout ends the wait, not the thread that waits for a dead name server.  In asyncio's shared
-    threads a few such lookups would hold up every endpoint.
+    A timeout ends the wait, not the thread that waits for a dead name server; so each name has one
+    lookup at a time, which all who ask for it share, and there is a thread for each of many names.
+    In asyncio's few shared threads some dead names would hold up every endpoint; threads kept for
+    each endpoint would be as many as there are endpoints.
     """
 
     def __init__(self, look_up: LookUp = socket.getaddrinfo) -> None:
         self._look_up = look_up
-        self._threads = ThreadPoolExecutor(LOOKUPS_MAX, thread_name_prefix="notifier name")
+        self._lookups: dict[tuple[str, int], asyncio.Task[list[str]]] = {}
+        self._free = asyncio.Semaphore(LOOKUPS_MAX)
 
     async def addresses(self, host: str, port: int) -> list[str]:
         """Each address once, in the resolver's order.  Raises httpcore2.ConnectError."""
+        place = host, port
+        lookup = self._lookups.get(place)
+        if lookup is None:
+            lookup = asyncio.create_task(self._looked_up(host, port), name=f"look up {host}")
+            self._lookups[place] = lookup
+            lookup.add_done_callback(partial(self._looked, place))
         try:
-            answers = await asyncio.get_running_loop().run_in_executor(
-                self._threads, self._look_up, host, port, socket.AF_UNSPEC, socket.SOCK_STREAM
-            )
+            await asyncio.wait({lookup})  # one who gives up does not end it for the others
+            return lookup.result()
         except (OSError, UnicodeError) as error:
             raise httpcore2.ConnectError("the name cannot be resolved") from error
-        return list(dict.fromkeys(str(answer[4][0]) for answer in answers))
 
-    def close(self) -> None:
-        """Begin no lookup any more; those on their way are not waited for."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+    def _looked(self, place: tuple[str, int], lookup: asyncio.Task[list[str]]) -> None:
+        del self._lookups[place]
+        if not lookup.cancelled():
+            lookup.exception()  # whoever still waits hears of it; asyncio need not tell
+
+    async def _looked_up(self, host: str, port: int) -> list[str]:
+        loop = asyncio.get_running_loop()
+        answered: asyncio.Future[Sequence[Any]] = loop.create_future()
+
+        def answer(found: Sequence[Any] | BaseException) -> None:
+            if answered.done():
+                return
+            if isinstance(found, BaseException):
+                answered.set_exception(found)
+            else:
+                answered.set_result(found)
+
+        def ask() -> None:
+            found: Sequence[Any] | BaseException
+            try:
+                found = self._look_up(host, port, socket.AF_UNSPEC, socket.SOCK_STREAM)
+            except Exception as error:
+                found = error
+            with suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(answer, found)
+
+        async with self._free:
+            # A daemon: the process does not wait for a dead name server when it ends.
+            threading.Thread(target=ask, name=f"notifier name {host}", daemon=True).start()
+            found = await answered
+        return list(dict.fromkeys(str(one[4][0]) for one in found))
 
 
 class GuardedBackend(httpcore2.AsyncNetworkBackend):
@@ -208,13 +247,50 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         port: int,
         options: Iterable[httpcore2.SOCKET_OPTION] | None,
     ) -> httpcore2.AsyncNetworkStream:
-        failure: httpcore2.ConnectError | None = None
-        for address in addresses[:ADDRESSES_TRIED_MAX]:
-            try:
-                return await self._dial.connect_tcp(address, port, socket_options=options)
-            except httpcore2.ConnectError as error:
-                failure = error
+        """Dial one after the other, each `ATTEMPT_SECONDS` after the last, and take the first that
+        answers (RFC 8305): an address that leads nowhere does not keep the others from being tried.
+        """
+        waiting = by_turns(addresses)[:ADDRESSES_TRIED_MAX]
+        dialing: set[asyncio.Task[httpcore2.AsyncNetworkStream]] = set()
+        failure: BaseException | None = None
+        try:
+            while waiting or dialing:
+                if waiting:
+                    dial = self._dial.connect_tcp(waiting.pop(0), port, socket_options=options)
+                    dialing.add(asyncio.create_task(dial, name="notifier dial"))
+                done, _ = await asyncio.wait(
+                    dialing,
+                    timeout=ATTEMPT_SECONDS if waiting else None,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                for task in done:
+                    dialing.discard(task)
+                    if (failure := task.exception()) is None:
+                        return task.result()
+        finally:
+            await _hang_up(dialing)
         raise failure or httpcore2.ConnectError("the name has no address")
+
+
+async def _hang_up(dialing: Iterable[asyncio.Task[httpcore2.AsyncNetworkStream]]) -> None:
+    """Leave no attempt on its way, and no connection open that one of them made."""
+    tasks = list(dialing)
+    for task in tasks:
+        task.cancel()
+    for made in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(made, httpcore2.AsyncNetworkStream):
+            await made.aclose()
+
+
+def by_turns(addresses: Sequence[str]) -> list[str]:
+    """IPv6 and IPv4 by turns, the first one's family first, each in its order (RFC 8305, 4)."""
+    first: list[str] = []
+    second: list[str] = []
+    for address in addresses:
+        same = (":" in address) == (":" in addresses[0])
+        (first if same else second).append(address)
+    pairs = zip_longest(first, second)
+    return [address for pair in pairs for address in pair if address is not None]
 
 
 class AgingStream(httpcore2.AsyncNetworkStream):

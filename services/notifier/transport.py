@@ -10,7 +10,7 @@ import httpcore2
 import httpx2
 
 from services.notifier.channel import Surroundings
-from services.notifier.guard import GuardedBackend, Resolver
+from services.notifier.guard import GuardedBackend
 
 USER_AGENT = "shipfeed"
 
@@ -21,20 +21,26 @@ class GuardedTransport(httpx2.AsyncHTTPTransport):
     def __init__(self, url: str, surroundings: Surroundings, *, idle_seconds: float) -> None:
         """A connection that nobody used for `idle_seconds` is not used again."""
         super().__init__(verify=surroundings.ssl_context, trust_env=False)
-        self._resolver = Resolver(surroundings.look_up)
+        self._closed = False
         secure = httpx2.URL(url).scheme == "https"
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=surroundings.ssl_context,
             max_connections=surroundings.connections_max,
             keepalive_expiry=idle_seconds,
             network_backend=GuardedBackend(
-                surroundings.egress, self._resolver, surroundings.clock, secure=secure
+                surroundings.egress, surroundings.resolver, surroundings.clock, secure=secure
             ),
         )
 
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Raises httpx2.ConnectError once it is closed: its pool would dial again."""
+        if self._closed:
+            raise httpx2.ConnectError("the channel is closed", request=request)
+        return await super().handle_async_request(request)
+
     async def aclose(self) -> None:
-        """Close its connections; nothing is dialed afterwards."""
-        self._resolver.close()
+        """Close its connections; nothing is sent afterwards."""
+        self._closed = True
         await super().aclose()
 
 

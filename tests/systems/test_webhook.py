@@ -220,19 +220,6 @@ async def test_names_are_looked_up_while_all_shared_threads_are_taken(tmp_path: 
     assert result.outcome == "delivered"
 
 
-async def test_a_closed_channel_leaves_no_thread(tmp_path: Path) -> None:
-    """Its lookup threads end with it."""
-    async with serving(lambda _: Response(200)) as url, channel_to(url, tmp_path) as channel:
-        before = set(threading.enumerate())
-        assert (await channel.send(ENVELOPE, 1)).outcome == "delivered"
-        threads = set(threading.enumerate()) - before
-        assert threads
-        await channel.close()
-        async with asyncio.timeout(60):
-            while threads & set(threading.enumerate()):
-                await asyncio.sleep(0.01)
-
-
 async def test_a_canceled_try_closes_its_connection(tmp_path: Path) -> None:
     """Who lost a partition leaves nothing open behind."""
     arrived, gone = asyncio.Event(), asyncio.Event()

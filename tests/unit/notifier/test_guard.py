@@ -8,15 +8,21 @@ import threading
 from ipaddress import ip_network
 from typing import Any
 
+import httpcore2
+import httpx2
 import pytest
 
+from bus.clock import SystemClock
+from services.notifier.channel import Surroundings
 from services.notifier.guard import (
-    LOOKUPS_MAX,
     AddressRefused,
     Egress,
+    GuardedBackend,
     Resolver,
+    by_turns,
     checked_url,
 )
+from services.notifier.transport import GuardedTransport
 
 PUBLIC = Egress(())
 
@@ -153,22 +159,105 @@ class SlowNames:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("8.8.8.8", 443))]
 
 
-async def test_a_dead_name_server_holds_up_its_own_endpoint_alone() -> None:
-    """It takes a few threads of its own, others are resolved, and closing does not wait for it."""
+async def test_a_dead_name_server_holds_up_its_own_name_alone() -> None:
+    """All who ask for that name share one lookup, and other names are resolved meanwhile."""
     names = SlowNames()
-    dead, well = Resolver(names), Resolver(names)
-    lookups = [asyncio.create_task(dead.addresses("dead.example", 443)) for _ in range(20)]
+    resolver = Resolver(names)
+    lookups = [asyncio.create_task(resolver.addresses("dead.example", 443)) for _ in range(20)]
     try:
         async with asyncio.timeout(5):
-            assert await well.addresses("well.example", 443) == ["8.8.8.8"]
-        assert names.asked <= LOOKUPS_MAX
-        dead.close()
-        assert not names.answered.is_set()
+            assert await resolver.addresses("well.example", 443) == ["8.8.8.8"]
+        lookups[0].cancel()
+        assert names.asked == 1
     finally:
         names.answered.set()
-        for lookup in lookups:
-            lookup.cancel()
-        await asyncio.gather(*lookups, return_exceptions=True)
-        well.close()
+    gave_up, *failed = await asyncio.gather(*lookups, return_exceptions=True)
 
-    assert names.asked <= LOOKUPS_MAX
+    assert isinstance(gave_up, asyncio.CancelledError)
+    assert {type(error) for error in failed} == {httpcore2.ConnectError}
+
+
+async def test_no_thread_is_left_by_any_number_of_channels() -> None:
+    """Each has looked its name up and stays open."""
+
+    def nobody(*_: Any) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.1", 443))]
+
+    surroundings = Surroundings(SystemClock(), (), 1, 1, connections_max=1, look_up=nobody)
+    for number in range(300):
+        url = f"https://{number}.example/"
+        channel = GuardedTransport(url, surroundings, idle_seconds=60)
+        with pytest.raises(AddressRefused):
+            await channel.handle_async_request(httpx2.Request("GET", url))
+    lookups = [one for one in threading.enumerate() if one.name.startswith("notifier name")]
+    for thread in lookups:
+        thread.join(1)
+
+    assert [thread for thread in lookups if thread.is_alive()] == []
+
+
+@pytest.mark.parametrize("port_open", [True, False])
+async def test_an_address_that_leads_nowhere_does_not_keep_the_others_from_being_tried(
+    port_open: bool,
+) -> None:
+    """The first address takes no connection and refuses none; or it refuses at once."""
+    with socket.socket() as nowhere, socket.socket() as other:
+        nowhere.bind(("127.0.0.2", 0))
+        port = nowhere.getsockname()[1]
+        if port_open:
+            nowhere.listen(0)
+            _fill(("127.0.0.2", port))
+        other.bind(("127.0.0.1", port))
+        other.listen()
+
+        def two(*_: Any) -> list[Any]:
+            found = ("127.0.0.2", "127.0.0.1")
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, port)) for one in found]
+
+        egress = Egress([ip_network("127.0.0.0/8")])
+        backend = GuardedBackend(egress, Resolver(two), SystemClock(), secure=False)
+        stream = await backend.connect_tcp("erp.example", port, timeout=10)
+
+        assert stream.get_extra_info("server_addr")[0] == "127.0.0.1"
+        await stream.aclose()
+
+
+async def test_when_no_address_answers_the_reason_is_told() -> None:
+    """The last refusal; and nothing is dialed where there is no address."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        port = taken.getsockname()[1]
+
+        def found(*_: Any) -> list[Any]:
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+        egress = Egress([ip_network("127.0.0.0/8")])
+        backend = GuardedBackend(egress, Resolver(found), SystemClock(), secure=False)
+        with pytest.raises(httpcore2.ConnectError):
+            await backend.connect_tcp("erp.example", port, timeout=10)
+
+
+@pytest.mark.parametrize(
+    ("found", "dialed"),
+    [
+        (["::1", "::2", "::3", "1.1.1.1", "2.2.2.2"], ["::1", "1.1.1.1", "::2", "2.2.2.2", "::3"]),
+        (["1.1.1.1", "2.2.2.2", "::1"], ["1.1.1.1", "::1", "2.2.2.2"]),
+        (["1.1.1.1"], ["1.1.1.1"]),
+        ([], []),
+    ],
+)
+def test_addresses_of_both_families_take_turns(found: list[str], dialed: list[str]) -> None:
+    """So a network without one of them costs one attempt, not all."""
+    assert by_turns(found) == dialed
+
+
+def _fill(address: tuple[str, int]) -> None:
+    """Leave the listener no room: what comes next is neither taken nor refused."""
+    for _ in range(4):
+        waiting = socket.socket()
+        waiting.setblocking(False)
+        waiting.connect_ex(address)
+        _FILLING.append(waiting)
+
+
+_FILLING: list[socket.socket] = []
