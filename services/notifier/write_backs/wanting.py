@@ -2,8 +2,8 @@
 
 Written back are a package that left, another tracking number of it, and a cancellation.  Nothing
 is ever taken back: a target has no call for that.  So `package.shipment_retracted` is not among
-them, and a package that is removed or canceled after it left stays fulfilled there, or is still
-fulfilled if its turn had not come; people have to settle that with the target themselves.
+them, and a package that is removed, canceled or withdrawn after it left stays fulfilled there, or
+is still fulfilled if its turn had not come; people have to settle that with the target themselves.
 
 A target takes one tracking number, so the first that the package has is sent.
 """
