@@ -9,11 +9,37 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from bus.embedded import EmbeddedKafka
+from tests.shared_kafka import Leftovers, SharedKafka, address_in
+
+SHARED = pytest.StashKey[SharedKafka]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start one broker for all workers, in the controller of a parallel run."""
+    controls = getattr(config.option, "dist", "no") != "no" and not hasattr(config, "workerinput")
+    if controls and not config.option.collectonly and _choice() == "embedded":
+        config.stash[SHARED] = SharedKafka()
+        config.stash[SHARED].start()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End it after the last worker."""
+    if (shared := config.stash.get(SHARED, None)) is not None:
+        shared.stop()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of a parallel run where the shared broker's address will stand."""
+    if (shared := node.config.stash.get(SHARED, None)) is not None:
+        node.workerinput["shared_kafka"] = str(shared.folder)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -33,11 +59,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(f"{row:20}{cells}")
 
 
+def _choice() -> str:
+    return os.environ.get("SHIPFEED_TEST_KAFKA", "embedded")
+
+
 @pytest.fixture(scope="session")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The bootstrap address of a running Kafka, shared by the tests of one pytest worker."""
-    choice = os.environ.get("SHIPFEED_TEST_KAFKA", "embedded")
-    if choice == "embedded":
+def kafka(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[str]:
+    """The bootstrap address of a running Kafka, shared by all tests of a run, parallel or not."""
+    choice = _choice()
+    shared = getattr(pytestconfig, "workerinput", {}).get("shared_kafka")
+    if choice == "embedded" and shared:
+        yield address_in(Path(shared))
+    elif choice == "embedded":
         broker = EmbeddedKafka(tmp_path_factory.mktemp("kafka"))
         # The broker belongs to a loop, and the tests' own loops come and go.
         with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
@@ -54,7 +87,15 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield choice
 
 
+@pytest.fixture(scope="session")
+def leftovers(kafka: str) -> Leftovers:
+    """Deletes the topics of tests that have ended."""
+    return Leftovers(kafka)
+
+
 @pytest.fixture
-def prefix(kafka: str) -> str:
+def prefix(leftovers: Leftovers) -> Iterator[str]:
     """A prefix for the topics, groups and transactional ids of one test, in no other test's way."""
-    return f"t-{uuid4().hex[:10]}"
+    found = f"t-{uuid4().hex[:10]}"
+    yield found
+    leftovers.add(found)
