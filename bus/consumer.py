@@ -25,7 +25,7 @@ from bus.errors import Blocked, RetryLater, Stop
 from bus.settings import KafkaSettings
 from bus.shell import Listener, shell
 from bus.table import Table
-from bus.telemetry import PARTITIONS_BLOCKED, PARTITIONS_OWNED
+from bus.telemetry import PARTITIONS_BLOCKED, PARTITIONS_OWNED, UNREADABLE
 from schemas.topics import Topic
 
 RETRY_WAIT_SECONDS = 0.2
@@ -121,6 +121,11 @@ class PartitionConsumer:
             "partitions": sorted(self.owned),
             "waiting": sorted(self._waiting_since),
             "blocked": {str(number): why for number, why in sorted(self._blocked.items())},
+            "unreadable": {
+                f"{owned.table.topic}/{owned.table.partition} {key}": reason
+                for _, owned in sorted(self.owned.items())
+                for key, reason in owned.table.unreadable.items()
+            },
             "progress_at": self.progress_at.isoformat(),
         }
 
@@ -209,6 +214,8 @@ class PartitionConsumer:
         await self._call_off(numbers, until)  # begun by the batch in hand when it failed
         owned = {number: self.owned.pop(number) for number in numbers if number in self.owned}
         self._count_owned()
+        for one in owned.values():
+            _forget_unreadable(one.table)
         closings = {asyncio.create_task(one.close()): number for number, one in owned.items()}
         ended = await self._ended(set(closings), until)
         tables = [(closings[task], owned[closings[task]].table) for task in ended]
@@ -303,6 +310,7 @@ class PartitionConsumer:
         if before:
             await asyncio.wait(before, timeout=self._kafka.close_seconds_max)
             await self._clock.sleep(rest_seconds)
+        refused = False
         while place in self.consumer.assignment():
             owned, failures = self._built(number)
             try:
@@ -314,6 +322,7 @@ class PartitionConsumer:
                 await owned.close()
                 log.warning("consumer.partition_blocked", place=str(place), error=str(error))
                 self._block(number, str(error))
+                refused = True
                 await self._clock.sleep(BLOCKED_RECHECK_SECONDS)
             except (RetryLater, KafkaError) as error:
                 await owned.close()
@@ -332,6 +341,8 @@ class PartitionConsumer:
                 self._count_owned()
                 self._waiting_since.pop(number, None)
                 self._restored.pop(number, None)
+                if refused:  # its state could not be read, and now it can
+                    self._block(number, None)
                 self.progress_at = self._clock.now()
                 log.info("consumer.taken_over", place=str(place), offset=self._next[number])
                 return
@@ -345,11 +356,14 @@ class PartitionConsumer:
             self._broken(number, owned, error)
 
         owned: Owned = self._build(number, broken)
-        owned.table.on_progress = lambda count: self._progressed(number, count)
+        table = owned.table
+        shown = UNREADABLE.labels(table.topic, str(table.partition))
+        shown.set_function(lambda: len(table.unreadable))
+        table.on_progress = lambda count: self._progressed(number, count)
         if number in self._kept:
-            table, since = self._kept.pop(number)
+            kept, since = self._kept.pop(number)
             if self._clock.monotonic() - since <= KEEP_SECONDS_MAX:
-                owned.table.inherit(table)
+                table.inherit(kept)
         return owned, failures
 
     def _progressed(self, number: int, restored: int) -> None:
@@ -369,3 +383,9 @@ class PartitionConsumer:
         if self._consuming:
             self.consumer.seek(place, committed)
             self.consumer.resume(place)
+
+
+def _forget_unreadable(table: Table) -> None:
+    """Another copy counts them from now on."""
+    with contextlib.suppress(KeyError):
+        UNREADABLE.remove(table.topic, str(table.partition))

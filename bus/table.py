@@ -14,18 +14,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
 
+import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
+from pydantic import ValidationError
 
 from bus.clients import look_at, started
-from bus.errors import RetryLater
+from bus.errors import RetryLater, Stop
 from bus.settings import KafkaSettings
 from bus.transaction import Record, Writer, Written
+from schemas.message import newer_version
 from schemas.topics import RECORD_BYTES_MAX, Topic
 
 STALL_SECONDS = 30.0  # no progress for so long while restoring: give up and try again later
 FETCH_WAIT_MS = 20  # how late the end is seen when it is a commit marker, not a record
 PROGRESS_RECORDS = 1000  # between two signs of progress while restoring
+
+log = structlog.get_logger(__name__)
 
 
 class Table:
@@ -40,6 +45,7 @@ class Table:
         self._applied_count = 0  # records taken in since `restore`
         self._given_away = False
         self.settled = False  # may be handed on
+        self.unreadable: dict[str, str] = {}  # why, by key; what depends on it is held
         self.restored_count = 0  # records that the last `restore` has read so far
         self.on_progress: Callable[[int], None] = _nobody  # told of `restored_count`
 
@@ -48,6 +54,7 @@ class Table:
 
         Raises RetryLater when Kafka does not answer or the read stalls.
         """
+        self.unreadable = {}
         start, self._checkpoint = self._checkpoint, None
         folders = self._folders if start is not None else {}
         self.restored_count = self._applied_count = 0
@@ -121,6 +128,18 @@ class Table:
             if record.topic == self.topic:
                 _set(self._folders, record.key, record.value)
                 self._applied_count += 1
+                self.unreadable.pop(record.key, None)
+
+    def hold(self, key: str, value: bytes, error: ValueError) -> None:
+        """Note that a record cannot be read; it stays as it is.
+
+        Raises Stop, naming it, when it is of a newer major version.
+        """
+        where = f"{self.topic}/{self.partition} {key}"
+        if newer_version(value):
+            raise Stop(f"{where}: {error}") from error
+        self.unreadable[key] = reason = why_unreadable(error)
+        log.error("table.record_unreadable", record=where, reason=reason)
 
     def forget(self, key: str) -> None:
         """Drop a key from memory alone: its record stays on the topic."""
@@ -139,6 +158,15 @@ def _set(folders: dict[str, dict[str, bytes]], key: str, value: bytes | None) ->
 
 def _folder_of(key: str) -> str:
     return key[: key.rfind("/") + 1]
+
+
+def why_unreadable(error: ValueError) -> str:
+    """One line, without values of the record."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return f"{where}: {first['msg']}" if where else str(first["msg"])
+    return str(error)
 
 
 def _nobody(_: int) -> None:
@@ -184,7 +212,7 @@ async def read_to_end(
             while position < end:
                 batch = await consumer.getmany(place, timeout_ms=FETCH_WAIT_MS)
                 for record in batch.get(place, ()):
-                    take((record.key or b"").decode(), record.value)
+                    take((record.key or b"").decode(errors="replace"), record.value)
                 before, position = position, await consumer.position(place)
                 if position > before:
                     stall.reschedule(loop.time() + STALL_SECONDS)

@@ -43,6 +43,13 @@ WRITE_BACK_CALLS = Counter(
 )
 
 
+UNREADABLE = Gauge(
+    "shipfeed_state_records_unreadable",
+    "Records of state that this build cannot read; what depends on them is held",
+    ["topic", "partition"],
+)
+
+
 def set_up_logging(service: str, *, level: int = logging.INFO) -> None:
     """One JSON object a line on stderr, our own and the libraries' alike."""
     shared: list[Processor] = [

@@ -76,6 +76,22 @@ def readable_version(name: str, version: str) -> str:
     return version
 
 
+class _Versioned(msgspec.Struct):
+    """All that is asked of a record that cannot be read."""
+
+    schema_version: str = ""
+
+
+def newer_version(value: bytes) -> str:
+    """The schema_version of a record of a newer major than this build reads; else ""."""
+    try:
+        version = msgspec.json.decode(value, type=_Versioned).schema_version
+    except ValueError:
+        return ""
+    major = version.split(".", 1)[0]
+    return version if major.isdigit() and int(major) > SCHEMA_MAJOR else ""
+
+
 def canonical_json(value: Any) -> bytes:
     """The one spelling that hashes are taken over: sorted keys, no spaces, UTF-8."""
     return _CANONICAL.encode(value).encode()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from socket import getaddrinfo
 
 import structlog
@@ -142,6 +142,7 @@ class Notifier:
             "ok": events["ok"] and write_backs["ok"],
             "ready": events["ready"] and write_backs["ready"],
             "write_backs": write_backs,
+            "unreadable": self._endpoints.unreadable_records() | _records(events, write_backs),
             "pending": sum(len(one.holdings.lanes) for one in owned.values()),
             "subscriptions": len(self._endpoints.all()),
             "held": self._held.standing(),
@@ -164,6 +165,13 @@ class Notifier:
             failures=self._failures.setdefault(number, Failures(place)),
             broken=broken,
         )
+
+
+def _records(*consumers: Mapping[str, object]) -> dict[str, str]:
+    """What the consumers found that cannot be read."""
+    found = [one["unreadable"] for one in consumers if "unreadable" in one]
+    records = [one for one in found if isinstance(one, dict)]
+    return {key: why for one in records for key, why in one.items()}
 
 
 def surroundings_of(

@@ -109,7 +109,10 @@ class Backlog:
             if way_of(found) != "served"
             and self._holdings.behind(found)
             and (
-                found.id not in advancing or found.id in self.refused or self._full(found, sharing)
+                found.id not in advancing
+                or found.id in self.refused
+                or self._holdings.unreadable(found.id)
+                or self._full(found, sharing)
             )
         ]
 

@@ -69,6 +69,8 @@ class CatchUp:
         holdings, outlet = self._holdings, self._outlets.seek(subscription)
         if outlet is None or not holdings.behind(subscription):
             return False
+        if holdings.unreadable(subscription.id):
+            return False
         count_max = CHUNK_RECORDS_MAX
         if outlet.sink is None:  # what is written takes no room
             room = holdings.room(subscription.id, sharers(self._endpoints))

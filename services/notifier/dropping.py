@@ -38,8 +38,15 @@ class Dropping:
             await self._clock.sleep(INTERVAL_SECONDS)
 
     def _deleted(self) -> list[str]:
-        """What is held for subscriptions that this copy does not know."""
-        return [name for name in self._holdings.subscriptions() if not self._endpoints.get(name)]
+        """What is held for subscriptions that there are none of any more.
+
+        One whose record cannot be read is there.
+        """
+        return [
+            name
+            for name in self._holdings.subscriptions()
+            if not self._endpoints.get(name) and not self._endpoints.unreadable(name)
+        ]
 
     async def _certain(self) -> bool:
         """Whether this copy knows what was written before now: an owner before it may have heard

@@ -18,11 +18,13 @@ from bus.clients import look_at, started
 from bus.clock import Clock
 from bus.errors import RetryLater, Stop
 from bus.settings import KafkaSettings
+from bus.telemetry import UNREADABLE
 from schemas.api_key import ApiKey
 from schemas.command import Command
+from schemas.keys import split
 from schemas.subscription import CursorKey, EndpointHealth, Subscription
 from schemas.topics import SUBSCRIPTIONS
-from services.notifier.known import Known, merged, passing
+from services.notifier.known import API_KEYS, Known, merged, passing
 from services.notifier.subscriptions import SubscriptionStore
 
 GONE_REASON = "the endpoint answered 410 Gone"
@@ -78,12 +80,16 @@ class Endpoints:
                     await self._follow_once(consumer)
         except (KafkaError, TimeoutError) as error:
             raise RetryLater(f"{self._place}: cannot be read: {error!r}") from error
+        except ValueError as error:
+            raise Stop(f"{self._place}: {error}") from error
         self._tasks = [
             asyncio.create_task(self._follow(consumer), name="notifier follow"),
             asyncio.create_task(self._report(), name="notifier report"),
         ]
         for task in self._tasks:
             task.add_done_callback(self._ended)
+        shown = UNREADABLE.labels(self._kafka.topic(SUBSCRIPTIONS), "0")
+        shown.set_function(lambda: len(self._known.unreadable))
 
     async def stop(self) -> None:
         """End both tasks; a finding not written yet is found again at the next try."""
@@ -125,9 +131,12 @@ class Endpoints:
         return known if found is None else merged(known, found)
 
     def commands(self, subscription: str) -> list[Command]:
-        """What was asked of its deliveries and is not forgotten, the oldest first."""
+        """What was asked of its deliveries and is not forgotten, the oldest first; none behind one
+        that cannot be read.
+        """
         commands = self._known.commands.get(subscription, {})
-        return [commands[number] for number in sorted(commands)]
+        until = self._known.first_unreadable_command(subscription)
+        return [commands[number] for number in sorted(commands) if number < until]
 
     def cursor_key(self) -> CursorKey | None:
         """What resume cursors are MACed with where no master key is set."""
@@ -136,6 +145,20 @@ class Endpoints:
     def api_keys(self) -> list[ApiKey]:
         """Every key that was not revoked, expired ones too."""
         return list(self._known.api_keys.values())
+
+    def unreadable(self, subscription: str) -> str | None:
+        """Why it is held: a record of it cannot be read."""
+        return self._known.held(subscription)
+
+    def unreadable_records(self) -> dict[str, str]:
+        """Records of the topic that cannot be read, and why."""
+        topic = self._kafka.topic(SUBSCRIPTIONS)
+        return {f"{topic}/0 {key}": why for key, why in self._known.unreadable.items()}
+
+    def has_api_key(self) -> bool:
+        """Whether there is one; one that cannot be read closes the API all the same."""
+        unread = {split(key)[0] for key in self._known.unreadable}
+        return bool(self.api_keys()) or API_KEYS in unread
 
     def all(self) -> list[Subscription]:
         """Every subscription, disabled ones too."""
@@ -152,6 +175,8 @@ class Endpoints:
     def held(self) -> dict[str, str]:
         """Why each standing subscription stands."""
         reasons = {found.id: self._held_reason(found) for found in self.all()}
+        unread = {split(key)[0] for key in self._known.unreadable}
+        reasons |= {name: self.unreadable(name) for name in unread}
         return {name: reason for name, reason in reasons.items() if reason is not None}
 
     def gone(self, subscription: str) -> None:
@@ -201,6 +226,8 @@ class Endpoints:
             self._on_fatal(error)
 
     def _held_reason(self, subscription: Subscription) -> str | None:
+        if (unreadable := self.unreadable(subscription.id)) is not None:
+            return unreadable
         health = self.health(subscription.id)
         return subscription.disabled_reason or (health.disabled_reason if health else None)
 
@@ -228,7 +255,10 @@ class Endpoints:
     async def _follow_once(self, consumer: AIOKafkaConsumer) -> None:
         batch = await consumer.getmany(self._place, timeout_ms=FOLLOW_WAIT_MS)
         for record in batch.get(self._place, ()):
-            self._known.take((record.key or b"").decode(), record.value)
+            key = (record.key or b"").decode(errors="replace")
+            self._known.take(key, record.value)
+            if (why := self._known.unreadable.get(key)) is not None:
+                log.error("notifier.record_unreadable", key=key, reason=why)
         end = await consumer.position(self._place)
         if end > self._known.end:
             async with self._moved:

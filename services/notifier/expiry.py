@@ -66,6 +66,8 @@ class Expiry:
         holdings = self._holdings
         if way_of(subscription) == "served" or not holdings.behind(subscription):
             return False
+        if not holdings.position_known(subscription.id):
+            return False
         position = holdings.position(subscription)
         start = max(position, await self._reader.first())
         if position < start:

@@ -18,10 +18,21 @@ from services.notifier.limits import Bucket
 UNSETTLED_FACTOR = 2  # tries started and not yet on Kafka, for each that may be in flight
 
 Reason = Literal[
-    "disabled", "gone", "secret", "paused", "breaker", "rate", "target", "backpressure"
+    "unreadable",
+    "disabled",
+    "gone",
+    "secret",
+    "paused",
+    "breaker",
+    "rate",
+    "target",
+    "backpressure",
 ]
-"""Why something is held; `secret`: this copy cannot open the channel, for want of a key; the last
-ones: the topic it goes to cannot be written, and its subscription has no room for more deliveries.
+"""Why something is held.
+
+`unreadable`: a record of it cannot be read.  `secret`: this copy cannot open the channel, for want
+of a key.  `target`: the topic it goes to cannot be written.  `backpressure`: its subscription has
+no room for more deliveries.
 """
 
 

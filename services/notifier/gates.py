@@ -258,6 +258,8 @@ class Gates:
             bring_forward(subscription)
 
     def _standing(self, subscription: Subscription) -> Reason | None:
+        if self._endpoints.unreadable(subscription.id) is not None:
+            return "unreadable"
         if subscription.disabled_reason is not None:
             return "disabled"
         health = self._endpoints.health(subscription.id)

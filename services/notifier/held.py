@@ -45,6 +45,8 @@ class Held:
                 found[name][reason] = waiting
             if behind:
                 why: Reason = "target" if name in refused else "backpressure"
+                if any(holdings.unreadable(name) for holdings, _ in owned):
+                    why = "unreadable"
                 if reason is not None and name in standing:
                     why = reason
                 found[name][why] = found[name].get(why, 0) + behind

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from bus.errors import RetryLater
 from bus.settings import KafkaSettings
-from bus.table import read_to_end
+from bus.table import read_to_end, why_unreadable
 from schemas.delivery import Delivery, Position, position_key
 from schemas.keys import quoted
 from schemas.subscription import Subscription
@@ -32,7 +33,8 @@ async def standing(
     owned: Mapping[int, Holdings],
 ) -> Standing:
     """From memory where this copy owns the partition, else from the topic.  Raises RetryLater."""
-    if (holdings := owned.get(partition)) is not None:
+    holdings = owned.get(partition)
+    if holdings is not None and not holdings.unreadable(subscription.id):
         keys = [one.key for one in holdings.unfinished(subscription.id)]
         values = [value for key in keys if (value := holdings.value(key)) is not None]
         offset, command = holdings.position(subscription), holdings.command(subscription.id)
@@ -50,12 +52,15 @@ async def standing(
     await read_to_end(kafka, kafka.topic(DELIVERIES), partition, take)
     known = found.pop(position_key(subscription.id), None)
     first = subscription.start_offsets.get(partition, 0)
-    return Standing(
-        Position.model_validate_json(known)
-        if known
-        else Position(subscription=subscription.id, offset=first),
-        await _decoded(found.values()),
-    )
+    try:
+        stored = Position.model_validate_json(known) if known else None
+        deliveries = await _decoded(found.values())
+    except ValueError as error:
+        raise RetryLater(
+            f"{kafka.topic(DELIVERIES)}/{partition}: a record of {subscription.id} cannot be read: "
+            f"{why_unreadable(error)}; /health of the notifiers names it"
+        ) from error
+    return Standing(stored or Position(subscription=subscription.id, offset=first), deliveries)
 
 
 async def standings(

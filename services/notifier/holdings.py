@@ -43,18 +43,21 @@ class Holdings:
         self._committer: Committer | None = None
 
     async def restore(self, committer: Committer, group: str) -> None:
-        """Read it from Kafka; `committer`'s writer has begun.  Raises RetryLater."""
+        """Read it from Kafka; `committer`'s writer has begun.  Raises RetryLater, Stop."""
         self._committer = committer
         await self.table.restore()
         self.live = await committed_offset(self.kafka, group, self.partition)
         deliveries: list[Delivery] = []
         for key, value in self.table.items():
-            subscription, rest = split(key)
-            if key == position_key(subscription):
-                self._positions[subscription] = Position.model_validate_json(value)
-            else:
-                assert rest, "a delivery names its event"
-                deliveries.append(Delivery.model_validate_json(value))
+            subscription = split(key)[0]
+            try:
+                if key == position_key(subscription):
+                    self._positions[subscription] = Position.model_validate_json(value)
+                else:
+                    deliveries.append(Delivery.model_validate_json(value))
+            except ValueError as error:
+                self.table.hold(key, value, error)
+                self.lanes.hold(subscription)
         for delivery in sorted(deliveries, key=lambda found: found.event_offset):
             self.lanes.add(pending_of(delivery))
         self.count()
@@ -63,6 +66,16 @@ class Holdings:
         """The next events offset the subscription has to look at."""
         known = self._positions.get(subscription.id)
         return known.offset if known else subscription.start_offsets.get(self.partition, 0)
+
+    def unreadable(self, subscription: str) -> bool:
+        """Whether a record of it cannot be read.  It is held here: nothing of it starts, and its
+        position does not move.
+        """
+        return any(split(key)[0] == subscription for key in self.table.unreadable)
+
+    def position_known(self, subscription: str) -> bool:
+        """Whether its position can be read, if it has one."""
+        return position_key(subscription) not in self.table.unreadable
 
     def command(self, subscription: str) -> int:
         """The newest command about it that was carried out here; 0: none."""
@@ -80,7 +93,8 @@ class Holdings:
 
     def subscriptions(self) -> set[str]:
         """All that have a position or an unfinished delivery here."""
-        return self._positions.keys() | self.lanes.subscriptions()
+        held = {split(key)[0] for key in self.table.unreadable}
+        return self._positions.keys() | self.lanes.subscriptions() | held
 
     def value(self, key: str) -> bytes | None:
         """The record of an unfinished delivery."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from pydantic import TypeAdapter
 
+from bus.table import why_unreadable
 from schemas.api_key import ApiKey
 from schemas.command import Command
 from schemas.keys import joined, split
+from schemas.message import newer_version
 from schemas.subscription import CursorKey, EndpointHealth, Subscription
 
 API_KEYS = "api-key"  # no subscription may have this id
@@ -26,7 +30,8 @@ class Known:
     """The topic's content: by subscription id, and keys by their own.
 
     `commands`: by subscription and number.  `end`: the topic's end, as far as it was read.  Kinds
-    of records that this version does not know are passed over.
+    of records that this version does not know are passed over.  `unreadable`: why, by key; such a
+    record is none of the others, and nobody writes over it but who means to.
     """
 
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
@@ -34,10 +39,39 @@ class Known:
     commands: dict[str, dict[int, Command]] = field(default_factory=dict)
     api_keys: dict[str, ApiKey] = field(default_factory=dict)
     cursor_key: CursorKey | None = None
+    unreadable: dict[str, str] = field(default_factory=dict)
     end: int = 0
 
     def take(self, key: str, value: bytes | None) -> None:
-        """One record.  Raises ValueError when it cannot be read, such as a newer major version."""
+        """One record.  Raises ValueError when it is of a newer major version."""
+        self.unreadable.pop(key, None)
+        try:
+            self._take(key, value)
+        except ValueError as error:
+            if value is None:
+                return  # the end of what was never read
+            if newer_version(value):
+                raise
+            with suppress(ValueError):
+                self._take(key, None)
+            self.unreadable[key] = why_unreadable(error)
+
+    def held(self, subscription: str) -> str | None:
+        """Why a subscription stands still: its record, or its endpoint's, cannot be read."""
+        for key in (subscription, health_key(subscription)):
+            if key in self.unreadable:
+                return f"the record {key} of subscriptions cannot be read: {self.unreadable[key]}"
+        return None
+
+    def first_unreadable_command(self, subscription: str) -> float:
+        """The number of the oldest command that cannot be read; those before it can be obeyed."""
+        keys = [split(key) for key in self.unreadable]
+        numbers = [
+            int(key[2]) for key in keys if key[:2] == [subscription, "command"] and key[2].isdigit()
+        ]
+        return min(numbers, default=math.inf)
+
+    def _take(self, key: str, value: bytes | None) -> None:
         match split(key):
             case [folder, name] if folder == API_KEYS:
                 _set(self.api_keys, name, value, ApiKey.model_validate_json)

@@ -73,6 +73,7 @@ class Lanes:
         self._queues: dict[str, _Queue] = {}
         self._unordered: Collection[str] = frozenset()
         self._halted: set[str] = set()
+        self._held: set[str] = set()
         self._count = 0
 
     def __len__(self) -> int:
@@ -130,7 +131,7 @@ class Lanes:
         started: list[Pending] = []
         wait_seconds = math.inf
         for subscription, queue in self._queues.items():
-            if subscription in self._halted:
+            if subscription in self._halted or subscription in self._held:
                 continue
             while (first := queue.first()) is not None:
                 if not (seconds := claim(subscription, max(0.0, first.due_at - now))):
@@ -195,6 +196,10 @@ class Lanes:
         self._halted.add(subscription)
         queue = self._queues.get(subscription)
         return not (queue and queue.in_flight)
+
+    def hold(self, subscription: str) -> None:
+        """Start none of its deliveries; what is about to expire is still set aside."""
+        self._held.add(subscription)
 
     def go_on(self, subscription: str) -> None:
         """The end of `halt`."""

@@ -65,6 +65,8 @@ class Obeying:
         while True:
             self._waking.look_again()
             for subscription in self._endpoints.all():
+                if self._holdings.unreadable(subscription.id):
+                    continue
                 for command in self._endpoints.commands(subscription.id):
                     if command.number <= self._holdings.command(subscription.id):
                         continue

@@ -194,6 +194,7 @@ class Partition:
             for found in self._endpoints.advancing()
             if (outlet := self.outlets.ready(found)) is not None
             and not holdings.behind(found)
+            and not holdings.unreadable(found.id)
             and (outlet.sink is not None or holdings.room(found.id, sharing) >= event_count)
         ]
 

@@ -17,11 +17,12 @@ from bus.settings import KafkaSettings
 from bus.transaction import Record
 from schemas.api_key import ApiKey
 from schemas.command import Command, command_key
+from schemas.keys import joined
 from schemas.subscription import CursorKey, EndpointHealth, Subscription
 from schemas.topics import SUBSCRIPTIONS
 from services.notifier.api_keys import KEYS_MAX, loses_admin
 from services.notifier.channel import refuse_other_way
-from services.notifier.known import Known, health_key, merged
+from services.notifier.known import API_KEYS, Known, health_key, merged
 from services.notifier.settings import SubscriptionEntry
 from services.notifier.starting import start_offsets
 from services.notifier.writing import Writing
@@ -116,13 +117,17 @@ class SubscriptionStore:
         """Bring the topic to what the file says."""
 
         async def decide(known: Known) -> list[Record]:
-            before = known.subscriptions
-            new = {one.name: one.start_from for one in entries if one.name not in before}
+            # What cannot be read is neither changed nor made anew: it may be what counts.
+            stored = known.subscriptions
+            before = {name: one for name, one in stored.items() if not known.held(name)}
+            readable = [one for one in entries if not known.held(one.name)]
+            new = {one.name: one.start_from for one in readable if one.name not in before}
             offsets = await start_offsets(self._kafka, new)
-            changed = reconciled(entries, before, offsets, self._clock.now())
-            for name in moved_starts(entries, before):
+            changed = reconciled(readable, before, offsets, self._clock.now())
+            for name in moved_starts(readable, before):
                 log.warning("notifier.start_from_ignored", subscription=name, advice=START_ADVICE)
-            records = [] if known.cursor_key else [self._cursor_key()]
+            has_key = known.cursor_key or CursorKey.KEY in known.unreadable
+            records = [] if has_key else [self._cursor_key()]
             for subscription in changed:
                 records.append(self._subscription(subscription))
                 if subscription.enabled and subscription.id in known.health:
@@ -136,7 +141,7 @@ class SubscriptionStore:
         """Add a finding about an endpoint."""
 
         async def decide(known: Known) -> list[Record]:
-            if found.subscription not in known.subscriptions:
+            if found.subscription not in known.subscriptions or known.held(found.subscription):
                 return []
             health = merged(known.health.get(found.subscription), found)
             return [self._record(health_key(found.subscription), health.to_json())]
@@ -147,7 +152,7 @@ class SubscriptionStore:
         """Add one with an id that was never used before.  Raises Misuse."""
 
         async def decide(known: Known) -> list[Record]:
-            if subscription.id in known.subscriptions:
+            if subscription.id in known.subscriptions or known.held(subscription.id):
                 raise Misuse(f"subscription {subscription.id} exists already: take another id")
             if len(known.subscriptions) >= SUBSCRIPTIONS_MAX:
                 raise Misuse(f"there are {SUBSCRIPTIONS_MAX} subscriptions: delete some first")
@@ -179,7 +184,8 @@ class SubscriptionStore:
                 after = after.model_copy(update={"revision": before.revision + 1})
             written[:] = [after]
             records = [self._subscription(after)] if changed else []
-            if name in known.health and (well_again or _leads_to(after) != _leads_to(before)):
+            has_health = name in known.health or health_key(name) in known.unreadable
+            if has_health and (well_again or _leads_to(after) != _leads_to(before)):
                 records.append(self._record(health_key(name), None))
             return records
 
@@ -245,16 +251,21 @@ class SubscriptionStore:
         """Let it in no more.  Raises Missing; Misuse for the last admin key, but by `force`."""
 
         async def decide(known: Known) -> list[Record]:
-            if name not in known.api_keys:
+            key = joined(API_KEYS, name)
+            if name not in known.api_keys and key not in known.unreadable:
                 raise Missing(f"there is no API key {name}; `shipfeed api-keys list` names all")
             keys = known.api_keys
-            if not force and loses_admin(keys[name], keys.values(), self._clock.now()):
+            if (
+                name in keys
+                and not force
+                and loses_admin(keys[name], keys.values(), self._clock.now())
+            ):
                 raise Misuse(
                     f"{name} is the last API key that may change anything, and once no key is left "
                     "this machine is let in without one: make another admin key first, or revoke "
                     "it all the same with --force (over HTTP: ?force=true)"
                 )
-            return [self._record(known.api_keys[name].key, None)]
+            return [self._record(key, None)]
 
         await self._writing.write(decide)
 
@@ -278,6 +289,11 @@ class SubscriptionStore:
 
 def _present(known: Known, name: str, revision: int | None) -> Subscription:
     found = known.subscriptions.get(name)
+    if found is None and name in known.unreadable:
+        raise Misuse(
+            f"subscription {name} cannot be read by this build ({known.unreadable[name]}): its "
+            "events are held; start the build that wrote it, or write a record that can be read"
+        )
     if found is None:
         raise Missing(f"there is no subscription {name}; GET /v1/subscriptions names all")
     if revision is not None and revision != found.revision:

@@ -123,8 +123,9 @@ class Account:
         """How far the clock of the copy before this one was ahead of ours, at the least: due times
         were set by it.
         """
-        key = cursor_key(self.settings.source, self.settings.name, "")
-        cursors = (Cursor.model_validate_json(one) for _, one in self.around.table.below(key))
+        folder, table = cursor_key(self.settings.source, self.settings.name, ""), self.around.table
+        stored = [value for key, value in table.below(folder) if key not in table.unreadable]
+        cursors = map(Cursor.model_validate_json, stored)
         now = self.around.clock.now()
         times = (cursor.succeeded_at or now for cursor in cursors)
         return max((*times, now)) - now

@@ -114,8 +114,15 @@ class Marks:
         self.get = self._seen.get  # the mark of a record: asked for each record of every page
         self._touched: dict[str, datetime] = {}  # longest untouched first
         self._passed_over: dict[str, datetime] = {}  # since when each was to be read
+        self.unreadable: list[str] = []  # keys of marks: their records may be due, or seen
         due: dict[str, dict[str, datetime]] = {}
-        for mark in map(self._read, table.take(self._prefix).values()):
+        for key, value in table.take(self._prefix).items():
+            try:
+                mark = self._read(value)
+            except ValueError as error:
+                table.hold(key, value, error)
+                self.unreadable.append(key)
+                continue
             self._seen[mark.upstream_id] = mark
             self._touched[mark.upstream_id] = now
             if mark.due_at is not None and mark.due_stream is not None:

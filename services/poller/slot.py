@@ -23,7 +23,7 @@ from services.poller.settings import PollerSettings
 from services.poller.source import AccountSettings, Stream
 from services.poller.sources import sources
 from services.poller.standing import meaning_changed, start_from_warnings
-from services.poller.stream import StreamTask
+from services.poller.stream import HELD, StreamTask
 
 log = structlog.get_logger(__name__)
 
@@ -69,8 +69,10 @@ class Slot:
         await self._keep_new_cursors(self._committer)
         for stream in self.streams:
             self._tasks.append(asyncio.create_task(stream.run(), name=stream.facts.name))
-        if self.streams:
+        if any(not stream.cursor_unreadable for stream in self.streams):
             self._tasks.append(asyncio.create_task(self._notice(self._committer), name="notice"))
+        for task in self._tasks:
+            task.add_done_callback(self._ended)
 
     async def handle(self, records: Sequence[ConsumerRecord]) -> None:
         """Nothing is consumed: what is on cursors was written by this slot."""
@@ -88,9 +90,18 @@ class Slot:
         else:
             await self._writer.close()
 
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A task that failed leaves its stream undone: the slot begins anew."""
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if not isinstance(error, RetryLater):
+            log.error("poller.stream_failed", error=repr(error), exc_info=error)
+            error = RetryLater(f"{task.get_name()}: {error!r}")
+        self._broken(error)
+
     async def _keep_new_cursors(self, committer: Committer) -> None:
         """When an account was connected must survive a restart before its first good page."""
-        cursors = [stream.cursor for stream in self.streams]
+        cursors = [stream.cursor for stream in self.streams if not stream.cursor_unreadable]
         put = [self.table.put(cursor.key, cursor.to_json()) for cursor in cursors]
         new = [record for record in put if self.table.get(record.key) != record.value]
         if new:
@@ -105,7 +116,7 @@ class Slot:
         with suppress(RetryLater):  # `broken` has been told
             while True:
                 await self._clock.sleep(seconds)
-                cursor = self.streams[0].cursor
+                cursor = next(one.cursor for one in self.streams if not one.cursor_unreadable)
                 await committer.commit(Transaction([self.table.put(cursor.key, cursor.to_json())]))
 
 
@@ -127,8 +138,13 @@ def stream_tasks(account: Account) -> list[StreamTask]:
     """The account's streams with their cursors; all begin where the account was connected."""
     settings, around = account.settings, account.around
     streams = sources()[settings.source].streams(settings)
-    stored = around.table.below(cursor_key(settings.source, settings.name, ""))
-    known = [Cursor.model_validate_json(value) for _, value in stored]
+    known, unreadable = list[Cursor](), dict[str, str]()
+    for key, value in around.table.below(cursor_key(settings.source, settings.name, "")):
+        try:
+            known.append(Cursor.model_validate_json(value))
+        except ValueError as error:
+            around.table.hold(key, value, error)
+            unreadable[key] = f"its cursor {key} cannot be read: {HELD}"
     facts = [stream.facts for stream in streams]
     for advice in start_from_warnings(known, facts, settings.start_from):
         log.warning("poller.start_from_edited", account=settings.label, advice=advice)
@@ -144,7 +160,9 @@ def stream_tasks(account: Account) -> list[StreamTask]:
             connected_at=connected_at,
             fingerprint=stream.facts.fingerprint,
         )
-        tasks.append(StreamTask(account, stream, _continued(cursor, started, stream, settings)))
+        why = unreadable.get(started.key, "")
+        continued = _continued(cursor, started, stream, settings)
+        tasks.append(StreamTask(account, stream, continued, why))
     return tasks
 
 

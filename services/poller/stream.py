@@ -30,6 +30,10 @@ PAGES_AHEAD = 6  # on their way to Kafka while the next one is fetched and judge
 DOUBT_SECONDS = 1.1  # before the next answer, whose Date has whole seconds and must have moved on
 UNREAD_SECONDS = 1.0  # between two looks at how many parents are still to be read
 WAIT_SHOWN_SECONDS = 10.0  # a shorter one is over before anybody wonders
+HELD = (
+    "nothing is polled and nothing is written over it; start the build that wrote it, or write a "
+    "record that can be read, and restart this copy"
+)
 PAUSED = "by an operator; shipfeed cursors resume lets it go on"
 
 log = structlog.get_logger(__name__)
@@ -38,8 +42,16 @@ log = structlog.get_logger(__name__)
 class StreamTask:
     """Runs one stream.  `cursor` is what is on Kafka, or on its way there; nothing else is true."""
 
-    def __init__(self, account: Account, stream: Stream, cursor: Cursor) -> None:
+    def __init__(
+        self, account: Account, stream: Stream, cursor: Cursor, unreadable: str = ""
+    ) -> None:
         self.facts = stream.facts
+        self.cursor_unreadable = bool(unreadable)  # `cursor` is not the one on Kafka
+        resources = [one for one in (self.facts.resource, self.facts.parents) if one]
+        marks = [key for one in resources for key in account.marks(one).unreadable]
+        if marks and not unreadable:
+            unreadable = f"{len(marks)} marks cannot be read, such as {marks[0]}: {HELD}"
+        self.unreadable = unreadable  # why it is not run: a poll could lose what they say
         self.cursor = cursor
         settings = account.settings
         names = (settings.source, settings.name, self.facts.name)
@@ -108,7 +120,7 @@ class StreamTask:
 
         An order that lets a halted one go on makes the slot begin anew.
         """
-        complaint = meaning_changed(self.cursor, self.facts)
+        complaint = self.unreadable or meaning_changed(self.cursor, self.facts)
         if complaint or self.cursor.paused:
             halt: State = "stopped" if complaint else "paused"
             self._condition.show(halt, complaint or PAUSED)

@@ -9,7 +9,7 @@ from faststream.kafka.message import FAKE_CONSUMER
 
 from bus.clock import SystemClock
 from bus.consumer import PartitionConsumer
-from bus.errors import Stop
+from bus.errors import Blocked, Stop
 from bus.settings import KafkaSettings
 from bus.transaction import Transaction, Writer
 from schemas.topics import FULFILLMENTS, RAW
@@ -263,6 +263,36 @@ async def test_health_is_progress_not_being_alive(topics: KafkaSettings) -> None
     assert (True, False) == (soon["ok"], soon["ready"])
     assert (False, False) == (late["ok"], late["ready"])
     assert (True, []) == (mended["ok"], mended["waiting"])
+
+
+async def test_a_partition_whose_state_cannot_be_read_waits_and_the_others_go_on(
+    topics: KafkaSettings,
+) -> None:
+    """It is named in the health, which is no reason to start the process again."""
+    clock = LeapingClock()
+
+    class Unreadable(Copying):
+        async def open(self) -> None:
+            await super().open()
+            if self.number == 2:
+                raise Blocked("fulfillments/2 k2: not JSON")
+
+    consumer = PartitionConsumer(
+        topics,
+        RAW,
+        f"{topics.prefix}.g",
+        lambda number, broken: Unreadable(topics, number, broken),
+        clock=clock,
+        on_fatal=lambda error: None,
+    )
+    await consumer.start()
+    await until(lambda: len(consumer.owned) == 5 and bool(consumer.health()["blocked"]))
+    clock.ahead_seconds = 1000.0
+    health = consumer.health()
+    await consumer.stop()
+
+    assert {"2": "fulfillments/2 k2: not JSON"} == health["blocked"]
+    assert (True, True, [0, 1, 3, 4, 5]) == (health["ok"], health["ready"], health["partitions"])
 
 
 async def test_a_restore_longer_than_the_session_keeps_the_membership(

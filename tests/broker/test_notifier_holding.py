@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from bus.clock import SystemClock
+from bus.partitioning import partition_of
 from bus.settings import KafkaSettings
+from bus.transaction import Record, Transaction, Writer
 from schemas.dead_letter import DeadLetter
 from schemas.subscription import EndpointHealth, Subscription
-from schemas.topics import DEAD_LETTERS, DELIVERIES, SUBSCRIPTIONS
+from schemas.topics import DEAD_LETTERS, DELIVERIES, SUBSCRIPTIONS, Topic
 from services.notifier.app import Notifier
 from services.notifier.known import health_key
 from services.notifier.subscriptions import SubscriptionStore
@@ -23,6 +25,7 @@ from tests.broker.notifying import (
     by_order,
     emit,
     notifying,
+    shipped,
     unfinished,
     webhook,
 )
@@ -266,3 +269,78 @@ async def _well(kafka: KafkaSettings) -> bool:
     """Whether the time that it failed is over for every copy."""
     health = await _health(kafka)
     return health is not None and health.failing_since is None
+
+
+async def put(kafka: KafkaSettings, topic: Topic, number: int, key: str, value: bytes) -> None:
+    """One record of state, whoever wrote it."""
+    writer = Writer(kafka, f"{kafka.prefix}.stranger")
+    await writer.start()
+    await writer.commit(Transaction([Record(kafka.topic(topic), number, key, value)]))
+    await writer.close()
+
+
+async def newest(kafka: KafkaSettings, topic: Topic, key: str) -> dict[int, bytes]:
+    """What stands under a key, by partition."""
+    found = await records(kafka, topic)
+    return {one.partition: one.value for one in found if one.key == key.encode()}
+
+
+async def test_a_subscription_that_cannot_be_read_holds_its_events(
+    topics: KafkaSettings, tmp_path: Path
+) -> None:
+    """Over a restart too: nothing is sent or dropped, its file changes nothing, all comes later."""
+    receiver, other = Receiver(SECRET), Receiver(SECRET)
+    await emit(topics, range(3), 1)
+    async with receiver.serve() as url, other.serve() as other_url:
+        entries = webhook("erp", url, tmp_path), webhook("wms", other_url, tmp_path)
+        async with notifying(topics, *entries) as service:
+            await until(lambda: (len(accepted(receiver)), len(accepted(other))) == (3, 3))
+            good = (await newest(topics, SUBSCRIPTIONS, "erp"))[0]
+            await put(topics, SUBSCRIPTIONS, 0, "erp", b'{"id": 7}')
+            await until(lambda: "erp" in str(service.health()["unreadable"]))
+            await emit(topics, range(3), 2)
+            await until(lambda: len(accepted(other)) == 6)
+        async with notifying(topics, *entries) as service:
+            await emit(topics, range(3), 3)
+            await until(lambda: len(accepted(other)) == 9 and bool(service.health()["ready"]))
+            health = service.health()
+            before = by_order(accepted(receiver))
+            await put(topics, SUBSCRIPTIONS, 0, "erp", good)
+            await until(lambda: len(accepted(receiver)) == 9)
+            await until(lambda: service.health()["unreadable"] == {})
+
+    assert before == {0: [1], 1: [1], 2: [1]}
+    assert [f"{topics.topic(SUBSCRIPTIONS)}/0 erp"] == [*health["unreadable"]]  # type: ignore[misc]
+    assert (health["ok"], health["ready"]) == (True, True)
+    assert "cannot be read" in health["held"]["erp"]  # type: ignore[index]
+    assert by_order(accepted(receiver)) == {0: [1, 2, 3], 1: [1, 2, 3], 2: [1, 2, 3]}
+
+
+async def test_a_position_that_cannot_be_read_holds_its_subscription_in_its_partition(
+    topics: KafkaSettings, tmp_path: Path
+) -> None:
+    """It is not taken for none, which would send everything again, and nobody writes over it."""
+    receiver = Receiver(SECRET)
+    await emit(topics, range(12), 1)
+    async with receiver.serve() as url:
+        entry = webhook("erp", url, tmp_path)
+        async with notifying(topics, entry):
+            await until(lambda: len(accepted(receiver)) == 12)
+        positions = await newest(topics, DELIVERIES, "erp/position")
+        number = min(positions)
+        await put(topics, DELIVERIES, number, "erp/position", b"{}")
+        await emit(topics, range(12), 2)
+        held = [n for n in range(12) if partition_of(shipped(n, 2).key, 6) == number]
+        async with notifying(topics, entry) as service:
+            await until(lambda: len(accepted(receiver)) == 24 - len(held))
+            await until(lambda: "unreadable" in str(service.health()["held_events"]))
+            health = service.health()
+        kept = (await newest(topics, DELIVERIES, "erp/position"))[number]
+        await put(topics, DELIVERIES, number, "erp/position", positions[number])
+        async with notifying(topics, entry):
+            await until(lambda: len(accepted(receiver)) == 24)
+
+    assert [f"{topics.topic(DELIVERIES)}/{number} erp/position"] == [*health["unreadable"]]  # type: ignore[misc]
+    assert kept == b"{}"
+    assert by_order(accepted(receiver)) == {order: [1, 2] for order in range(12)}
+    assert receiver.stats()["requests"] == 24

@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
+from bus.committer import Committer
+from bus.errors import Blocked
 from bus.settings import KafkaSettings
-from bus.transaction import Record
+from bus.transaction import Record, Transaction, Writer
 from schemas.topics import WRITE_BACKS
 from schemas.write_back import Call, CallItem, State, Wanted, WriteBack, is_wanted
+from services.notifier.write_backs.ledger import Ledger
 from tests.broker.command_line import Command, command, objects
 from tests.broker.reading import records
 from tests.broker.writing_back import left, partition_for, put, want, wanted_of
@@ -125,3 +128,17 @@ async def wanted_again(kafka: KafkaSettings) -> dict[str, Wanted]:
             found[key] = Wanted.model_validate_json(record.value)
             assert record.partition == partition_for(kafka, found[key])
     return found
+
+
+async def test_a_write_back_that_cannot_be_read_parks_its_partition(topics: KafkaSettings) -> None:
+    """It may say that a call was made: nothing of the partition is sent until somebody knows."""
+    writer = Writer(topics, f"{topics.prefix}.stranger")
+    await writer.start()
+    record = Record(topics.topic(WRITE_BACKS), 0, "river/1001/evt_1", b'{"state": "sending"}')
+    await writer.commit(Transaction([record]))
+    ledger = Ledger(topics, 0)
+    with pytest.raises(Blocked, match="river/1001/evt_1"):
+        await ledger.restore(Committer(writer, lambda _: None))
+    await writer.close()
+
+    assert ["river/1001/evt_1"] == [*ledger.table.unreadable]

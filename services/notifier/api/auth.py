@@ -40,7 +40,7 @@ def admitted(context: Context, scope: Scope) -> ApiKey | None:
     """
     headers = Headers(scope=scope)
     keys = context.endpoints.api_keys()
-    if not keys:
+    if not context.endpoints.has_api_key():
         check_local(context.settings.http_host, scope)
         return None
     return _checked(_token(headers), keys, str(scope["method"]), context.clock.now())

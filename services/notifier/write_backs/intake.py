@@ -61,6 +61,7 @@ def taken_in_all(
     *,
     known: Callable[[str], WriteBack | None],
     subscription: Callable[[str], Subscription | None],
+    unreadable: Callable[[str], str | None],
     targets: Container[str],
     now: datetime,
 ) -> list[WriteBack]:
@@ -71,7 +72,8 @@ def taken_in_all(
         after = taken_in(wanted, made.get(key) or known(key), offset, now)
         if after is None:
             continue
-        found = standing(after, subscription(wanted.subscription), targets)
+        name = wanted.subscription
+        found = standing(after, subscription(name), targets, unreadable(name))
         made[key] = (stood(after, found, now) or after) if found is not None else after
     return list(made.values())
 

@@ -5,6 +5,7 @@ All of it is restored from Kafka; nothing here is true that is not written there
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
@@ -12,7 +13,7 @@ import msgspec
 from aiokafka import TopicPartition
 
 from bus.committer import Committer
-from bus.errors import Stop
+from bus.errors import Blocked, Stop
 from bus.settings import KafkaSettings
 from bus.table import Table
 from bus.telemetry import WRITE_BACKS as SHOWN
@@ -21,6 +22,7 @@ from schemas.keys import split
 from schemas.topics import WRITE_BACKS
 from schemas.write_back import State, WriteBack, is_wanted
 
+DECODED_AT_ONCE = 500  # before others have a turn
 UNFINISHED: frozenset[State] = frozenset({"waiting", "sending", "unknown"})
 
 
@@ -45,17 +47,32 @@ class Ledger:
         self._committer: Committer | None = None
 
     async def restore(self, committer: Committer) -> None:
-        """Read it from Kafka; `committer`'s writer has begun.  Raises RetryLater, Stop."""
+        """Read it from Kafka; `committer`'s writer has begun.
+
+        Raises RetryLater; Blocked where a record cannot be read: it may say that a call was made.
+        """
         await self.table.restore()
         self._committer = committer
-        for key, value in self.table.items():
+        for number, (key, value) in enumerate(self.table.items()):
+            if not number % DECODED_AT_ONCE:
+                await asyncio.sleep(0)
             if is_wanted(key):
                 self.table.forget(key)  # the consumer brings it
                 continue
-            state = self._state(key, value)
+            try:
+                state = WriteBack.model_validate_json(value).state
+            except ValueError as error:
+                self.table.hold(key, value, error)
+                continue
             self._count(key, state, 1)
             if state in UNFINISHED:
                 self.unfinished.add(_folder(key))
+        if self.table.unreadable:
+            raise Blocked(
+                f"{self.table.topic}/{self.table.partition}: {len(self.table.unreadable)} records "
+                f"cannot be read: {next(iter(self.table.unreadable.items()))}; nothing is written "
+                "back from this partition until they can be"
+            )
 
     def get(self, key: str) -> WriteBack | None:
         """The WriteBack under a key.  Raises Stop when this build cannot read it."""

@@ -128,6 +128,7 @@ class Owner:
             batch,
             known=self.ledger.get,
             subscription=self._endpoints.get,
+            unreadable=self._endpoints.unreadable,
             targets=self._accounts,
             now=self._clock.now(),
         )

@@ -38,9 +38,15 @@ def taken_in(
 
 
 def standing(
-    write_back: WriteBack, subscription: Subscription | None, targets: Container[str]
+    write_back: WriteBack,
+    subscription: Subscription | None,
+    targets: Container[str],
+    unreadable: str | None = None,
 ) -> Standing | None:
-    """None: it goes on.  What is unknown is looked up all the same, whoever wanted it."""
+    """None: it goes on.  What is unknown is looked up all the same, whoever wanted it.
+
+    `unreadable`: why the subscription cannot be read; it waits then, whatever is known of it.
+    """
     wanted, name = write_back.wanted, write_back.wanted.subscription
     if wanted.target not in targets:
         return Standing(
@@ -49,6 +55,8 @@ def standing(
         )
     if write_back.state != "waiting":
         return None
+    if unreadable is not None:
+        return Standing("waiting", unreadable)
     if subscription is None:
         return Standing("held", f"subscription {name} was deleted: nothing is sent for it")
     if channel_of(write_back, subscription) is None:

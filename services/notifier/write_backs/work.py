@@ -130,7 +130,10 @@ class Work:
         seen: object = None
         while True:
             self._changed.look_again()
-            wishes = {one.id: one.revision for one in self._endpoints.all()}
+            wishes = {
+                one.id: (one.revision, self._endpoints.unreadable(one.id))
+                for one in self._endpoints.all()
+            }
             if wishes != seen:
                 seen = wishes
                 unfinished = iter(sorted(self._ledger.unfinished))
@@ -168,8 +171,9 @@ class Work:
     def _stands(self, write_back: WriteBack) -> Standing | None:
         if write_back.state not in UNFINISHED:
             return None
-        subscription = self._endpoints.get(write_back.wanted.subscription)
-        return standing(write_back, subscription, self._accounts)
+        name = write_back.wanted.subscription
+        unreadable = self._endpoints.unreadable(name)
+        return standing(write_back, self._endpoints.get(name), self._accounts, unreadable)
 
     def _spawn(self, tasks: set[asyncio.Task[None]], work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work, name="notifier write back")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,34 @@ def test_each_kind_of_record_is_known_until_its_tombstone() -> None:
     for name in records:
         known.take(name, None)
     assert known == Known()
+
+
+def test_a_record_that_cannot_be_read_is_neither_there_nor_gone() -> None:
+    """It is named until something that can be read, or a deletion, stands in its place."""
+    (erp,) = reconciled([entry()], {}, {"erp": {0: 7}}, NOW)
+    known = Known()
+    known.take("erp", erp.to_json())
+    known.take("erp", b'{"id": "erp", "types": 7}')
+    known.take("other", b"\xff")
+    known.take("other/health", b"[]")
+    assert (known.subscriptions, [*known.unreadable]) == ({}, ["erp", "other", "other/health"])
+    assert "the record erp of subscriptions cannot be read" in str(known.held("erp"))
+
+    known.take("erp", erp.to_json())
+    known.take("other", None)
+    assert (known.subscriptions, known.held("erp")) == ({"erp": erp}, None)
+    assert "other/health" in str(known.held("other")), "its endpoint may have been disabled"
+
+
+def test_no_command_overtakes_one_that_cannot_be_read() -> None:
+    """They are carried out by number, and a number that was passed is never looked at again."""
+    known = Known()
+    known.take("erp/command/9", b"{}")
+    known.take("erp/command/7", b"{")
+    assert (known.first_unreadable_command("erp"), known.first_unreadable_command("x")) == (
+        7,
+        math.inf,
+    )
 
 
 def test_kinds_of_a_later_version_are_passed_over() -> None:
