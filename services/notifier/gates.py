@@ -7,6 +7,7 @@ of it.  What an answer means for the endpoint as a whole is obeyed here, too.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,6 +18,7 @@ import structlog
 from bus.errors import BadConfig
 from schemas.events import Envelope
 from schemas.subscription import EndpointHealth, Subscription
+from services.notifier.breaker import WAIT_SECONDS_MIN
 from services.notifier.channel import Channel, Result, Surroundings, open_channel
 from services.notifier.endpoints import GONE_REASON, Endpoints
 from services.notifier.failing import (
@@ -30,12 +32,13 @@ from services.notifier.failing import (
 from services.notifier.gate import Gate, Landing, Moment, Reason
 from services.notifier.lanes import Claim
 from services.notifier.limits import share_of
-from services.notifier.retries import paused_until
+from services.notifier.retries import JITTER, paused_until
 from services.notifier.settings import NotifierSettings
 
 CLOSE_SECONDS_MAX = 5.0
 TRIES_EACH = 16  # at once on one channel: an HTTP client's rate falls with its connections
 
+RETURNS_APART_SECONDS = WAIT_SECONDS_MIN * (1 - JITTER)  # no probe is sooner
 OPEN_AGAIN_SECONDS = 60.0  # until a channel that cannot be opened is looked at again
 BringForward = Callable[[str], None]
 
@@ -73,6 +76,7 @@ class Gates:
         self._revisions: dict[str, Subscription] = {}
         self._failing: dict[str, Failing] = {}
         self._unusable: dict[str, str] = {}
+        self._came_back_at: dict[str, float] = {}  # on the monotonic clock
         self._away: set[str] = set()  # whose next success is a return
         self._succeeded_at: dict[str, datetime | None] = {}
         self._lines: dict[str, list[Line]] = {}
@@ -199,6 +203,7 @@ class Gates:
                 self._failing.pop(name, None)
                 self._succeeded_at.pop(name, None)
                 self._unusable.pop(name, None)
+                self._came_back_at.pop(name, None)
                 self._away.discard(name)
             else:
                 self._gates[name].standing = "disabled"
@@ -298,8 +303,20 @@ class Gates:
         if others_know or (away and failing is not None and return_to_be_told(failing, now)):
             self._endpoints.well(subscription)  # comes back through `_refresh`
         elif away:
-            self._bring_forward(subscription)
+            self._come_back(subscription)
         self._succeeded_at[subscription] = now
+
+    def _come_back(self, subscription: str) -> None:
+        """Bring forward what waits, but not at each of many returns: it looks at all deliveries.
+
+        Of a return too soon after the last the next success is reminded.
+        """
+        at = self.clock.monotonic()
+        if at - self._came_back_at.get(subscription, -math.inf) < RETURNS_APART_SECONDS:
+            self._away.add(subscription)
+            return
+        self._came_back_at[subscription] = at
+        self._bring_forward(subscription)
 
     def _line(self, subscription: Subscription) -> Line:
         """One that has room; another is opened where all are full, which tries at once bound."""

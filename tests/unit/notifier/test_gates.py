@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from bus.clock import SystemClock
+from bus.clock import Clock, SystemClock
 from bus.settings import KafkaSettings
+from schemas.delivery import Outcome
 from schemas.subscription import LogChannel, Subscription, WebhookChannel
+from services.notifier.breaker import FAILURES_MAX
 from services.notifier.channel import Channel, Result, Surroundings
 from services.notifier.endpoints import Endpoints
-from services.notifier.gates import TRIES_EACH, Gates, Line
+from services.notifier.gates import RETURNS_APART_SECONDS, TRIES_EACH, Gates, Line
 from services.notifier.settings import NotifierSettings
 from services.notifier.subscriptions import SubscriptionStore
 
@@ -30,11 +32,20 @@ def subscription(**wish: Any) -> Subscription:
     )
 
 
-def made(**wish: Any) -> tuple[Endpoints, Gates]:
+class StandingClock(SystemClock):
+    """Its monotonic seconds are those that a test says."""
+
+    seconds = 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+def made(*, clock: Clock = CLOCK, **wish: Any) -> tuple[Endpoints, Gates]:
     """Of a copy that knows one subscription, `erp`."""
-    endpoints = Endpoints(KAFKA, SubscriptionStore(KAFKA, CLOCK), CLOCK, lambda _: None)
+    endpoints = Endpoints(KAFKA, SubscriptionStore(KAFKA, clock), clock, lambda _: None)
     surroundings = Surroundings(
-        clock=CLOCK,
+        clock=clock,
         allow_networks=(),
         connect_timeout_seconds=1,
         total_timeout_seconds=1,
@@ -95,6 +106,21 @@ def test_an_answer_that_speaks_for_the_endpoint_is_obeyed_at_once() -> None:
     gates.join(lambda: None, list[str]().append)
     settle(gates, claimed(gates), Result("gone"))
     assert (claimed(gates), gates.held("erp", gates.moment())) == (0, "gone")
+
+
+def test_an_endpoint_that_comes_and_goes_brings_its_deliveries_forward_now_and_then() -> None:
+    """Each time looks at all that waits; a return too soon is made up for by a later success."""
+    clock, brought = StandingClock(), list[str]()
+    _, gates = made(clock=clock, concurrency=60)
+    gates.join(lambda: None, brought.append)
+    for seconds, count in ((0, 1), (0.1, 1), (0.2, 1), (RETURNS_APART_SECONDS, 2)):
+        clock.seconds = seconds
+        failures: list[Outcome] = ["rejected"] * FAILURES_MAX
+        for outcome in (*failures, "delivered"):
+            claim = gates.claims(gates.moment(), lambda: None)
+            assert claim("erp", 0.0) == 0
+            settle(gates, 1, Result(outcome))
+        assert len(brought) == count
 
 
 def test_many_tries_at_once_share_a_few_channels() -> None:
