@@ -103,6 +103,13 @@ def jittered_seconds(attempt: int, chance: float) -> float:
     return chance * ceiling
 
 
+def child_wait_seconds(failures: int) -> float:
+    """How long one record that is read by its id waits at the least after so many failures in a
+    row: others are read meanwhile, so the stream's own wait does not grow.
+    """
+    return float(min(RETRY_SECONDS_MAX, RETRY_SECONDS_MIN * 2.0 ** min(failures - 1, 16)))
+
+
 def retry_after_seconds(
     value: str | None,
     now: datetime,

@@ -219,6 +219,14 @@ class Marks:
         waiting = self._waiting.get(stream)
         return waiting.count(now) if waiting is not None else 0
 
+    def refused_count(self, stream: str) -> int:
+        """How many of those that a stream is to read have been refused."""
+        waiting = self._waiting.get(stream)
+        if waiting is None:
+            return 0
+        passed_over = (one for one in self._passed_over if waiting.at(one) is not None)
+        return sum(self._seen[one].refusals > 0 for one in passed_over)
+
     def postpone(self, upstream_ids: Iterable[str], until: datetime) -> None:
         """They were read and are due again then: kept in memory only, so a restart reads them at
         once.

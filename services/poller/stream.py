@@ -5,7 +5,7 @@ It carries out what the source, `answers` and `composing` decide, and shows its 
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -16,7 +16,7 @@ from bus.errors import RetryLater
 from bus.telemetry import POLLS, PROVEN_UNTIL
 from schemas.cursor import Cursor
 from services.poller.account import Account, Written
-from services.poller.answers import DEGRADED_ATTEMPTS, Answer
+from services.poller.answers import DEGRADED_ATTEMPTS, Answer, child_wait_seconds
 from services.poller.composing import Reading
 from services.poller.condition import Condition, State
 from services.poller.outcome import Asked, understood
@@ -67,6 +67,7 @@ class StreamTask:
         self._quiet = 0  # polls in a row that brought nothing
         self._brought = False
         self._refusals = Refusals()
+        self._failed: Counter[str] = Counter()  # by id, in a row
         self._on_their_way: deque[Written] = deque()
 
     def health(self) -> dict[str, object]:
@@ -86,6 +87,7 @@ class StreamTask:
             "breaker": self._account.breaker.state,
             "parked_seconds": round(parked, 3),
             "unmarked": self._account.unmarked,
+            "refused": self._timetable.refused_count,
         }
 
     @property
@@ -325,6 +327,8 @@ class StreamTask:
         if self.facts.ids_max and (page.found or page.rejected or page.parents):
             read = (*(one.upstream_id for one in page.found), *(one.id for one in page.parents))
             page = replace(page, refused=self._refusals.succeeded(read))
+            for one in read:
+                self._failed.pop(one, None)
         asked_at, now = outcome.requested_at, self._clock.now()
         reading = Reading(page, self.facts, self.cursor, request.origin, asked_at, now)
         if not self._take(self._account.write(reading)):
@@ -375,5 +379,8 @@ class StreamTask:
         elif answer.wait_seconds >= WAIT_SHOWN_SECONDS:
             again = f"{answer.reason}; asked again in {answer.wait_seconds:.0f} s"
             self._condition.show("waiting", again)
-        self._timetable.pass_over(ids, answer.wait_seconds)
+        for one in ids:  # each by its own failures: those of the stream end when another is read
+            self._failed[one] += 1
+            seconds = max(answer.wait_seconds, child_wait_seconds(self._failed[one]))
+            self._timetable.pass_over([one], seconds)
         await self._clock.sleep(answer.wait_seconds)

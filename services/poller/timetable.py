@@ -49,6 +49,11 @@ class Timetable:
         """These are due now, though some were asked for before their time."""
         self._marks.postpone(ids, self._clock.now())
 
+    @property
+    def refused_count(self) -> int:
+        """How many of those to be read by id have been refused, and are passed over."""
+        return self._marks.refused_count(self._facts.name) if self._facts.ids_max else 0
+
     def refusals(self, upstream_id: str) -> int:
         """How often a record has been refused, as far as that counts."""
         mark = self._marks.get(upstream_id)

@@ -34,6 +34,7 @@ RECHECK = timedelta(seconds=900)
 FOUND = INTERVAL + RECHECK + timedelta(seconds=900)  # the slowest list is read each 900 s
 REAL_SECONDS_MAX = 60.0
 REFUSALS_AN_HOUR_MAX = 4 * (IN_A_ROW_MAX + 1)  # a stopped stream asks each 900 s
+FAILURES_IN_HOURS_MAX = 120  # every stream that reads it, and requests for several at once
 FIRST = 20_000_001
 
 
@@ -199,12 +200,35 @@ async def test_one_child_that_is_refused_holds_up_no_other(
         refused = min(found.children())
         found.refused, found.status = {refused}, status
         await found.passes(timedelta(minutes=20))
+        assert sum(int(str(one.health()["refused"])) for one in found.readers()) == 1
         found.ship(*numbers)
         await found.passes(FOUND)
         given = [one for one in numbers if found.told(one)]
         assert len(given) >= len(numbers) - 1
         assert found.bench.letters == []
         assert "stopped" not in {one.state for one in found.readers()}
+        found.refused = set()
+        await found.passes(timedelta(seconds=900) + INTERVAL)
+        assert found.told(*numbers)
+
+
+@pytest.mark.parametrize("status", [500, 202])
+@pytest.mark.parametrize(("source", "keys"), CHILDREN)
+async def test_one_child_that_always_fails_costs_few_requests_and_holds_up_no_other(
+    source: str, keys: dict[str, Any], status: int
+) -> None:
+    """It is asked for each five minutes at most in the end, and is never set aside."""
+    numbers = range(FIRST, FIRST + 4)
+    async with shop(source, **keys) as found:
+        found.pack(*numbers)
+        await found.passes(FOUND)
+        found.refused, found.status = {min(found.children())}, status
+        await found.passes(timedelta(hours=3))
+        found.ship(*numbers)
+        await found.passes(FOUND)
+        assert len([one for one in numbers if found.told(one)]) >= len(numbers) - 1
+        assert found.bench.letters == []
+        assert found.refusals <= FAILURES_IN_HOURS_MAX
         found.refused = set()
         await found.passes(timedelta(seconds=900) + INTERVAL)
         assert found.told(*numbers)
