@@ -106,10 +106,11 @@ def _judged(outlet: Outlet, read: Sequence[tuple[Event, Facts]], now: datetime) 
             failures.note(event.offset, error)
             judged.append((event, Failed(name, event, error)))
             continue
-        failures.note(event.offset)
-        if found is not None:
+        if found is not None:  # what it does not want says nothing about the rest
             judged.append((event, found))
-    failures.check(len(read), errors)
+            if errors:
+                failures.note(event.offset)
+    failures.check(len(judged), errors)
     return judged
 
 

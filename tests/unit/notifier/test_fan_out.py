@@ -162,6 +162,23 @@ def test_a_subscription_that_fails_on_most_events_is_held_and_no_other(
     assert {record.topic for record in found.transaction.records} == {"t.deliveries"}
 
 
+def test_events_that_a_subscription_does_not_want_do_not_hide_that_it_fails() -> None:
+    """Between 25 that fail lie as many that it passes over."""
+    found = fan_out(
+        KAFKA,
+        3,
+        [event(offset, backfill=bool(offset % 2)) for offset in range(50)],
+        50,
+        outlets=[outlet(subscription("bad"), Failing(range(50)))],
+        positions={"bad": 0},
+        is_pending=lambda _: False,
+        now=NOW,
+    )
+
+    assert list(found.held) == ["bad"]
+    assert (found.failed, found.positions) == ([], {})
+
+
 def test_an_event_that_cannot_be_matched_counts_as_wanted() -> None:
     """Counting and expiry keep it; only the fan-out says what is wrong with it."""
 
