@@ -6,7 +6,7 @@ decided in `identity`.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from decimal import Decimal
@@ -74,10 +74,15 @@ def kinds_of(evidence: Evidence) -> frozenset[str]:
     return frozenset(one.kind for one in evidence.ids)
 
 
-def shared_ids(packages: Iterable[Described]) -> set[UpstreamId]:
-    """Return the ids that more than one of the packages carries."""
-    counts = Counter(one for package in packages for one in package.upstream_ids)
-    return {one for one, count in counts.items() if count > 1}
+def shared_ids(*sides: Sequence[Described]) -> Set[UpstreamId]:
+    """Return the ids that more than one package of a side carries."""
+    shared: set[UpstreamId] = set()
+    for packages in sides:
+        if len(packages) > 1:
+            told = [one for package in packages for one in package.upstream_ids]
+            if len(told) > len(set(told)):
+                shared |= {one for one, count in Counter(told).items() if count > 1}
+    return shared
 
 
 def numbers_of(trackings: Iterable[Tracking]) -> frozenset[str]:
@@ -99,14 +104,20 @@ def contents_of(items: Sequence[LineItem] | None, lines: frozenset[str] | None =
         items = [item for item in items if item.line_id in lines]
     if len(items) == 1 and items[0].quantity != "0":
         return ((_product(items[0]), items[0].quantity),)
-    sums: dict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
-    unknown = {_product(item) for item in items if item.quantity is None}
+    counts: dict[tuple[str, str, str], str | None] = {}
     for item in items:
-        product = _product(item)
-        sums[product] = EXACT.add(sums[product], Decimal(item.quantity or 0))
-    told = [(product, f"{total.normalize(EXACT):f}") for product, total in sums.items() if total]
-    known = [pair for pair in told if pair[0] not in unknown]
-    return tuple(sorted([*known, *((product, None) for product in unknown)], key=itemgetter(0)))
+        product, count = _product(item), item.quantity
+        if product in counts:
+            count = _sum(counts[product], count)
+        counts[product] = count
+    return tuple(sorted([pair for pair in counts.items() if pair[1] != "0"], key=itemgetter(0)))
+
+
+def _sum(one: str | None, other: str | None) -> str | None:
+    """The sum in its shortest spelling, however long; of an unknown one none."""
+    if one is None or other is None:
+        return None
+    return f"{EXACT.add(Decimal(one), Decimal(other)).normalize(EXACT):f}"
 
 
 def overlap(one: Contents, other: Contents) -> float:

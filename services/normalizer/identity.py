@@ -42,7 +42,7 @@ NEIGHBORS = 8  # on each side, in the order of their contents
 def pair(stored: Sequence[Package], seen: Sequence[Seen]) -> dict[int, int]:
     """For each index in `seen` that is a known package: its index in `stored`."""
     live = [index for index, package in enumerate(stored) if package.status != "removed"]
-    shared = shared_ids(stored) | shared_ids(seen)
+    shared = shared_ids(stored, seen)
     pairs = _unchanged_pairs(stored, live, seen, shared)
     if len(pairs) == len(seen) or len(pairs) == len(stored):
         return pairs

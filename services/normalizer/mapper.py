@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -150,9 +149,7 @@ class Reading:
 
     def text(self, value: object, *path: str | int, of: str = "") -> str | None:
         """Return a text; of a number its digits, of anything else None."""
-        if value is None:
-            return None
-        if isinstance(value, str):
+        if value is None or isinstance(value, str):
             return value if value and not value.isspace() else None
         number = self.id(value, *path, of=of)
         if number is not None:
@@ -184,11 +181,15 @@ class Reading:
         """Return an instant in UTC; one that stands for "not set" is odd, and absent."""
         if value is None or (isinstance(value, str) and not value.strip()):
             return None
-        with suppress(ValueError):
-            found = parse_instant(value) if isinstance(value, str) else None
-            if found is not None and found >= EARLIEST:
-                return found
-            value = found or value
+        if isinstance(value, str):
+            try:
+                found = parse_instant(value)
+            except ValueError:
+                pass
+            else:
+                if found >= EARLIEST:
+                    return found
+                value = found
         self._no_date(value, *path, of=of)
         return None
 
@@ -199,11 +200,14 @@ class Reading:
         """
         if value is None or (isinstance(value, str) and not value.strip()):
             return None
-        with suppress(ValueError, OverflowError):
-            found = datetime.fromisoformat(value) if isinstance(value, str) else None
-            if found is not None and found.date() >= EARLIEST.date():
-                return iso(found) if found.tzinfo else found.date().isoformat()
-            value = found or value
+        if isinstance(value, str):
+            try:
+                found = datetime.fromisoformat(value)
+                if found.year > EARLIEST.year or found.date() >= EARLIEST.date():
+                    return iso(found) if found.tzinfo else found.date().isoformat()
+                value = found
+            except (ValueError, OverflowError):
+                pass
         self._no_date(value, *path, of=of)
         return None
 

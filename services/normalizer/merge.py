@@ -99,9 +99,13 @@ def _with_what_is_known(snapshot: Snapshot, stored: Fulfillment) -> Snapshot:
     known: dict[str, Any] = {name: getattr(stored, name) for name in snapshot.unknown}
     for name in ("line_items", "canceled_items"):
         items = getattr(snapshot, name)
-        if name not in known and any(item.quantity is None for item in items):
+        if items and name not in known and _is_uncounted(items):
             known[name] = _counted(items, getattr(stored, name))
     return msgspec.structs.replace(snapshot, **known) if known else snapshot
+
+
+def _is_uncounted(items: tuple[LineItem, ...]) -> bool:
+    return None in [item.quantity for item in items]
 
 
 def _counted(
@@ -178,7 +182,7 @@ def _packages(
         after.append(_package(key, one, status, package))
     if len(pairs) < len(seen):
         fresh = [(index, package) for index, package in enumerate(seen) if index not in pairs]
-        shared = shared_ids(known) | shared_ids(seen)
+        shared = shared_ids(known, seen)
         ids = mint(key, fresh, [package.id for package in known], shared)
         after += [
             _package(key, one, _package_status(None, one), ids[index]) for index, one in fresh
@@ -265,7 +269,7 @@ def _with_the_known(seen: Seen, old: Package) -> Seen:
         return seen
     known: dict[str, Any] = {n: getattr(old, n) for n in seen.unknown if n != "status"}
     items = known.get("line_items", seen.line_items)
-    if items and any(item.quantity is None for item in items):
+    if items and _is_uncounted(items):
         known["line_items"] = _counted(items, old.line_items)
     return msgspec.structs.replace(seen, **known) if known else seen
 

@@ -47,6 +47,8 @@ ALL_LEFT = frozenset({"SHIPPED", "RETURN_REQUESTED", "RETURNED"})
 # In these no package has left that has no ship time.  Every other status, such as REFUNDED, neither
 # proves that a package left nor that it did not.
 BEFORE_DEPARTURE = frozenset({"PENDING_PAYMENT", "PENDING"})
+TELLING = BEFORE_DEPARTURE | ALL_LEFT | {PARTIALLY_SHIPPED}
+EVIDENCE = frozenset({"shipped_at", "trackings"})
 
 
 LEAVES = Leaves(
@@ -77,6 +79,9 @@ class _Line(msgspec.Struct, rename="camel"):
 
     def product(self, read: Reading, *path: str | int) -> tuple[str | None, str | None]:
         """What the line is of, and what was asked for: SKU may be null (public: guides)."""
+        own, asked = self.sku_upper, self.requested_sku
+        if type(own) is str and own.strip() and (asked is None or type(asked) is str):
+            return own, asked or None
         asked = read.text(self.requested_sku, *path, "requestedSku")
         own = read.text(self.sku_upper, *path, "SKU", of="line_items")
         return own or read.text(self.sku, *path, "sku", of="line_items") or asked, asked
@@ -148,57 +153,50 @@ def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the con
 
 
 def _seen(package: _Package, lines: _Ordered, order_status: str, read: Reading) -> Seen:
-    items = None
+    items, empty = None, False
     if package.products is not None:
         items = tuple([_item(one, lines, read, at) for at, one in enumerate(package.products)])
+        empty = all(item.quantity == "0" for item in items)
     number = read.text(package.tracking, "tracking", of="trackings")
     shipped_at = read.moment(package.shipped_ts, "shippedTs", of="shipped_at")
-    lower = read.text(package.service_level_lower, "service_level", of="service_level")
     name = read.text(package.carrier, "carrier", of="carrier")
-    left = _left(items, lines, order_status, shipped_at, number)
-    unread = not read.unknown.isdisjoint({"shipped_at", "trackings"})
-    telling = order_status in BEFORE_DEPARTURE | ALL_LEFT | {PARTIALLY_SHIPPED}
-    silent = not left and not _is_empty(items) and (unread or not telling)
+    level = read.text(package.service_level_lower, "service_level", of="service_level")
+    if level is None:
+        level = read.text(package.service_level, "serviceLevel", of="service_level")
+    own_ids = ids(
+        package_id=read.id(package.package_id, "packageId"),
+        fulfillment_package_id=read.id(package.fulfillment_package_id, "fulfillmentPackageId"),
+    )
+    trackings, unknown = tracking(number), read.unknown
+    left = not empty and (
+        shipped_at is not None or (bool(trackings) and _is_backed(items, lines, order_status))
+    )
+    if not left and not empty and (order_status not in TELLING or unknown & EVIDENCE):
+        unknown |= {"status"}
     return Seen(
         status="shipped" if left else "pending",
-        upstream_ids=ids(
-            package_id=read.id(package.package_id, "packageId"),
-            fulfillment_package_id=read.id(package.fulfillment_package_id, "fulfillmentPackageId"),
-        ),
+        upstream_ids=own_ids,
         carrier=carrier(name),
-        service_level=lower or read.text(package.service_level, "serviceLevel", of="service_level"),
-        trackings=tracking(number),
+        service_level=level,
+        trackings=trackings,
         shipped_at=shipped_at,
         line_items=items,
-        unknown=read.unknown | {"status"} if silent else read.unknown,
+        unknown=unknown,
     )
 
 
-def _left(
-    items: tuple[LineItem, ...] | None,
-    lines: _Ordered,
-    order_status: str,
-    shipped_at: str | None,
-    number: str | None,
-) -> bool:
-    """Whether the record proves that the package left (docs/decisions/0010).
+def _is_backed(items: tuple[LineItem, ...] | None, lines: _Ordered, order_status: str) -> bool:
+    """Whether the order's status makes of a tracking number more than a printed label.
 
-    An empty package never does; one of unknown contents does as any other.
+    A package of unknown contents may hold any product of the order.
     """
-    if _is_empty(items):
-        return False
-    if shipped_at is not None:
-        return True
-    if number is None or not number.strip():
-        return False
     if order_status != PARTIALLY_SHIPPED:
         return order_status in ALL_LEFT
-    products = lines.unshipped if items is None else [item.sku for item in items]
-    return not products or not all(lines.unshipped.get(one, False) for one in products)
-
-
-def _is_empty(items: tuple[LineItem, ...] | None) -> bool:
-    return items is not None and all(item.quantity == "0" for item in items)
+    if items is None:
+        unshipped = list(lines.unshipped.values())
+    else:
+        unshipped = [bool(one.sku) and lines.unshipped.get(one.sku, False) for one in items]
+    return not unshipped or not all(unshipped)
 
 
 def _item(line: _Line, lines: _Ordered, read: Reading, index: int) -> LineItem:
@@ -226,7 +224,7 @@ def _lines(lines: list[_Line], read: Reading) -> _Ordered:
             shipped is not None
             and read.quantity(shipped, "products", index, "shippedQuantity") == "0"
         )
-        for name in {product, asked} - {None}:
+        for name in (product,) if asked in (None, product) else (product, asked):
             found.unshipped[name] = none_left and found.unshipped.get(name, True)
         count, off = _open(line, read, index)
         if off != "0":
@@ -248,7 +246,8 @@ def _open(line: _Line, read: Reading, index: int) -> tuple[str | None, str | Non
     off = read.quantity(line.cancel_quantity, "products", index, "cancelQuantity")
     if off == "0" or ordered is None or off is None:
         return (ordered if off == "0" else None), off
-    left = EXACT.subtract(Decimal(ordered), Decimal(off))
+    exact = ordered.isdecimal() and off.isdecimal()
+    left = int(ordered) - int(off) if exact else EXACT.subtract(Decimal(ordered), Decimal(off))
     if left < 0:
         read.odd("products", index, "cancelQuantity")
         return None, off
