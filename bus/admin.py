@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.conn import create_conn
 from aiokafka.errors import (
+    AuthenticationFailedError,
     ClusterAuthorizationFailedError,
+    IllegalSaslStateError,
     InvalidReplicationFactorError,
     InvalidTopicError,
     KafkaError,
     PolicyViolationError,
+    SaslAuthenticationFailed,
     TopicAlreadyExistsError,
     TopicAuthorizationFailedError,
+    UnsupportedSaslMechanismError,
     for_code,
 )
 
@@ -31,9 +38,17 @@ REFUSALS = (
     TopicAuthorizationFailedError,
     ClusterAuthorizationFailedError,
 )
+CREDENTIALS_REFUSED = (
+    AuthenticationFailedError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+    IllegalSaslStateError,
+)
 SIZE_SETTING = "max.message.bytes"
 VERIFIED_SETTINGS = ("cleanup.policy", "retention.ms", SIZE_SETTING)
 RECORD_BYTES_DEFAULT = 1_048_588  # Kafka's, where a topic's settings are not shown to us
+
+log = structlog.get_logger(__name__)
 
 
 async def ensure_topics(
@@ -50,9 +65,10 @@ async def ensure_topics(
         admin = AIOKafkaAdminClient(**kafka.client_args())
         try:
             await admin.start()
-            await _create(admin, [_new(kafka, topic) for topic in wanted])
+            await _create(admin, kafka, [_new(kafka, topic) for topic in wanted])
             complaint = await _mismatch(admin, kafka, wanted)
         except (KafkaError, OSError, TimeoutError) as error:
+            await _refuse_credentials(kafka)
             if clock.monotonic() > deadline:
                 raise Stop(
                     f"no Kafka at {kafka.bootstrap_servers} within "
@@ -87,7 +103,7 @@ async def layout_of(
     try:
         await admin.start()
         made = NewTopic(topic, partitions, kafka.replication_factor, topic_configs=dict(config))
-        await _create(admin, [made])
+        await _create(admin, kafka, [made])
         deadline = clock.monotonic() + kafka.request_timeout_ms / 1000
         [described] = await admin.describe_topics([topic])
         while described["error_code"]:  # one just made is not known everywhere at once
@@ -113,11 +129,72 @@ def _new(kafka: KafkaSettings, topic: Topic) -> NewTopic:
     )
 
 
-async def _create(admin: AIOKafkaAdminClient, topics: Iterable[NewTopic]) -> None:
+def replication_complaint(kafka: KafkaSettings, brokers: int) -> str | None:
+    """Why topics are not made with one replica; None where they may be.  Pure.
+
+    One broker can keep no more than one.  On several, one replica is lost with its broker, so it
+    has to be asked for.
+    """
+    if brokers < 2 or kafka.replication_factor > 1:
+        return None
+    if "replication_factor" in kafka.model_fields_set:
+        return None
+    return (
+        f"the cluster has {brokers} brokers and [kafka] replication_factor is not set, so topics "
+        "would have one replica and be lost with its broker: set replication_factor = "
+        f"{min(brokers, 3)}, or = 1 if one replica is what you want"
+    )
+
+
+def one_replica_warning(brokers: int, replicas: Mapping[str, int]) -> str | None:
+    """What to say of topics, with their fewest replicas, on a cluster of several brokers.  Pure."""
+    alone = sorted(name for name, count in replicas.items() if count == 1)
+    if brokers < 2 or not alone:
+        return None
+    return (
+        f"the cluster has {brokers} brokers, but these topics have one replica and are lost with "
+        f"its broker: {', '.join(alone)}; kafka-reassign-partitions.sh adds replicas"
+    )
+
+
+async def _refuse_credentials(kafka: KafkaSettings) -> None:
+    """Raises BadConfig when a broker refuses who we are, or we refuse its certificate.
+
+    Clients only log that and say that there is no broker.
+    """
+    if kafka.security_protocol == "PLAINTEXT":
+        return
+    arguments = kafka.client_args()
+    for server in arguments.pop("bootstrap_servers"):
+        host, _, port = server.rpartition(":")
+        try:
+            connection = await create_conn(host.strip("[]"), int(port), **arguments)
+        except CREDENTIALS_REFUSED as error:
+            raise BadConfig(
+                f"[kafka] {server} refuses the user {kafka.sasl_username!r} with "
+                f"{kafka.sasl_mechanism}: {error}; check sasl_username, sasl_password and "
+                "sasl_mechanism"
+            ) from error
+        except ssl.SSLCertVerificationError as error:
+            raise BadConfig(
+                f"[kafka] the certificate of {server} is not trusted: {error.verify_message}; "
+                "check ssl_ca_file and the host name"
+            ) from error
+        except (KafkaError, OSError, TimeoutError):
+            continue
+        connection.close()
+
+
+async def _create(
+    admin: AIOKafkaAdminClient, kafka: KafkaSettings, topics: Iterable[NewTopic]
+) -> None:
     existing = set(await admin.list_topics())
     missing = [topic for topic in topics if topic.name not in existing]
     if not missing:
         return
+    brokers = len((await admin.describe_cluster())["brokers"])
+    if (complaint := replication_complaint(kafka, brokers)) is not None:
+        raise BadConfig(complaint)
     response = await admin.create_topics(missing)
     for name, code, *_ in response.topic_errors:
         error = for_code(code)
@@ -136,16 +213,21 @@ async def _mismatch(
     """The first difference between the catalogue and the cluster, as a line for a person."""
     names = {kafka.topic(topic): topic for topic in topics}
     described = await admin.describe_topics(list(names))
+    replicas: dict[str, int] = {}
     for found in described:
         if found["error_code"]:
             raise for_code(found["error_code"])(found["topic"])
         topic, count = names[found["topic"]], len(found["partitions"])
+        replicas[found["topic"]] = min(len(one["replicas"]) for one in found["partitions"])
         if count != kafka.partition_count(topic):
             return (
                 f"topic {found['topic']} has {count} partitions, expected "
                 f"{kafka.partition_count(topic)}: set [kafka] partitions or slots to what is "
                 "there, or choose another [kafka] prefix"
             )
+    brokers = len((await admin.describe_cluster())["brokers"])
+    if (warning := one_replica_warning(brokers, replicas)) is not None:
+        log.warning("kafka.one_replica", warning=warning)
     for name, found_config in (await _configs(admin, names)).items():
         for key in VERIFIED_SETTINGS:
             want = kafka.topic_config(names[name]).get(key)

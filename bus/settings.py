@@ -8,9 +8,9 @@ import ssl
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from bus.errors import BadConfig
 from schemas.topics import CURSOR_SLOTS, DAY_MS, SHARED_PARTITIONS, Topic
@@ -69,10 +69,15 @@ class KafkaSettings(Settings):
         SHARED_PARTITIONS, ge=1, le=1024, description="of every topic keyed by fulfillment"
     )
     slots: int = Field(CURSOR_SLOTS, ge=1, le=1024, description="partitions of the cursors topic")
-    replication_factor: int = Field(1, ge=1, le=10, description="of the topics made here")
-    retention_days: dict[Literal["raw", "events", "dead-letters", "attempts"], int] = Field(
-        default_factory=dict, description="by topic, such as { events = 60 }"
+    replication_factor: int = Field(
+        1,
+        ge=1,
+        le=10,
+        description="of the topics made here; has to be set where there are several brokers",
     )
+    retention_days: dict[
+        Literal["raw", "events", "dead-letters", "attempts"], Annotated[int, Field(ge=1)]
+    ] = Field(default_factory=dict, description="by topic, such as { events = 60 }")
     session_timeout_ms: int = Field(
         10_000, ge=500, le=300_000, description="a silent copy loses its partitions after this"
     )
@@ -83,6 +88,23 @@ class KafkaSettings(Settings):
         15_000, ge=1_000, le=300_000, description="one request to the broker"
     )
     start_timeout_seconds: float = Field(60, gt=0, description="how long to wait for the broker")
+
+    @model_validator(mode="after")
+    def _refuse_what_does_nothing(self) -> KafkaSettings:
+        """A credential that is never sent is a mistake about how the broker is reached."""
+        protocol = self.security_protocol
+        used = {"sasl": protocol.startswith("SASL"), "ssl": protocol.endswith("SSL")}
+        for name in sorted(self.model_fields_set):
+            kind = name.partition("_")[0]
+            if not used.get(kind, True) and getattr(self, name):
+                others = "SASL_PLAINTEXT or SASL_SSL" if kind == "sasl" else "SSL or SASL_SSL"
+                raise ValueError(
+                    f"{name} does nothing with security_protocol = {protocol}: "
+                    f"set that to {others}, or leave {name} out"
+                )
+        if self.ssl_key_file and not self.ssl_certificate_file:
+            raise ValueError("ssl_key_file does nothing without ssl_certificate_file: name both")
+        return self
 
     @property
     def commit_seconds_max(self) -> float:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from pathlib import Path
 
 import pytest
 
 from bus.admin import ensure_topics
 from bus.clock import SystemClock
+from bus.embedded import EmbeddedKafka
 from bus.errors import BadConfig, Stop
 from bus.settings import KafkaSettings
 
@@ -41,3 +44,47 @@ async def test_no_broker_is_one_line_within_the_limit() -> None:
 
     with pytest.raises(Stop, match=r"no Kafka at 127\.0\.0\.1:1 .* check \[kafka\]"):
         await ensure_topics(nowhere, SystemClock())
+
+
+async def test_a_wrong_password_is_told_at_once(tmp_path: Path) -> None:
+    """Not after the minute that is allowed for a broker to come up; the right one is let in."""
+    port, sasl_port, controller = free_ports(3)
+    login = "org.apache.kafka.common.security.plain.PlainLoginModule required"
+    open_to = f"PLAINTEXT://127.0.0.1:{port},SASL_PLAINTEXT://127.0.0.1:{sasl_port}"
+    overrides = {
+        "listeners": f"{open_to},CONTROLLER://127.0.0.1:{controller}",
+        "advertised.listeners": open_to,
+        "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller}",
+        "listener.security.protocol.map": (
+            "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT"
+        ),
+        "sasl.enabled.mechanisms": "PLAIN",
+        "listener.name.sasl_plaintext.plain.sasl.jaas.config": f'{login} user_feed="right";',
+    }
+    password = tmp_path / "password"
+    kafka = KafkaSettings(
+        bootstrap_servers=f"127.0.0.1:{sasl_port}",
+        security_protocol="SASL_PLAINTEXT",
+        sasl_username="feed",
+        sasl_password=f"file:{password}",
+    )
+    async with EmbeddedKafka(tmp_path / "kafka", port=port, overrides=overrides):
+        password.write_text("wrong")
+        with pytest.raises(BadConfig, match=r"refuses the user 'feed' with PLAIN: .*check sasl_"):
+            await ensure_topics(kafka, SystemClock())
+        other = kafka.model_copy(update={"sasl_mechanism": "SCRAM-SHA-256"})
+        with pytest.raises(BadConfig, match="SCRAM-SHA-256"):
+            await ensure_topics(other, SystemClock())
+        password.write_text("right")
+        await ensure_topics(kafka, SystemClock())
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of this machine that nobody listens on."""
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [int(one.getsockname()[1]) for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
