@@ -376,9 +376,14 @@ class PartitionConsumer:
         PARTITIONS_OWNED.labels(self.group.rpartition(".")[2]).set(len(self.owned))
 
     async def _seek(self, place: TopicPartition) -> None:
-        committed = await self.consumer.committed(place)
-        if committed is None:
-            committed = (await self.consumer.beginning_offsets([place]))[place]
+        """Go on behind what is committed.  Raises RetryLater: the client itself waits for ever."""
+        try:
+            async with asyncio.timeout(self._kafka.request_timeout_ms / 1000):
+                committed = await self.consumer.committed(place)
+                if committed is None:
+                    committed = (await self.consumer.beginning_offsets([place]))[place]
+        except TimeoutError as error:
+            raise RetryLater(f"{place}: Kafka does not tell the committed offset") from error
         self._next[place.partition] = committed
         if self._consuming:
             self.consumer.seek(place, committed)

@@ -66,6 +66,7 @@ class Notifier:
     ) -> None:
         self._kafka = kafka
         self._settings = settings
+        self._end = end
         self._entries = entries
         self._clock = clock
         self._store = SubscriptionStore(kafka, clock)
@@ -113,6 +114,7 @@ class Notifier:
         sealer = self._surroundings.sealer
         await reseal(self._store, self._endpoints.all(), sealer, self._kafka.prefix)
         self._showing = asyncio.create_task(self._held.run(), name="notifier held")
+        self._showing.add_done_callback(self._shown)
         self._joining = True
         await self._consumer.start()
         await self._member.start()
@@ -149,6 +151,11 @@ class Notifier:
             "held_events": self._held.counts(),
             **advice,
         }
+
+    def _shown(self, task: asyncio.Task[None]) -> None:
+        """Without it the metric of what is held would stand still and look current."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._end(error)
 
     def _owned(self) -> dict[int, Partition]:
         owned = self._consumer.owned

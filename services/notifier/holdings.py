@@ -10,6 +10,7 @@ import asyncio
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from bus.clients import started
 from bus.committer import Committer
 from bus.errors import RetryLater
 from bus.settings import KafkaSettings
@@ -183,13 +184,14 @@ async def committed_offset(kafka: KafkaSettings, group: str, partition: int) -> 
     place = TopicPartition(kafka.topic(EVENTS), partition)
     consumer = AIOKafkaConsumer(**kafka.client_args(), group_id=group, enable_auto_commit=False)
     try:
-        await consumer.start()
-        consumer.assign([place])  # no membership: only the group's offset is asked for
-        committed = await consumer.committed(place)
-        if committed is None:
-            committed = (await consumer.beginning_offsets([place]))[place]
+        async with asyncio.timeout(kafka.request_timeout_ms / 1000):  # it would wait for ever
+            await started(consumer)
+            consumer.assign([place])  # no membership: only the group's offset is asked for
+            committed = await consumer.committed(place)
+            if committed is None:
+                committed = (await consumer.beginning_offsets([place]))[place]
         return int(committed)
-    except KafkaError as error:
+    except (KafkaError, TimeoutError) as error:
         raise RetryLater(f"{place}: no committed offset: {error!r}") from error
     finally:
         await consumer.stop()

@@ -12,6 +12,7 @@ from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 
 from bus.clock import Clock, SystemClock
 from bus.consumer import STUCK_SECONDS, Owned, PartitionConsumer
+from bus.errors import RetryLater
 from bus.settings import KafkaSettings
 from bus.shell import Listener, shell, sticky
 from bus.table import Table
@@ -46,9 +47,13 @@ class _AtEnd:
 
 
 class _Consumer(PartitionConsumer):
+    def place_at(self, consumer: object) -> None:
+        """Another Kafka consumer than one that stands behind every batch."""
+        self._under = consumer
+
     @property
     def consumer(self) -> AIOKafkaConsumer:
-        return cast("AIOKafkaConsumer", _AtEnd())
+        return cast("AIOKafkaConsumer", getattr(self, "_under", None) or _AtEnd())
 
 
 class _Leaping(SystemClock):
@@ -161,3 +166,19 @@ def test_each_consumer_of_a_process_remembers_its_own_assignment() -> None:
 
     assert [TopicPartition("events", 1), TopicPartition("events", 4)] == events.member_assignment
     assert write_backs.member_assignment is None
+
+
+class _Silent:
+    """A Kafka consumer whose coordinator never answers."""
+
+    async def committed(self, partition: TopicPartition) -> int:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_a_takeover_does_not_wait_for_ever_for_the_committed_offset() -> None:
+    """The client has no limit of its own; the takeover is tried again, up to its own bound."""
+    consumer = consumer_of(_Waiting(), KAFKA.model_copy(update={"request_timeout_ms": 10}))
+    consumer.place_at(_Silent())
+    with pytest.raises(RetryLater, match="does not tell the committed offset"):
+        await consumer._seek(TopicPartition("t.raw", 0))
