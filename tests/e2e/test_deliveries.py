@@ -31,8 +31,9 @@ from tests.e2e.copies import (
     nothing_pending,
     surroundings,
 )
+from tests.soak import sized
 
-ORDERS, REVISIONS = 1_000, 10  # an event for each revision of each order
+ORDERS, REVISIONS = sized(200, 1_000), 10  # an event for each revision of each order
 ORDERS_AT_ONCE = 50  # all their events in one transaction, so that those of an order stand close
 SUBSCRIPTIONS = ("erp", "wms")
 DELIVERIES = ORDERS * REVISIONS * len(SUBSCRIPTIONS)

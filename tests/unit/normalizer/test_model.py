@@ -20,6 +20,7 @@ from schemas.message import SCHEMA_MAJOR
 from services.normalizer import model
 from services.normalizer.envelope import Envelopes
 from services.normalizer.mapper import verbatim
+from tests.soak import sized
 from tests.unit.normalizer.feed import NOON, Feed, box, order
 
 SHAPES: dict[type[BaseModel], type[msgspec.Struct]] = {
@@ -107,7 +108,7 @@ def test_struct_and_class_write_and_read_the_same_bytes(ours: type[BaseModel]) -
     """What one writes the other reads and writes again, to the byte."""
     decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(SHAPES[ours])
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=sized(25, 40), deadline=None)
     @given(contract(ours))
     def holds(value: Any) -> None:
         written = value.to_json()
@@ -181,7 +182,7 @@ def test_an_envelope_encoded_in_parts_is_that_of_its_headers(
 
 
 @given(contract(fulfillment.Fulfillment))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=sized(25, 60), deadline=None)
 def test_a_header_cut_out_is_the_header_written(value: Any) -> None:
     """Whatever the account's own fields are called, of stubs too."""
     state = model.Fulfillment.from_json(value.to_json())

@@ -10,6 +10,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.soak import sized
 from tests.unit.normalizer.feed import Feed, box, order
 
 CONTENTS = [{"MUG": m, "POT": p} for m in range(4) for p in range(4) if m + p]
@@ -145,7 +146,7 @@ def lives() -> st.SearchStrategy[tuple[int, list[int]]]:
     return st.tuples(st.integers(0, 2**32), st.lists(st.integers(0, 4), min_size=1, max_size=8))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=sized(100, 400), deadline=None)
 @given(lives())
 def test_every_true_package_seen_shipped_is_announced_exactly_once(
     life: tuple[int, list[int]],
@@ -166,7 +167,7 @@ def test_every_true_package_seen_shipped_is_announced_exactly_once(
         ) == sorted(parcel.tracking for parcel in world.parcels if parcel.tracking)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=sized(37, 150), deadline=None)
 @given(lives(), st.randoms(use_true_random=False))
 def test_permuted_and_repeated_and_older_observations_change_nothing(
     life: tuple[int, list[int]], rng: Random
@@ -190,7 +191,7 @@ def test_permuted_and_repeated_and_older_observations_change_nothing(
     assert permuted.events == ()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=sized(37, 150), deadline=None)
 @given(lives(), st.randoms(use_true_random=False), st.booleans())
 def test_any_interleaving_of_re_reads_gives_the_same_events(
     life: tuple[int, list[int]], rng: Random, versioned: bool
@@ -211,7 +212,7 @@ def test_any_interleaving_of_re_reads_gives_the_same_events(
     assert facts(again) == facts(once)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=sized(25, 100), deadline=None)
 @given(lives(), st.randoms(use_true_random=False))
 def test_the_same_raw_log_gives_the_same_bytes(life: tuple[int, list[int]], rng: Random) -> None:
     """A complete log with re-reads in it, replayed from nothing: states and events, to the byte."""

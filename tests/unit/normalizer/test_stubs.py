@@ -19,6 +19,7 @@ from services.normalizer.observation import restored
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.stubs import Stubs, shrunk
 from services.normalizer.sweep import LOOKED_AT_MAX, Sweep
+from tests.soak import sized
 from tests.unit.normalizer.feed import NOON, Feed, box, order, record
 
 DAYS = 400
@@ -155,7 +156,7 @@ LIVES = st.lists(
 
 
 @given(LIVES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=sized(37, 150), deadline=None)
 def test_when_a_stub_is_written_decides_nothing(life: list[tuple[Any, float, str]]) -> None:
     """The same observations give the same events and state, swept in between or not at all."""
     lazy, swept = Feed(Stubs(DAYS)), Feed(Stubs(DAYS))

@@ -18,6 +18,7 @@ from hypothesis.stateful import (
 from schemas.delivery import Outcome
 from services.notifier.breaker import FAILURES_MAX, WAIT_SECONDS_MIN
 from services.notifier.gate import UNSETTLED_FACTOR, Gate, Landing, Moment
+from tests.soak import sized
 
 
 def gate_of(concurrency: int = 2, per_second: float | None = None) -> Gate:
@@ -214,4 +215,6 @@ class GateMachine(RuleBasedStateMachine):
 
 def test_a_gate_keeps_its_limits_and_never_shuts_for_good() -> None:
     """Whatever comes in whatever order."""
-    run_state_machine_as_test(GateMachine, settings=settings(max_examples=100, deadline=None))
+    run_state_machine_as_test(
+        GateMachine, settings=settings(max_examples=sized(25, 100), deadline=None)
+    )

@@ -16,6 +16,7 @@ from hypothesis.stateful import (
 )
 
 from services.notifier.lanes import Lanes, Pending
+from tests.soak import sized
 
 SUBSCRIPTIONS = ("erp", "crm")
 NAMES = st.sampled_from(SUBSCRIPTIONS)
@@ -139,5 +140,5 @@ class LanesMachine(RuleBasedStateMachine):
 
 def test_lanes_behave_as_the_model_says() -> None:
     """One in flight in each ordered lane, in order, nothing lost, nothing twice."""
-    steps = settings(max_examples=150, stateful_step_count=40, deadline=None)
+    steps = settings(max_examples=sized(37, 150), stateful_step_count=40, deadline=None)
     run_state_machine_as_test(LanesMachine, settings=steps)

@@ -13,6 +13,7 @@ from schemas.message import iso, parse_instant
 from services.poller.by_total import Listed, begun, paged
 from services.poller.keyset import Row
 from services.poller.source import Found, Page, Rejected, Response, Sweep, Unreadable
+from tests.soak import sized
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NOW = START + timedelta(hours=1)
@@ -75,7 +76,7 @@ def sweep_through(
     return ids, page.position
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=sized(100, 400))
 @given(
     seconds=st.lists(st.integers(0, 2), min_size=1, max_size=30),
     size=st.integers(2, 5),
@@ -95,7 +96,7 @@ def test_nothing_is_lost_when_rows_are_touched_between_pages(
     assert still <= set(ids)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=sized(50, 200))
 @given(
     seconds=st.lists(st.integers(0, 6), max_size=40),
     size=st.integers(1, 7),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from schemas.message import iso, parse_instant
 from services.poller.keyset import Listed, Row, begun, paged, resumed
 from services.poller.source import Found, Sweep, Unreadable
+from tests.soak import sized
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NOW = START + timedelta(hours=1)
@@ -70,7 +71,7 @@ def sweep_through(upstream: Upstream, touches: dict[int, list[int]]) -> list[str
     return ids
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=sized(75, 300))
 @given(
     seconds=st.lists(st.integers(0, 2), min_size=1, max_size=30),
     size=st.integers(1, 5),
@@ -88,7 +89,7 @@ def test_no_order_is_lost_when_orders_are_touched_between_pages(
     assert still <= set(ids)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=sized(50, 200))
 @given(seconds=st.lists(st.integers(0, 6), max_size=40), size=st.integers(1, 7))
 def test_a_quiet_list_is_read_exactly_once(seconds: list[int], size: int) -> None:
     """Ties at page borders are neither lost nor given out twice."""

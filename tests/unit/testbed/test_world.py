@@ -13,12 +13,13 @@ from testbed.orders import Order, is_shipped
 from testbed.simulators.zentail import ZentailSimulator
 from testbed.timeline import Moment, timeline
 from testbed.world import World
+from tests.soak import sized
 from tests.unit.testbed.pipeline import Pipeline
 
 START = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 DURATION_SECONDS = 20.0
 END = START + timedelta(seconds=DURATION_SECONDS)
-SEEDS = range(30)
+SEEDS = range(sized(5, 30))
 KINDS = {
     "placed",
     "labeled",

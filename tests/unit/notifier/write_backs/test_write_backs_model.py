@@ -19,6 +19,7 @@ from schemas.write_back import Wanted, WriteBack
 from services.notifier.target import Line, Part
 from services.notifier.write_backs.finding import has_number
 from services.notifier.write_backs.wanting import ITEMS_CANCELED, SHIPPED, TRACKING_CHANGED
+from tests.soak import sized
 from tests.unit.notifier.write_backs.made import items, wanted
 from tests.unit.notifier.write_backs.world import FATES, KINDLY, Chances, World
 
@@ -196,5 +197,5 @@ def test_any_mix_of_events_answers_and_crashes() -> None:
     """Never twice, never too much, and it always ends."""
     run_state_machine_as_test(
         WriteBacks,
-        settings=settings(max_examples=250, stateful_step_count=50, deadline=None),
+        settings=settings(max_examples=sized(62, 250), stateful_step_count=50, deadline=None),
     )
