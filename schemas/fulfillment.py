@@ -142,6 +142,8 @@ class Fulfillment(FulfillmentHeader):
     `canceled_items` will not be shipped, `line_items` have been or may be.  `remote_data` is what a
     system behind the source says, in its own words, null unless the account asks for it.  `stub`:
     it was closed long ago, and what is left is what it and its packages are known by.
+    `positional_ids` are the kinds of ids that have so far been no more than each package's place in
+    the list: 1, 2, 3 or 0, 1, 2.
     """
 
     line_items: tuple[LineItem, ...] = ()
@@ -149,6 +151,7 @@ class Fulfillment(FulfillmentHeader):
     packages: tuple[Package, ...] = ()
     remote_data: dict[str, Any] | None = None
     stub: bool = False
+    positional_ids: tuple[str, ...] = ()
 
     def header(self) -> FulfillmentHeader:
         """The part that events carry."""

@@ -17,6 +17,11 @@ from schemas.message import EXACT
 from services.normalizer.model import Carrier, LineItem, Tracking, UpstreamId
 
 OVERLAP_NOT_TOLD = 0.5  # unknown contents neither speak for a pair nor against it
+# An SSCC names one logistic unit by definition: whatever stands under it is that unit.
+SSCC = "sscc"
+SSCC_DIGITS = 18
+# Kinds whose id names what several packages travel in, never a package.
+ENCLOSING_KINDS = frozenset({"container_number"})
 
 # (order, product, unit) and quantity, sorted; None: the source does not say.
 Contents = tuple[tuple[tuple[str, str, str], str | None], ...] | None
@@ -83,6 +88,42 @@ def shared_ids(*sides: Sequence[Described]) -> Set[UpstreamId]:
             if len(told) > len(set(told)):
                 shared |= {one for one, count in Counter(told).items() if count > 1}
     return shared
+
+
+def unit_id(package: Described) -> UpstreamId | None:
+    """Return its SSCC, if it has a valid one; zeros only are none."""
+    for one in package.upstream_ids:
+        if one.kind == SSCC and len(one.id) == SSCC_DIGITS and one.id.isdecimal():
+            return one if one.id.strip("0") else None
+    return None
+
+
+def own_ids(package: Described) -> tuple[UpstreamId, ...]:
+    """Return the ids that name this package alone; zeros stand for an id that is not set."""
+    return tuple(
+        [
+            one
+            for one in package.upstream_ids
+            if one.kind not in ENCLOSING_KINDS and one.id.strip("0-")
+        ]
+    )
+
+
+def positional_kinds(packages: Sequence[Described]) -> tuple[str, ...]:
+    """Return the kinds of ids that are just the places in this list: 1, 2, 3 or 0, 1, 2."""
+    if not packages:
+        return ()
+    kinds = []
+    for first in packages[0].upstream_ids:
+        if first.id not in {"0", "1"}:
+            continue
+        start = int(first.id)
+        if all(
+            UpstreamId(first.kind, str(place)) in package.upstream_ids
+            for place, package in enumerate(packages, start)
+        ):
+            kinds.append(first.kind)
+    return tuple(kinds)
 
 
 def numbers_of(trackings: Iterable[Tracking]) -> frozenset[str]:

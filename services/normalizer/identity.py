@@ -6,31 +6,36 @@ what cannot be chance to what is merely likely; live packages come before remove
 removed one comes back only on evidence of its own, never because it is the last one left.
 
 An id of the source's own that two packages of one side carry (pallets in one container) tells
-neither from the other and is no id.  Ids are compared within their kind only.
+neither from the other and is no id.  Ids are compared within their kind only.  Ids that have always
+been places in the list yield where number and contents both name another package (decision 0014).
 Work is bounded: for n packages about n log n comparisons, whatever they have in common.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict, deque
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence, Set
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence, Set
+from decimal import Decimal
 from itertools import permutations
 
 import msgspec
 
-from schemas.fulfillment import Identity
+from schemas.fulfillment import LIVE, Identity
 from schemas.keys import minted
+from schemas.message import EXACT
 from services.normalizer.evidence import (
     Evidence,
     contents_of,
     kinds_of,
     numbers_of,
     overlap,
+    own_ids,
     shared_ids,
+    unit_id,
 )
 from services.normalizer.mapper import Seen
-from services.normalizer.model import Package, UpstreamId
+from services.normalizer.model import LineItem, Package, UpstreamId
 
 _ENCODER = msgspec.json.Encoder()
 OVERLAP_MIN = 0.5
@@ -39,18 +44,165 @@ COMPARED_MAX = 2_500  # pairs; above, a package is compared with its neighbors o
 NEIGHBORS = 8  # on each side, in the order of their contents
 
 
-def pair(stored: Sequence[Package], seen: Sequence[Seen]) -> dict[int, int]:
-    """For each index in `seen` that is a known package: its index in `stored`."""
+def distinct(
+    listed: tuple[Seen, ...], ordered: Sequence[LineItem], stored: Sequence[Package]
+) -> tuple[Seen, ...]:
+    """Return the packages of one list, each once (decision 0014).
+
+    One SSCC is one package, contents joined.  Packages equal in all are one package under one id of
+    their own; without an id only when they carry one number and are more than the record says was
+    `ordered`, and never fewer than are `stored`.
+    """
+    if len(listed) < 2:
+        return listed
+    if len({package.upstream_ids[:1] or package.trackings for package in listed}) == len(listed):
+        return listed
+    packages = _with_one_of_each_id(_joined(listed))
+    equals: dict[Hashable, list[Seen]] = defaultdict(list)
+    for package in packages:
+        if package.trackings and package.line_items and not own_ids(package):
+            equals[_shown(package)].append(package)
+    equals = {shown: group for shown, group in equals.items() if len(group) > 1}
+    if not equals:
+        return tuple(packages)
+    known = Counter(_inside(one) for one in stored if one.status in LIVE)
+    counted = _Counted(ordered, packages)
+    extra = {
+        id(one)
+        for group in equals.values()
+        for one in group[max(1, known[_inside(group[0])], counted.fitting(group)) :]
+    }
+    return tuple([one for one in packages if id(one) not in extra])
+
+
+def _joined(listed: Sequence[Seen]) -> list[Seen]:
+    """Return the packages, those of one SSCC as one that stands where the first of them stood."""
+    units: dict[UpstreamId | int, list[Seen]] = defaultdict(list)
+    for place, package in enumerate(listed):
+        units[unit_id(package) or place].append(package)
+    return [parts[0] if len(parts) == 1 else _union(parts) for parts in units.values()]
+
+
+def _union(parts: Sequence[Seen]) -> Seen:
+    """Return one package with the contents of its parts; a part that is told twice counts once.
+
+    It has left when any of them has.
+    """
+    parts = _with_one_of_each_id(parts)
+    first = next((part for part in parts if part.left), parts[0])
+    items: list[LineItem] | None = []
+    for part in parts:
+        items = None if items is None or part.line_items is None else [*items, *part.line_items]
+    unknown = frozenset[str]().union(*[part.unknown for part in parts])
+    known_ids = {one.kind: one for part in reversed(parts) for one in part.upstream_ids}
+    return msgspec.structs.replace(
+        first,
+        upstream_ids=tuple(known_ids[one] for one in _kinds(parts)),
+        trackings=tuple(dict.fromkeys(one for part in parts for one in part.trackings)),
+        line_items=None if items is None else tuple(items),
+        unknown=unknown - {"status"} if first.left else unknown,
+    )
+
+
+def _with_one_of_each_id(listed: Sequence[Seen]) -> list[Seen]:
+    """Return the packages without those that repeat another one, its own id included."""
+    packages: dict[Hashable, Seen] = {}
+    for place, package in enumerate(listed):
+        own = own_ids(package)
+        packages.setdefault((own, _shown(package)) if own else place, package)
+    return list(packages.values())
+
+
+def _inside(package: Package | Seen) -> Hashable:
+    return numbers_of(package.trackings), contents_of(package.line_items)
+
+
+def _shown(package: Seen) -> Hashable:
+    """Return what two packages have equal that are equal in all but their ids."""
+    lines = tuple(sorted([item.line_id or "" for item in package.line_items or ()]))
+    return _inside(package), lines, package.carrier, package.shipped_at, package.status
+
+
+class _Counted:
+    """What was ordered, and what is in the packages: by order line where it is known, else by SKU.
+
+    Packages that have not left do not count against those that have.
+    """
+
+    def __init__(self, ordered: Sequence[LineItem], packages: Sequence[Seen]) -> None:
+        lines = [(("line", item.line_id), item.quantity) for item in ordered if item.line_id]
+        self._lines = {key for key, _ in lines}
+        self._ordered = _sums([*lines, *[(("sku", item.sku), item.quantity) for item in ordered]])
+        self._packed = {
+            left: self._units([one for one in packages if one.left or not left])
+            for left in (False, True)
+        }
+
+    def fitting(self, group: Sequence[Seen]) -> int:
+        """Return how many of these equal packages are no more than was ordered.
+
+        All of them where a quantity is not known.
+        """
+        packed, found = self._packed[group[0].left], len(group)
+        for product, count in self._units(group[:1]).items():
+            ordered, all_of_it = self._ordered.get(product), packed[product]
+            if ordered is not None and count and all_of_it is not None:
+                excess = all_of_it - ordered
+                found = min(found, int((len(group) * count - excess) // count))
+        return found
+
+    def _units(self, packages: Iterable[Seen]) -> dict[Hashable, Decimal | None]:
+        items = [item for one in packages for item in one.line_items or ()]
+        keys = [("line", item.line_id) for item in items]
+        return _sums(
+            [
+                (key if key in self._lines else ("sku", item.sku), item.quantity)
+                for key, item in zip(keys, items, strict=True)
+            ]
+        )
+
+
+def _sums(
+    counts: Iterable[tuple[Hashable, str | None]],
+) -> dict[Hashable, Decimal | None]:
+    """Return the sum of each; None where one of its quantities is not known."""
+    sums: dict[Hashable, Decimal | None] = {}
+    for key, count in counts:
+        known = sums.get(key, Decimal(0))
+        if known is None or count is None:
+            sums[key] = None
+        else:
+            sums[key] = EXACT.add(known, Decimal(count))
+    return sums
+
+
+def pair(
+    stored: Sequence[Package], seen: Sequence[Seen], positional: Collection[str] = ()
+) -> dict[int, int]:
+    """For each index in `seen` that is a known package: its index in `stored`.
+
+    `positional` are the kinds of ids that have always been places in the list.
+    """
     live = [index for index, package in enumerate(stored) if package.status != "removed"]
-    shared = shared_ids(stored, seen)
-    pairs = _unchanged_pairs(stored, live, seen, shared)
+    # A place belongs to whoever stands there now: what is removed has none any more.
+    holders = [stored[index] for index in live] if positional else stored
+    shared = shared_ids(holders, seen)
+    pairs = _shifted(stored, live, seen, positional) if positional else {}
+    if not pairs:
+        pairs = _unchanged_pairs(stored, live, seen, shared)
     if len(pairs) == len(seen) or len(pairs) == len(stored):
         return pairs
     paired = set(pairs.values())
     live = [index for index in live if index not in paired]
-    removed = [index for index, package in enumerate(stored) if package.status == "removed"]
+    removed = [
+        index
+        for index, package in enumerate(stored)
+        if package.status == "removed" and index not in paired
+    ]
+    shared_once = shared | shared_ids(stored) if positional else shared
     matching = _Matching(
-        {index: Evidence.of(stored[index], shared) for index in (*live, *removed)},
+        {index: Evidence.of(stored[index], shared) for index in live}
+        | {index: Evidence.of(stored[index], shared_once) for index in removed},
         {index: Evidence.of(one, shared) for index, one in enumerate(seen) if index not in pairs},
     )
     for kind in _kinds(seen):
@@ -58,6 +210,7 @@ def pair(stored: Sequence[Package], seen: Sequence[Seen]) -> dict[int, int]:
     for group in (live, removed):
         matching.by_key(group, _unchanged)
         matching.by_number(group)
+        matching.by_key(group, _untracked_departure, ids_decide=False)
     matching.by_key(live, _untracked_contents, _contents)
     matching.by_shipping(live)
     matching.last_ones(live)
@@ -65,6 +218,47 @@ def pair(stored: Sequence[Package], seen: Sequence[Seen]) -> dict[int, int]:
     matching.by_key(unannounced, _untracked_contents, _contents)
     matching.by_shipping(removed)
     return pairs | matching.pairs
+
+
+def _shifted(
+    stored: Sequence[Package],
+    live: Sequence[int],
+    seen: Sequence[Seen],
+    positional: Collection[str],
+) -> dict[int, int]:
+    """Return the packages that stand at another place now, by their numbers and contents.
+
+    Only where both name one stored package, and no id but the place says anything.
+    """
+    if len(live) == len(seen) and all(
+        stored[index].trackings == one.trackings and stored[index].line_items == one.line_items
+        for index, one in zip(live, seen, strict=True)
+    ):
+        return {}
+    known: dict[Hashable, list[int]] = defaultdict(list)
+    for index, package in enumerate(stored):
+        if (key := _placed(package, positional)) is not None:
+            known[key].append(index)
+    unclaimed: dict[Hashable, list[int]] = defaultdict(list)
+    for new, one in enumerate(seen):
+        if (key := _placed(one, positional)) in known:
+            unclaimed[key].append(new)
+    lively = set(live)
+    pairs = {}
+    for key, news in unclaimed.items():
+        olds = [index for index in known[key] if index in lively] or known[key]
+        if len(olds) == len(news) == 1:
+            pairs[news[0]] = olds[0]
+    return pairs
+
+
+def _placed(package: Package | Seen, positional: Collection[str]) -> Hashable | None:
+    """Return numbers and contents of a package that has both, and no id but its place."""
+    numbers, contents = numbers_of(package.trackings), contents_of(package.line_items)
+    if not numbers or not contents:
+        return None
+    placed = all(one.kind in positional for one in package.upstream_ids)
+    return (numbers, contents) if placed else None
 
 
 def _unchanged_pairs(
@@ -169,10 +363,16 @@ class _Matching:
         group: Iterable[int],
         old_key: Callable[[Evidence], Hashable | None],
         new_key: Callable[[Evidence], Hashable | None] | None = None,
+        *,
+        ids_decide: bool = True,
     ) -> None:
         """Equal keys are the same package, in array order."""
         for olds, news in self._buckets(group, old_key, new_key or old_key):
-            self._in_order(olds, news)
+            if ids_decide:
+                self._in_order(olds, news)
+                continue
+            for old, new in zip(olds, news, strict=False):
+                self._take(old, new)
 
     def by_number(self, group: Iterable[int]) -> None:
         """One tracking number; boxes that share it stay as many as they are, by contents."""
@@ -344,6 +544,13 @@ def _contents(evidence: Evidence) -> Hashable | None:
 
 def _untracked_contents(evidence: Evidence) -> Hashable | None:
     return None if evidence.numbers else evidence.contents
+
+
+def _untracked_departure(evidence: Evidence) -> Hashable | None:
+    """What makes two packages without a number one, also under another id."""
+    if evidence.numbers or evidence.shipped_at is None or not evidence.contents:
+        return None
+    return evidence.shipped_at, evidence.carrier, evidence.contents
 
 
 def _shipping(evidence: Evidence) -> Hashable | None:

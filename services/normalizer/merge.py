@@ -16,8 +16,8 @@ import msgspec
 from schemas.fulfillment import LEFT, LIVE, FulfillmentStatus, Identity, PackageStatus
 from schemas.raw import Provenance
 from services.normalizer.diff import delivered_event_id, diff, shipped_event_id
-from services.normalizer.evidence import shared_ids
-from services.normalizer.identity import mint, pair
+from services.normalizer.evidence import positional_kinds, shared_ids
+from services.normalizer.identity import distinct, mint, pair
 from services.normalizer.mapper import Seen, Snapshot
 from services.normalizer.model import Event, Fulfillment, LineItem, Package, RawRef, UpstreamId
 from services.normalizer.ordering import order_of
@@ -50,11 +50,15 @@ def merge(
         return Outcome()
     if stored:
         snapshot = _with_what_is_known(snapshot, stored)
+    positional = _positional(stored, snapshot.packages)
+    if len(snapshot.packages) > 1:
+        snapshot = _with_each_once(snapshot, stored)
     key = stored.key if stored else provenance.key
-    packages = _packages(key, stored, snapshot, remap=bool(provenance.remap_of))
+    packages = _packages(key, stored, snapshot, positional, remap=bool(provenance.remap_of))
     status = _status(snapshot, packages, stored.status if stored else None)
     same = stored is not None and _same(stored, snapshot, status, packages)
-    if stored and same and order == "equal" and stored.updated_at == snapshot.updated_at:
+    before = (stored.updated_at, stored.positional_ids) if stored else None
+    if same and order == "equal" and before == (snapshot.updated_at, positional):
         return Outcome()
     state = Fulfillment(
         key=key,
@@ -79,6 +83,7 @@ def merge(
         canceled_items=snapshot.canceled_items,
         packages=packages,
         remote_data=snapshot.remote_data,
+        positional_ids=positional,
     )
     if same and not (stored and stored.stub):
         return Outcome(state)
@@ -92,6 +97,31 @@ def merge(
     if stored and stored.stub:
         return Outcome(*late(stored, state, events))
     return Outcome(state, events)
+
+
+def _positional(stored: Fulfillment | None, seen: Sequence[Seen]) -> tuple[str, ...]:
+    """Return the kinds of ids that were places in the list in every observation so far."""
+    if stored is None or not stored.packages:
+        return positional_kinds(seen)
+    if not stored.positional_ids or not seen:
+        return stored.positional_ids
+    return tuple([kind for kind in positional_kinds(seen) if kind in stored.positional_ids])
+
+
+def _with_each_once(snapshot: Snapshot, stored: Fulfillment | None) -> Snapshot:
+    """Return the snapshot without packages that it lists twice."""
+    listed, ordered = snapshot.packages, (*snapshot.line_items, *snapshot.canceled_items)
+    packages = distinct(listed, ordered, stored.packages if stored else ())
+    if packages is listed:
+        return snapshot
+    items = snapshot.line_items
+    if items == _items_of(listed):  # the lines are those of the packages
+        items = _items_of(packages)
+    return msgspec.structs.replace(snapshot, packages=packages, line_items=items)
+
+
+def _items_of(packages: Sequence[Seen]) -> tuple[LineItem, ...]:
+    return tuple([item for one in packages for item in one.line_items or ()])
 
 
 def _with_what_is_known(snapshot: Snapshot, stored: Fulfillment) -> Snapshot:
@@ -161,14 +191,19 @@ def _same(
 
 
 def _packages(
-    key: str, stored: Fulfillment | None, snapshot: Snapshot, *, remap: bool
+    key: str,
+    stored: Fulfillment | None,
+    snapshot: Snapshot,
+    positional: Sequence[str],
+    *,
+    remap: bool,
 ) -> tuple[Package, ...]:
     """Known packages in their old places, then the new; an unchanged one is the same object.
 
     A remap reads the same record again: what differs is our reading, which takes nothing back.
     """
     known, seen = stored.packages if stored else (), snapshot.packages
-    pairs = pair(known, seen) if known else {}
+    pairs = pair(known, seen, positional) if known else {}
     shown = {old: seen[new] for new, old in pairs.items()}
     after = []
     for index, package in enumerate(known):

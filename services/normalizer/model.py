@@ -129,6 +129,7 @@ class Fulfillment(FulfillmentHeader, frozen=True, gc=False, kw_only=True):
     packages: tuple[Package, ...] = ()
     remote_data: msgspec.Raw = NULL
     stub: bool = False
+    positional_ids: tuple[str, ...] = ()
 
     def header(self) -> FulfillmentHeader:
         """The part that events carry."""
