@@ -40,6 +40,7 @@ SEQUENCE = re.compile(
 
 NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 NESTING_MAX = 100  # levels a copy keeps; the parser itself gives up near 1,000
+ENDS_MORE_MAX = 64  # brackets looked at before one that may close the list
 ENDS_BYTES_MAX = BODY_BYTES_MAX  # parsed to find where the list of a damaged page ends
 RESUMES_BYTES_MAX = BODY_BYTES_MAX  # looked through for where damaged records end
 FOLLOWERS_MAX = 1_000  # records looked at behind a damaged one
@@ -199,14 +200,17 @@ class Pages(Generic[E]):
             refusal = error
         opening = re.search(rb'"%b"[ \t\r\n]*:[ \t\r\n]*(?=\[)' % self.name.encode(), body)
         start = opening.end() if opening else len(body)
-        for end in _ends(body, start):
+
+        def without_records(end: int) -> E | None:
             try:
-                envelope = self.decode(body[: start + 1] + body[end:])
+                return self.decode(body[: start + 1] + body[end:])
             except NOT_JSON:
-                continue
-            records = _records(body[start + 1 : end])
-            if records is not None:
-                return envelope, records
+                return None
+
+        for end in _ends(body, start, lambda end: without_records(end) is not None):
+            records, found = _records(body[start + 1 : end]), without_records(end)
+            if records is not None and found is not None:
+                return found, records
         raise refusal
 
     def _believe(self, envelope: E, body: bytes) -> None:
@@ -223,18 +227,23 @@ class Pages(Generic[E]):
             raise Unreadable(f"no {self.of}, but an error")
 
 
-def _ends(body: bytes, start: int) -> Iterator[int]:
-    """Where the list that opens at `start` may be closed.
+def _ends(body: bytes, start: int, fits: Callable[[int], bool]) -> Iterator[int]:
+    """Where the list that opens at `start` may be closed: without it, the rest is an envelope.
 
-    First by its brackets; where a damaged text hides some of them, from the back.
+    First by its brackets; where a damaged text hides some of them, from the back, but the first of
+    several: those behind it close lists of the envelope.
     """
     closed = _end_of_value(body, start)
-    if closed is not None:
+    if closed is not None and fits(closed - 1):
         yield closed - 1
-    end, room = len(body), ENDS_BYTES_MAX
-    while room > 0 and (end := body.rfind(b"]", start, end)) >= 0:
+    found: list[int] = []
+    end, room, more = len(body), ENDS_BYTES_MAX, ENDS_MORE_MAX
+    while room > 0 and more > 0 and (end := body.rfind(b"]", start, end)) >= 0:
         room -= start + len(body) - end
-        yield end
+        more -= bool(found)
+        if fits(end):
+            found.append(end)
+    yield from reversed(found)
 
 
 def _records(inside: bytes) -> list[bytes] | None:
@@ -246,7 +255,7 @@ def _records(inside: bytes) -> list[bytes] | None:
     start, room = _skipped(inside, 0), RESUMES_BYTES_MAX
     while start < len(inside):
         end = _end_of_value(inside, start)
-        if end is None or not _goes_on(inside, end):
+        if end is None or not (_goes_on(inside, end) and _followed(inside, end)):
             end = _rest(inside, start)
         if end is None or not (_is_json(inside[start:end]) or _closed(inside, start) == end):
             resumed, room = _resumed(inside, start, room)
@@ -265,14 +274,16 @@ def _resumed(inside: bytes, start: int, room: int) -> tuple[int | None, int]:
 
     A text without its end hides brackets, so they are counted whether in texts or not.
     """
-    counted, depth = start, 0
+    counted, depth, torn = start, 0, False
     for gap in _NEXT_OBJECT.finditer(inside, start):
         room -= gap.end() - counted
-        depth = _open_brackets(inside[counted : gap.start()], depth)
+        if not torn:
+            depth = _open_brackets(inside[counted : gap.start()], depth)
+            torn = depth < 0  # it closes more than it opens
         counted = gap.start()
-        if room < 0 or depth < 0:
+        if room < 0:
             break
-        reached, leads_on = _leads_on(inside, gap.end(), good=depth > 0)
+        reached, leads_on = _leads_on(inside, gap.end(), good=torn or depth > 0)
         room -= reached - gap.end()
         if leads_on:
             return gap.start(), room
@@ -343,6 +354,22 @@ def _goes_on(inside: bytes, end: int) -> bool:
     """Whether a comma or the end of the list follows."""
     after = _skipped(inside, end)
     return inside[after : after + 1] in (b",", b"")
+
+
+def _followed(inside: bytes, end: int) -> bool:
+    """Whether a record may follow: a bracket too many can end one in its middle, and what is left
+    of it must not pass for a record that has changed.
+    """
+    start = _skipped(inside, _skipped(inside, end) + 1)
+    if start >= len(inside):
+        return True
+    closed = _end_of_value(inside, start)
+    if inside[start : start + 1] != b"{":
+        return closed is not None and _goes_on(inside, closed)
+    if closed is None or not _is_json(inside[start:closed]):
+        return True
+    behind = _skipped(inside, closed)
+    return inside[behind : behind + 1] not in (b"]", b"}")  # else it stands within another
 
 
 def _skipped(inside: bytes, start: int) -> int:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from random import Random
 
 import pytest
 
@@ -159,6 +161,47 @@ def test_every_record_of_a_page_may_be_damaged() -> None:
 
     assert [*bad, *torn, torn[0]] == [one.body for one in page.rejected]
     assert [GOOD, GOOD] == [found.body for found in page.found]
+
+
+RECORD = (
+    b'{"orderNumber":%d,"lastUpdatedTs":"2026-02-0%dT00:00:00Z","name":"Ana, {x} [y]","packages":'
+    b'[{"tracking":"1Z","products":[{"SKU":"A","quantity":1},{"SKU":"B","quantity":2.5}]},'
+    b'{"tracking":null,"products":[]}],"n":1.10}'
+)
+
+
+def mutated(record: bytes, chance: Random) -> bytes:
+    """With one to three bytes replaced, added or left out between its outer brackets."""
+    body = bytearray(record)
+    for _ in range(chance.choice((1, 1, 1, 2, 3))):
+        place, wrong = chance.randrange(1, len(body) - 1), chance.choice(b'"\\{}[],:\x00\xff\n0aN ')
+        match chance.randrange(3):
+            case 0:
+                body[place] = wrong
+            case 1:
+                body.insert(place, wrong)
+            case _:
+                del body[place]
+    return bytes(body)
+
+
+def test_whatever_one_record_is_its_neighbors_go_on_and_no_record_is_invented() -> None:
+    """A part of a record least of all: it would look like one that has lost its packages."""
+    chance, outcomes = Random(5), Counter[str]()
+    for _ in range(3000):
+        records = [RECORD % (number, number) for number in (1, 2, 3)]
+        place = chance.randrange(3)
+        records[place] = mutated(records[place], chance)
+        neighbors = [*records[:place], *records[place + 1 :]]
+        try:
+            page = page_of(*records)
+        except Unreadable:
+            outcomes["unreadable"] += 1
+            continue
+        found = [one.body for one in page.found]
+        assert [one for one in found if one != records[place]] == neighbors
+        outcomes["set aside" if page.rejected else "read"] += 1
+    assert outcomes["unreadable"] < 200 < outcomes["set aside"]
 
 
 def test_a_comma_too_many_between_records_is_no_record() -> None:
