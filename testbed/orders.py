@@ -49,7 +49,11 @@ class Line:
 
 @dataclass(frozen=True)
 class Package:
-    """One parcel. `truth_id` is its hidden identity: no upstream ever shows it."""
+    """One parcel. `truth_id` is its hidden identity: no upstream ever shows it.
+
+    `own_id` is what an upstream with ids of packages calls it now, and `listed` how often it lists
+    it; most upstreams have neither.
+    """
 
     truth_id: str
     number: int
@@ -58,6 +62,8 @@ class Package:
     service_level: str
     tracking: str | None = None
     shipped_at: datetime | None = None
+    own_id: int | None = None
+    listed: int = 1
 
     @property
     def accounts_for_units(self) -> bool:
@@ -67,7 +73,10 @@ class Package:
 
 @dataclass(frozen=True)
 class Order:
-    """One sale at one instant: its lines and the packages it has, in array order."""
+    """One sale at one instant: its lines and the packages it has, in array order.
+
+    `numbered_by_place`: an upstream with ids of packages gives them their places in the array.
+    """
 
     number: int
     placed_at: datetime
@@ -75,6 +84,7 @@ class Order:
     status: OrderStatus
     lines: tuple[Line, ...]
     packages: tuple[Package, ...] = ()
+    numbered_by_place: bool = False
 
     def shipped_units(self) -> Counter[str]:
         """Units per product in packages that count as sent."""

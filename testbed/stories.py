@@ -16,6 +16,8 @@ from typing import NamedTuple
 from testbed.cast import CARRIERS, Cast
 from testbed.orders import Contents, Line, Order, Package
 
+ANOTHER_ID = 10**12  # more than any id of a package
+
 
 class Step(NamedTuple):
     """One mutation of an order; `while_open` ones come before the order has shipped whole."""
@@ -30,6 +32,7 @@ class Story(NamedTuple):
 
     name: str
     needs_package_ids: bool = False
+    sources: tuple[str, ...] = ()  # that can show it; none: all of them
 
 
 STORIES = (
@@ -57,6 +60,9 @@ STORIES = (
     Story("canceled"),
     Story("label_canceled"),
     Story("replaced_by_equal", needs_package_ids=True),
+    Story("renumbered", sources=("zentail",)),
+    Story("id_replaced", sources=("zentail", "tradecloud")),
+    Story("listed_twice", sources=("zentail", "tradecloud")),
 )
 
 
@@ -70,6 +76,8 @@ def tell(rng: Random, number: int, story: str) -> tuple[tuple[Line, ...], list[l
         return cast.lines, [_canceled(cast, with_label=story == "label_canceled")]
     threads = [[Step("permuted", _permute(rng.getrandbits(32)))] for _ in range(rng.randint(0, 2))]
     boxes = cast.split()
+    if story == "renumbered":
+        return cast.lines, threads + [[_in_front(cast, contents)] for contents in boxes]
     if story == "equal_twins":
         threads.append(_twins(cast, *cast.equal_twins()))
     elif story == "twins" and len(boxes) > 1:
@@ -254,6 +262,36 @@ def _replaced_by_equal(cast: Cast, contents: Contents) -> list[Step]:
     ]
 
 
+def _in_front(cast: Cast, contents: Contents) -> Step:
+    """It comes first in the array, so that all the others get another number."""
+    package = replace(cast.package(contents), tracking=cast.tracking())
+
+    def act(order: Order, at: datetime) -> Order:
+        changed = order.with_packages((replace(package, shipped_at=at), *order.packages))
+        return replace(changed, numbered_by_place=True)
+
+    return Step("renumbered", act)
+
+
+def _id_replaced(cast: Cast, contents: Contents) -> list[Step]:
+    """It never gets a tracking number, and nothing but its id changes."""
+    package = cast.package(contents)
+    package = replace(package, own_id=package.number)
+    other = package.number + ANOTHER_ID
+    change = _change("id_replaced", package, lambda old, _at: replace(old, own_id=other))
+    return [_birth(cast, "shipped_without_number", package, shipped=True), change]
+
+
+def _listed_twice(cast: Cast, contents: Contents) -> list[Step]:
+    """With an id of its own, or so full that the order has not enough for two of it."""
+    package = replace(cast.package(contents), tracking=cast.tracking(), listed=2)
+    ordered = {line.product: line.quantity for line in cast.lines}
+    if all(2 * count <= ordered[product] for product, count in contents):
+        package = replace(package, own_id=package.number)
+    change = _change("listed_once", package, lambda old, _at: replace(old, listed=1))
+    return [_birth(cast, "listed_twice", package, shipped=True), change]
+
+
 def _twins(cast: Cast, one: Contents, other: Contents) -> list[Step]:
     shared = cast.tracking()
     boxes = [replace(cast.package(contents), tracking=shared) for contents in (one, other)]
@@ -281,4 +319,6 @@ _PACKAGE_STORIES: dict[str, Callable[[Cast, Contents], list[Step]]] = {
     "carrier_corrected": _carrier_corrected,
     "time_corrected": _time_corrected,
     "replaced_by_equal": _replaced_by_equal,
+    "id_replaced": _id_replaced,
+    "listed_twice": _listed_twice,
 }

@@ -36,11 +36,22 @@ class Moment:
 
 
 def timeline(
-    seed: int, *, orders: int, duration_seconds: float, start: datetime, package_ids: bool
+    seed: int,
+    *,
+    orders: int,
+    duration_seconds: float,
+    start: datetime,
+    package_ids: bool,
+    source: str,
 ) -> list[Moment]:
     """All mutations in the order they happen; the same arguments give the same list."""
     rng = Random(seed)
-    deck = [story for story in STORIES if package_ids or not story.needs_package_ids]
+    deck = [
+        story
+        for story in STORIES
+        if (package_ids or not story.needs_package_ids)
+        and (source in story.sources or not story.sources)
+    ]
     names = [deck[index % len(deck)].name for index in range(orders)]
     rng.shuffle(names)
     duration_ms = max(1, round(duration_seconds * 1000))

@@ -39,6 +39,7 @@ class World:
     ) -> None:
         self.package_ids = package_ids
         self._seed = seed
+        self._source = source
         self._order_count = orders
         self._duration_seconds = duration_seconds
         self._ends_at: datetime | None = None
@@ -63,6 +64,7 @@ class World:
             duration_seconds=self._duration_seconds,
             start=start,
             package_ids=self.package_ids,
+            source=self._source,
         )
 
     def placed(self) -> list[Order]:

@@ -123,6 +123,7 @@ def _filled(source: Source, module: ModuleType, began_at: datetime) -> Simulator
         duration_seconds=CHANGES.total_seconds(),
         start=began_at,
         package_ids=False,
+        source=source.name,
     )
     ends = {moment.order.number: moment.order for moment in moments}
     for place, order in enumerate(ends.values()):

@@ -236,7 +236,7 @@ def _shipment(order: Order, package: Package, *, gone: bool) -> Body:
     number, left = f"SN{package.number}", is_shipped(order, package)
     lines = list(_advice_lines(order, package))
     loose = package.number % LOOSE_EVERY == 0
-    box = {"packageSSCC": f"(00){package.number:018d}", "packageType": "CT", "lines": lines}
+    boxes = _load_carriers(package, lines)
     word = "Rejected" if gone else "Issued"
     departed = _stamp(package.shipped_at or order.updated_at)[:10] if left else None
     return {
@@ -244,12 +244,21 @@ def _shipment(order: Order, package: Package, *, gone: bool) -> Body:
         "identifiers": {"billOfLadingNumber": None, "trackingNumber": package.tracking},
         "supplierShipment": {"companyId": SUPPLIER, "shipmentNumber": number},
         "buyerShipment": {"companyId": BUYER},
-        "loadCarriers": [] if loose else [box],
+        "loadCarriers": [] if loose else boxes,
         "lines": lines if loose else [],
         "locations": {"departure": {"etdDate": _stamp(order.placed_at)[:10], "atdDate": departed}},
         "status": {"processStatus": word},
         "meta": {"lastUpdatedAt": _stamp(order.updated_at)},
     }
+
+
+def _load_carriers(package: Package, lines: list[Body]) -> list[Body]:
+    """One; what is listed twice stands on two under one SSCC, its lines divided where it can be."""
+    sscc = f"(00){package.own_id or package.number:018d}"
+    halves = [lines]
+    if package.listed > 1:
+        halves = [lines[:1], lines[1:] or lines]
+    return [{"packageSSCC": sscc, "packageType": "CT", "lines": half} for half in halves]
 
 
 def _advice_lines(order: Order, package: Package) -> Iterator[Body]:

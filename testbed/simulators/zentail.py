@@ -215,7 +215,11 @@ def _order(order: Order, *, package_ids: bool) -> dict[str, Any]:
             "country": "US",
         },
         "products": [_line(order, line, shipped[line.product]) for line in order.lines],
-        "packages": [_package(package, package_ids=package_ids) for package in order.packages],
+        "packages": [
+            _package(package, _ids(order, package, place, package_ids=package_ids))
+            for place, package in enumerate(order.packages, start=1)
+            for _ in range(package.listed)
+        ],
     }
 
 
@@ -233,11 +237,21 @@ def _line(order: Order, line: Line, shipped: int) -> dict[str, Any]:
     }
 
 
-def _package(package: Package, *, package_ids: bool) -> dict[str, Any]:
-    order_number, box = divmod(package.number, 10)
-    ids = {"packageId": package.number, "fulfillmentPackageId": f"ShipCo #{order_number}-{box}"}
+def _ids(order: Order, package: Package, place: int, *, package_ids: bool) -> dict[str, Any]:
+    """Its ids; some orders number their packages by place, or give one another id."""
+    if order.numbered_by_place:
+        return {"packageId": place}
+    if package.own_id is not None:
+        return {"packageId": package.own_id}
+    if not package_ids:
+        return {}
+    number, box = divmod(package.number, 10)
+    return {"packageId": package.number, "fulfillmentPackageId": f"ShipCo #{number}-{box}"}
+
+
+def _package(package: Package, ids: dict[str, Any]) -> dict[str, Any]:
     return {
-        **(ids if package_ids else {}),
+        **ids,
         "warehouseId": 4,
         "carrier": package.carrier,
         "service_level": package.service_level,

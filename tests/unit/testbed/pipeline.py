@@ -1,7 +1,8 @@
 """A perfect pipeline in one page: from Zentail orders to events and stored fulfillments.
 
 Pairs packages without ids: by number, then untracked with equal contents, then the one old and
-the one new package of equal contents. It knows nothing of the world's hidden identities.
+the one new package of equal contents. What is listed twice in all, with an id of its own or more
+than was ordered, is one. It knows nothing of the world's hidden identities.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Pipeline:
         """Take in one full snapshot of an order."""
         number = order["orderNumber"]
         old = self._stored.get(number, [])
-        new = [_package(order, package) for package in order["packages"]]
+        new = [_package(order, package) for package in _each_once(order)]
         for package, before in pair(old, new):
             package["id"] = before["id"] if before else f"pkg-{next(self._numbers)}"
             if package["status"] == "shipped" and not self._announced[package["id"]]:
@@ -81,6 +82,17 @@ def pair(
         before = next((p for p in back.values() if _same_number(p, package)), None)
         pairs.append((package, back.pop(before["id"]) if before else None))
     return pairs
+
+
+def _each_once(order: dict[str, Any]) -> list[dict[str, Any]]:
+    """Its packages without doubles."""
+    ordered = {line["SKU"] or line["requestedSku"]: line["quantity"] for line in order["products"]}
+    packages: list[dict[str, Any]] = []
+    for package in order["packages"]:
+        too_many = any(2 * one["quantity"] > ordered[one["SKU"]] for one in package["products"])
+        if package not in packages or not ("packageId" in package or too_many):
+            packages.append(package)
+    return packages
 
 
 def _same_number(old: dict[str, Any], new: dict[str, Any]) -> bool:

@@ -47,9 +47,14 @@ KINDS = {
 }
 
 
-def moments_of(seed: int, *, package_ids: bool = False) -> list[Moment]:
+def moments_of(seed: int, *, package_ids: bool = False, source: str = "zentail") -> list[Moment]:
     return timeline(
-        seed, orders=60, duration_seconds=DURATION_SECONDS, start=START, package_ids=package_ids
+        seed,
+        orders=60,
+        duration_seconds=DURATION_SECONDS,
+        start=START,
+        package_ids=package_ids,
+        source=source,
     )
 
 
@@ -70,6 +75,23 @@ def test_the_same_seed_makes_the_same_world_and_another_seed_another() -> None:
 def test_every_kind_of_mutation_happens_in_every_world(seed: int) -> None:
     """A run of sixty orders leaves no story out, whatever its seed."""
     assert {moment.kind for moment in moments_of(seed)} >= KINDS
+
+
+@pytest.mark.parametrize(
+    ("source", "kinds"),
+    [
+        ("zentail", {"renumbered", "id_replaced", "listed_twice", "listed_once"}),
+        ("tradecloud", {"id_replaced", "listed_twice", "listed_once"}),
+        ("shoplazza", set()),
+    ],
+)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_odd_ids_and_doubles_happen_where_a_system_can_show_them(
+    source: str, kinds: set[str], seed: int
+) -> None:
+    """Packages numbered by place, given another id, or listed twice."""
+    odd = {"renumbered", "id_replaced", "listed_twice", "listed_once"}
+    assert {moment.kind for moment in moments_of(seed, source=source)} & odd == kinds
 
 
 @pytest.mark.parametrize("seed", SEEDS)
