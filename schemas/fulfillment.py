@@ -20,6 +20,10 @@ LIVE: frozenset[PackageStatus] = frozenset({"pending", "shipped", "delivered"})
 LEFT: frozenset[PackageStatus] = frozenset({"shipped", "delivered"})
 GONE: frozenset[PackageStatus] = frozenset({"canceled", "removed"})
 
+# Kinds of ids that several packages may carry: what they travel in, or that they travel in nothing.
+COMMON_KINDS = frozenset({"container_number", "loose"})
+PLACES_MAX = 1000  # a whole number up to here may be a package's place in a list
+
 
 class OrderRef(Message):
     """An order that a fulfillment belongs to; `number` is what people call it."""

@@ -13,6 +13,7 @@ from decimal import Decimal
 from operator import itemgetter
 from typing import Protocol
 
+from schemas.fulfillment import COMMON_KINDS
 from schemas.message import EXACT
 from services.normalizer.model import Carrier, LineItem, Tracking, UpstreamId
 
@@ -20,8 +21,6 @@ OVERLAP_NOT_TOLD = 0.5  # unknown contents neither speak for a pair nor against 
 # An SSCC names one logistic unit by definition: whatever stands under it is that unit.
 SSCC = "sscc"
 SSCC_DIGITS = 18
-# Kinds whose id names what several packages travel in, never a package.
-ENCLOSING_KINDS = frozenset({"container_number"})
 
 # (order, product, unit) and quantity, sorted; None: the source does not say.
 Contents = tuple[tuple[tuple[str, str, str], str | None], ...] | None
@@ -101,11 +100,7 @@ def unit_id(package: Described) -> UpstreamId | None:
 def own_ids(package: Described) -> tuple[UpstreamId, ...]:
     """Return the ids that name this package alone; zeros stand for an id that is not set."""
     return tuple(
-        [
-            one
-            for one in package.upstream_ids
-            if one.kind not in ENCLOSING_KINDS and one.id.strip("0-")
-        ]
+        [one for one in package.upstream_ids if one.kind not in COMMON_KINDS and one.id.strip("0-")]
     )
 
 

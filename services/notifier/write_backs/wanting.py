@@ -25,7 +25,7 @@ from schemas.events import (
     PackageShipped,
     PackageTrackingChanged,
 )
-from schemas.fulfillment import LineItem, OrderRef, Package, Tracking
+from schemas.fulfillment import COMMON_KINDS, PLACES_MAX, LineItem, OrderRef, Package, Tracking
 from schemas.message import EXACT, parse_instant, quantity
 from schemas.subscription import WriteBackChannel
 from schemas.write_back import OrderWay, Wanted, WantedItem
@@ -88,7 +88,7 @@ def wanted_of(
         package_id=package.id if package else None,
         items=items,
         canceled_in_all=in_all,
-        shipment_id=package.upstream_id if package is not None else None,
+        shipment_id=_shipment_id(package),
         **_tracking(package),
     )
 
@@ -111,6 +111,25 @@ def _order(
     if found is None:
         return None, f"order {numbers[0]} is not in the map {channel.order}", numbers
     return found, None, ()
+
+
+def _shipment_id(package: Package | None) -> str | None:
+    """Return the id that names the package, and no other one of its order; None without any.
+
+    The number of a container is on all that is in it, and a place in a list goes from one package
+    to the next.
+    """
+    if package is None:
+        return None
+    told = [one.id for one in package.upstream_ids if one.kind not in COMMON_KINDS]
+    if not package.upstream_ids and package.upstream_id is not None:
+        told = [package.upstream_id]
+    return next((one for one in told if not _is_place(one)), None)
+
+
+def _is_place(own_id: str) -> bool:
+    short = own_id.isascii() and own_id.isdigit() and len(own_id) <= len(str(PLACES_MAX))
+    return short and int(own_id) <= PLACES_MAX
 
 
 def _held(package: Package | None) -> tuple[WantedItem, ...] | None:

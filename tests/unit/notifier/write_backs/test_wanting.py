@@ -76,6 +76,32 @@ def test_a_package_that_left_is_wanted_with_all_it_says() -> None:
     assert expected == asked(event)
 
 
+@pytest.mark.parametrize(
+    ("own", "shipment_id"),
+    [
+        ({"upstream_ids": [{"kind": "package_id", "id": "70551"}]}, "70551"),
+        ({"upstream_ids": [{"kind": "package_id", "id": "1"}]}, None),
+        ({"upstream_ids": [{"kind": "package_id", "id": "0"}]}, None),
+        (
+            {
+                "upstream_ids": [
+                    {"kind": "package_id", "id": "1"},
+                    {"kind": "fulfillment_package_id", "id": "ShipCo #7-1"},
+                ]
+            },
+            "ShipCo #7-1",
+        ),
+        ({"upstream_ids": [{"kind": "container_number", "id": "BICU1234565"}]}, None),
+        ({"upstream_ids": [{"kind": "loose", "id": "loose"}]}, None),
+        ({"upstream_ids": [], "upstream_id": "P1"}, "P1"),
+        ({"upstream_ids": [], "upstream_id": "12"}, None),
+    ],
+)
+def test_a_shipment_id_names_one_package_only(own: dict[str, Any], shipment_id: str | None) -> None:
+    """A place in a list, and the number of a container, are not taken for one."""
+    assert asked(envelope(package=package(**own))).shipment_id == shipment_id
+
+
 def test_contents_that_are_not_told_stay_not_told() -> None:
     """Nothing known is not the same as nothing inside."""
     bare = package(line_items=None, carrier=None, trackings=[], upstream_id=None)
