@@ -33,8 +33,9 @@ class EventData(Message):
     """The JSON value of an event.
 
     `provisional`: the source says this package may still change.  `backfill`: the fact is older
-    than the connection to the account.  `echo`: the fulfillment's; who did not ask for echoes is
-    not told.  `package` is null where the event is about the fulfillment as a whole.
+    than the connection to the account; of the fulfillment as a whole, where that holds for all its
+    packages.  `echo`: the fulfillment's; who did not ask for echoes is not told.  `package` is null
+    where the event is about the fulfillment as a whole.
     """
 
     fulfillment: FulfillmentHeader

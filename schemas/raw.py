@@ -41,7 +41,8 @@ class Provenance(msgspec.Struct, frozen=True, gc=False):
     """Who read the record, where, and when.
 
     `observed_at` orders observations of sources that have no version of their own: the instant
-    the request that brought it started.  `backfill` is used at first sight only.  `options` are
+    the request that brought it started.  `backfill` is used at first sight only.  `connected_at` is
+    when the account was connected, by the upstream's clock; None: not known.  `options` are
     settings of the account that its mapper has to know, by name: with the record, so that mapping
     it again gives the same.  `remap_of` is the place of the record it is a copy of, made to map it
     again; `redriven`: it comes from a dead letter.
@@ -58,6 +59,7 @@ class Provenance(msgspec.Struct, frozen=True, gc=False):
     options: frozenset[str] = NO_OPTIONS
     remap_of: str = ""
     redriven: bool = False
+    connected_at: datetime | None = None
 
     @property
     def key(self) -> str:
@@ -68,6 +70,7 @@ class Provenance(msgspec.Struct, frozen=True, gc=False):
     def heading(self) -> Heading:
         """What it shares with records that differ from it in id and trace only."""
         options = ",".join(sorted(self.options)).encode()
+        connected_at = iso(self.connected_at).encode() if self.connected_at else b""
         return Heading(
             (
                 ("shipfeed-schema", b"1"),
@@ -80,7 +83,10 @@ class Provenance(msgspec.Struct, frozen=True, gc=False):
                 ("shipfeed-observed-at", iso(self.observed_at).encode()),
                 ("shipfeed-backfill", b"true" if self.backfill else b"false"),
             ),
-            (("shipfeed-options", options),) if options else (),
+            (
+                *((("shipfeed-connected-at", connected_at),) if connected_at else ()),
+                *((("shipfeed-options", options),) if options else ()),
+            ),
         )
 
     def headers(self) -> list[tuple[str, bytes]]:
@@ -99,6 +105,7 @@ class Provenance(msgspec.Struct, frozen=True, gc=False):
                 raise ValueError(f"a raw record without the header {name}")
             return value
 
+        connected_at = headers.get("shipfeed-connected-at")
         return cls(
             needed("shipfeed-source").decode(),
             needed("shipfeed-account").decode(),
@@ -111,6 +118,7 @@ class Provenance(msgspec.Struct, frozen=True, gc=False):
             _options(headers.get("shipfeed-options") or b""),
             (headers.get(REMAP_HEADER) or b"").decode(),
             REDRIVE_HEADER in headers,
+            _instant(connected_at) if connected_at else None,
         )
 
 

@@ -67,6 +67,7 @@ def _heading(version: int, place: int) -> Heading:
         stream="orders",
         upstream_id=NUMBER,
         observed_at=_updated_at(version) + READ_AFTER + timedelta(milliseconds=place),
+        connected_at=BEGAN_AT,
     ).heading
 
 

@@ -20,6 +20,7 @@ def _text(description: str, **more: Any) -> Schema:
 TRACE = _text("W3C trace context of the poll that read it.")
 OPTIONAL = {
     "traceparent",
+    "shipfeed-connected-at",
     "shipfeed-options",
     "shipfeed-remap",
     "shipfeed-redrive",
@@ -54,6 +55,9 @@ RAW = {
     "shipfeed-observed-at": _text("When the request for it began.", format="date-time"),
     "shipfeed-backfill": _text(
         "Whether it was last changed before the account was connected.", enum=["true", "false"]
+    ),
+    "shipfeed-connected-at": _text(
+        "When the account was connected, by the upstream's clock.", format="date-time"
     ),
     "shipfeed-options": _text("Settings of the account that its mapper needs, by comma."),
     "traceparent": TRACE,

@@ -35,6 +35,7 @@ from schemas.events import (
 )
 from schemas.fulfillment import GONE, LEFT, LIVE, FulfillmentStatus
 from schemas.message import iso
+from services.normalizer.backfill import Backfill
 from services.normalizer.evidence import contents_of
 from services.normalizer.mapper import DATE_LENGTH
 from services.normalizer.model import (
@@ -86,7 +87,7 @@ def diff(
     after: Fulfillment,
     *,
     provisional: bool,
-    backfill: bool,
+    backfill: Backfill,
     lines: _Lines = None,
 ) -> tuple[Event, ...]:
     """The events of one accepted change.
@@ -98,9 +99,9 @@ def diff(
         return ()
     at = after.observed_at
     shared = Shared.of(after.key, after.source, after.account, at)
-    flags = provisional, backfill, after.echo
     events = []
     for index, (package, one) in enumerate(told):
+        flags = provisional, backfill.of(package), after.echo
         data, number = _data(after, package, one, flags), sequence(after.revision, index)
         events.append(Event(one.kind.type, _id(after, package, one), at, number, data, shared))
     return tuple(events)

@@ -15,6 +15,7 @@ import msgspec
 
 from schemas.fulfillment import LEFT, LIVE, FulfillmentStatus, Identity, PackageStatus
 from schemas.raw import Provenance
+from services.normalizer.backfill import backfill_of
 from services.normalizer.diff import delivered_event_id, diff, shipped_event_id
 from services.normalizer.evidence import positional_kinds, shared_ids
 from services.normalizer.identity import distinct, mint, pair
@@ -91,7 +92,7 @@ def merge(
         stored,
         state,
         provisional=snapshot.provisional,
-        backfill=provenance.backfill and stored is None,
+        backfill=backfill_of(stored, state, provenance),
         lines=snapshot.announced_lines,
     )
     if stored and stored.stub:

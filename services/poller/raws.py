@@ -57,6 +57,7 @@ class Raws:
             upstream_id="",
             observed_at=observed_at,
             backfill=backfill,
+            connected_at=self._cursor.connected_at,
             options=self._facts.options | options,
         )
         return f"{round(observed_at.timestamp() * 1e6):016x}", provenance.heading

@@ -86,3 +86,12 @@ def test_a_page_shows_the_examples_as_they_are(name: str, page: str) -> None:
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
 
     assert f"\n{(ROOT / 'examples' / name).read_text(encoding='utf-8')}```\n" in text
+
+
+def test_decisions_have_numbers_of_their_own() -> None:
+    """Two pages under one number could not be told apart in a sentence."""
+    pages = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    numbers = [page.name[:4] for page in pages]
+    headings = [page.read_text().splitlines()[0][:7] for page in pages]
+    assert len(set(numbers)) == len(numbers)
+    assert headings == [f"# {number}:" for number in numbers]

@@ -98,7 +98,13 @@ class Misreading:
 
 
 def seen(
-    source: str, *, offset: int = 0, seconds: float = 0, version: float = 0, **more: Any
+    source: str,
+    *,
+    offset: int = 0,
+    seconds: float = 0,
+    version: float = 0,
+    connected_at: datetime | None = None,
+    **more: Any,
 ) -> ConsumerRecord[bytes, bytes]:
     """The record of a system as it stands on raw, observed so many seconds after noon."""
     sample = SAMPLES[source]
@@ -117,6 +123,7 @@ def seen(
         upstream_id="1",
         observed_at=NOON + timedelta(seconds=seconds),
         options=sample.options,
+        connected_at=connected_at,
     )
     key, value = provenance.key.encode(), json.dumps(record).encode()
     return raw_record(key, value, provenance.headers(), offset=offset)

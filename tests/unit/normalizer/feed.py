@@ -71,6 +71,7 @@ def record(
     offset: int = 0,
     observed_seconds: float = 0,
     backfill: bool = False,
+    connected_seconds: float | None = None,
     source: str = "zentail",
     topic: str = "t.raw",
 ) -> ConsumerRecord[bytes, bytes]:
@@ -84,6 +85,9 @@ def record(
         upstream_id=str(number),
         observed_at=NOON + timedelta(days=1, seconds=observed_seconds),
         backfill=backfill,
+        connected_at=None
+        if connected_seconds is None
+        else NOON + timedelta(seconds=connected_seconds),
     )
     return raw_record(
         provenance.key.encode(),

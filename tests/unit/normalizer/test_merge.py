@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.normalizer.copies import outcome, seen
 from tests.unit.normalizer.feed import NOON, Feed, box, order
 
 A, B = {"MUG": 1}, {"MUG": 2, "POT": 1}
@@ -257,6 +258,100 @@ def test_backfill_marks_the_first_sight_of_the_fulfillment_only() -> None:
 
     assert {event.data.backfill for event in feed.events[:first]} == {True}
     assert {event.data.backfill for event in feed.events[first:]} == {False}
+
+
+DAY = 86_400.0
+OLD = box(A, tracking="T1", shipped=-90 * DAY)
+
+
+def flags(feed: Feed) -> dict[tuple[str, int], bool]:
+    """Whether each event is backfill, by type and place of its package (-1: none)."""
+    places = {package.id: place for place, package in enumerate(feed.state.packages)}
+    return {
+        (one.type, places.get(one.data.package.id, -1) if one.data.package else -1): (
+            one.data.backfill
+        )
+        for one in feed.events
+    }
+
+
+def test_an_old_package_of_an_order_touched_after_the_connection_is_history() -> None:
+    """Its ship time says so; what left after the connection is news beside it."""
+    feed = Feed()
+    feed.see(order(OLD, box(B, tracking="T2", shipped=5)), connected_seconds=0)
+
+    assert flags(feed) == {
+        ("package.created", 0): True,
+        ("package.created", 1): False,
+        ("package.shipped", 0): True,
+        ("package.shipped", 1): False,
+        ("fulfillment.partially_shipped", -1): False,
+    }
+
+
+def test_the_fulfillment_is_history_where_all_its_packages_are() -> None:
+    """Nothing of an order that left months before the connection is announced as news."""
+    feed = Feed()
+    feed.see(
+        order(OLD, box(B, tracking="T2", shipped=-2 * DAY), status="SHIPPED"), connected_seconds=0
+    )
+
+    assert ("fulfillment.shipped", -1) in flags(feed)
+    assert set(flags(feed).values()) == {True}
+
+
+@pytest.mark.parametrize(
+    ("shipped", "connected", "expected"),
+    [
+        pytest.param(-DAY - 1, 0.0, True, id="more than a day before"),
+        pytest.param(-DAY, 0.0, False, id="a day before"),
+        pytest.param(-90 * DAY, None, False, id="no connection known: the poller's rule"),
+    ],
+)
+def test_a_ship_time_is_history_more_than_a_day_before_the_connection(
+    shipped: float, connected: float | None, expected: bool
+) -> None:
+    """A day covers a local time taken for UTC, and a clock that is wrong."""
+    feed = Feed()
+    feed.see(order(box(A, tracking="T1", shipped=shipped)), connected_seconds=connected)
+    assert set(flags(feed).values()) == {expected}
+
+
+def test_a_package_known_as_pending_is_news_whatever_its_ship_time() -> None:
+    """It was seen waiting after the connection, so that it left is told now."""
+    feed = Feed()
+    feed.see(order(box(A)), connected_seconds=0)
+    feed.see(order(box(A, tracking="T1", shipped=-90 * DAY), updated=1), connected_seconds=0)
+
+    assert ("package.shipped", 0) in flags(feed)
+    assert set(flags(feed).values()) == {False}
+
+
+def test_an_old_package_that_a_known_order_shows_first_now_is_history() -> None:
+    """First sight is each package's own."""
+    feed = Feed()
+    feed.see(order(box(B)), connected_seconds=0)
+    feed.see(order(box(B), OLD, updated=1), connected_seconds=0)
+
+    assert flags(feed)[("package.shipped", 1)]
+    assert not flags(feed)[("fulfillment.partially_shipped", -1)]
+
+
+@pytest.mark.parametrize(
+    ("source", "more"),
+    [
+        ("zentail", {}),
+        ("tradecloud", {}),
+        ("shoplazza", {}),
+        ("digital_river", {}),
+        ("panora", {}),
+    ],
+)
+def test_history_by_ship_time_holds_for_every_system(source: str, more: dict[str, Any]) -> None:
+    """Where it tells no ship time, its package is what the poller says."""
+    found = outcome(seen(source, connected_at=NOON + timedelta(days=99), **more), None)
+    (package,) = found.state.packages if found.state else ()
+    assert {event.data.backfill for event in found.events} == {package.shipped_at is not None}
 
 
 def test_events_carry_the_instant_of_observation_and_a_sortable_sequence() -> None:

@@ -79,6 +79,12 @@ def test_raw_marks_and_cursor_are_one_transaction() -> None:
     assert Cursor.model_validate_json(cursor.value or b"").position == "here"
 
 
+def test_raw_says_when_the_account_was_connected() -> None:
+    """The normalizer tells history by it."""
+    (raw,) = State().write(Page((found(1),), position="here")).raw
+    assert Provenance.read(dict(raw.headers)).connected_at == CURSOR.connected_at
+
+
 def test_what_a_list_brings_again_is_remembered_however_old_it_is() -> None:
     """History is read once and leaves no mark; but a row that every poll shows is written once."""
     state, old = State(), NOW - KEEP - timedelta(days=1)

@@ -35,6 +35,7 @@ READ = Provenance(
     backfill=True,
     traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     options=frozenset({"whole"}),
+    connected_at=NOON,
 )
 
 
@@ -125,7 +126,7 @@ def test_the_headers_described_are_the_headers_read() -> None:
 
 def test_headers_as_they_are_written_are_taken() -> None:
     """Also those of a record that has none of the optional ones."""
-    plain = replace(READ, options=frozenset(), backfill=False)
+    plain = replace(READ, options=frozenset(), backfill=False, connected_at=None)
 
     assert header_complaints("raw", READ.headers()) == []
     assert header_complaints("raw", plain.headers()) == []
