@@ -231,7 +231,7 @@ def _fulfilled(one: _Fulfillment, order_id: str, lines: set[str]) -> Fulfilled:
     for item in one.items:
         if str(item.item_id) not in lines:
             raise ValueError(f"fulfillment {one.id} is of item {item.item_id}, which it has not")
-        if item.quantity is None and item.cancel_quantity is None:
+        if item.quantity is None and not item.cancel_quantity:
             raise ValueError(f"fulfillment {one.id} has an item without a quantity")
     parts = [Part(str(of.item_id), of.quantity or 0, of.cancel_quantity or 0) for of in one.items]
     event_id = (one.metadata or {}).get(EVENT_ID_NAME)

@@ -25,7 +25,8 @@ Counts = Mapping[str, int]  # pieces by SKU
 def counted(wanted: Wanted, items: Iterable[WantedItem] | None) -> dict[str, int] | Hold:
     """Pieces of each SKU that is told, none of them 0; a Hold when they cannot be counted."""
     if items is None:
-        return hold(wanted, "the source does not say what the package holds", BY_HAND)
+        what = "was canceled" if wanted.package_id is None else "the package holds"
+        return hold(wanted, f"the source does not say what, or how much of it, {what}", BY_HAND)
     counts: Counter[str] = Counter()
     for item in items:
         number = Decimal(item.quantity)

@@ -73,6 +73,8 @@ def wanted_of(
     if envelope.type == TRACKING_CHANGED and (package is None or package.shipped_event_id is None):
         return None
     order, problem, candidates = _order(data.fulfillment.orders, channel, order_ids)
+    if problem is None and (problem := _unordered(data)) is not None:
+        order = None
     items, in_all = _canceled(data) if envelope.type == ITEMS_CANCELED else (_held(package), None)
     return Wanted(
         subscription=subscription,
@@ -111,6 +113,28 @@ def _order(
     if found is None:
         return None, f"order {numbers[0]} is not in the map {channel.order}", numbers
     return found, None, ()
+
+
+def _unordered(data: EventData) -> str | None:
+    """Return why the order is unknown although the event names one; None where it is known.
+
+    A source that names the order of each line names none of a line whose order it cannot tell, and
+    that line may be of another order.
+    """
+    items = data.package.line_items or () if data.package else _canceled_items(data)
+    orders = {one.id for one in data.fulfillment.orders}
+    strange = [one for one in items if one.order_id is not None and one.order_id not in orders]
+    silent = [one for one in items if one.order_id is None]
+    if strange:
+        return f"a line is of order {strange[0].order_id}, which the event does not name"
+    if silent and len(silent) < len(items):
+        return f"the source does not say which order {len(silent)} of {len(items)} lines are of"
+    return None
+
+
+def _canceled_items(data: EventData) -> tuple[LineItem, ...]:
+    told = [one.after or () for one in data.changes if one.field == CANCELED_ITEMS]
+    return tuple([item for value in told for item in _LINE_ITEMS.validate_python(value)])
 
 
 def _shipment_id(package: Package | None) -> str | None:

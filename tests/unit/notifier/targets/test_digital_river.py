@@ -95,6 +95,10 @@ MISFITS: dict[str, tuple[Any, list[Any]]] = {
         [{**MADE, "items": [{"itemId": "9", "quantity": 1}]}],
     ),
     "an item without a quantity": (ORDER, [{**MADE, "items": [{"itemId": "1"}]}]),
+    "an item whose quantity is null": (
+        ORDER,
+        [{**MADE, "items": [{"itemId": "1", "quantity": None, "cancelQuantity": 0}]}],
+    ),
     "a fulfillment listed twice": (ORDER, [MADE, MADE]),
     "two lines of one id": ({**ORDER, "items": LINES[:1] * 2}, []),
 }

@@ -87,7 +87,19 @@ def test_costs_without_a_currency_are_held() -> None:
             ("or_1 (accepted)", "or_2 (blocked)"),
         ),
         (wanted(items=items(cup=1)), (MUGS,), "SKU cup is on none of its lines", ("mug",)),
-        (wanted(items=None), (MUGS,), "does not say what the package holds", ()),
+        (wanted(items=None), (MUGS,), "what, or how much of it, the package holds", ()),
+        (
+            wanted(event_type=ITEMS_CANCELED, package_id=None, items=None),
+            (MUGS,),
+            "what, or how much of it, was canceled",
+            (),
+        ),
+        (
+            wanted(items=(*items(mug=1), WantedItem(quantity="1"))),
+            (MUGS,),
+            "no SKU for 1 of it",
+            (),
+        ),
         (wanted(items=items(mug="0.5")), (MUGS,), "SKU mug: 0.5 is no whole number", ()),
         (wanted(items=(WantedItem(quantity="2"),)), (MUGS,), "no SKU for 2 of it", ()),
         (

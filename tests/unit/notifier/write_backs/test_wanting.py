@@ -123,6 +123,32 @@ def test_a_quantity_that_is_not_told_leaves_open_what_is_to_be_written() -> None
 
 
 @pytest.mark.parametrize(
+    ("of", "problem"),
+    [
+        (("1001", None), "the source does not say which order 1 of 2 lines are of"),
+        (("1001", "1002"), "a line is of order 1002, which the event does not name"),
+        ((None, None), None),
+        (("1001", "1001"), None),
+    ],
+)
+@pytest.mark.parametrize("canceled", [False, True])
+def test_lines_of_an_unknown_order_are_not_written_to_the_known_one(
+    of: tuple[str | None, ...], problem: str | None, *, canceled: bool
+) -> None:
+    """Where lines name their orders, one that names none may be of another."""
+    lines = [{"sku": "MUG", "quantity": "1", "order_id": order_id} for order_id in of]
+    orders = [{"id": "1001"}]
+    change = {"field": "canceled_items", "before": [], "after": lines}
+    found = asked(
+        envelope(ITEMS_CANCELED, changes=[change], orders=orders)
+        if canceled
+        else envelope(package=package(line_items=lines), orders=orders)
+    )
+
+    assert (found.order, found.problem) == (None if problem else "1001", problem)
+
+
+@pytest.mark.parametrize(
     ("channel", "orders", "expected"),
     [
         (CHANNEL, [{"id": "77", "number": "1001"}], "1001"),
