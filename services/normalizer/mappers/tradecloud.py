@@ -104,7 +104,7 @@ class _Record(msgspec.Struct, rename="camel"):
     id: str
     buyer_order: dict[str, Any] | None = None
     purchase_order_number: Text = None
-    identifiers: dict[str, Any] | None = None
+    identifiers: Any = None
     load_carriers: list[_Carrier] | None = None
     lines: list[_Line] | None = None
     locations: dict[str, Any] | None = None
@@ -172,7 +172,10 @@ def _seen_of_all(record: _Record, word: str | None, read: Reading) -> Seen:
     departure = (record.locations or {}).get("departure")
     departed = departure.get("atdDate") if isinstance(departure, dict) else None
     left_at = read.moment(departed, "locations", "departure", "atdDate", of="shipped_at")
-    number = (record.identifiers or {}).get("trackingNumber")
+    told = record.identifiers
+    number = told.get("trackingNumber") if isinstance(told, dict) else None
+    if not isinstance(told, dict | None):
+        read.odd("identifiers", of="trackings")
     trackings = mapper.tracking(read.text(number, "identifiers", "trackingNumber", of="trackings"))
     called_off = word in CALLED_OFF
     silent = "shipped_at" in read.unknown and not called_off
