@@ -16,6 +16,7 @@ from schemas.raw import Provenance
 from services.normalizer.mapper import Mapper, Snapshot
 from services.normalizer.merge import Outcome, merge
 from services.normalizer.model import Fulfillment, RawRef
+from services.normalizer.returns import without_returns
 
 
 class Unforeseen(SetAside):
@@ -92,7 +93,8 @@ def _mapped(value: bytes, provenance: Provenance, mappers: Mapping[str, Mapper])
             "shipfeed-source",
         )
     try:
-        return mapper.map(value, provenance)
+        snapshot = mapper.map(value, provenance)
+        return without_returns(snapshot, value, getattr(mapper, "PACKAGES", ""))
     except (SetAside, *NEVER_OF_A_RECORD):
         raise
     except Exception as error:

@@ -35,6 +35,7 @@ SENT = frozenset({"Shipped", "Delivered"})
 CHANGED_AFTER = "changed-after:"
 SSCC_DIGITS = 18
 
+PACKAGES = "loadCarriers"  # where a package that is a return says so
 LEAVES = Leaves(
     mapped="""*lastUpdatedAt=updated_at *purchaseOrderNumber=orders *status.processStatus=status
     *status.logisticsStatus=status_raw processStatus=status_raw *item.*=line_items.sku

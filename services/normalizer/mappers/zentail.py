@@ -51,6 +51,7 @@ TELLING = BEFORE_DEPARTURE | ALL_LEFT | {PARTIALLY_SHIPPED}
 EVIDENCE = frozenset({"shipped_at", "trackings"})
 
 
+PACKAGES = "packages"  # where a package that is a return says so
 LEAVES = Leaves(
     mapped="""orderNumber=orders status=status_raw orderTs=created_at lastUpdatedTs=updated_at
     products[].lineItemId=line_items.line_id products[].SKU=line_items.sku
