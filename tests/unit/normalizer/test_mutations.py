@@ -107,10 +107,7 @@ def spoiled(text: bytes, rng: Random) -> bytes:
 def test_each_of_4000_broken_records_is_mapped_or_set_aside_with_the_place(
     source: str, record_property: Callable[[str, object], None]
 ) -> None:
-    """None is lost, none is a fault of the mapper; what is written the contract's classes read.
-
-    Only what lacks identity, version or evidence is set aside.
-    """
+    """None is lost, and only what lacks identity, version or evidence is set aside."""
     needed = re.compile(rf"\$|\$\.({NEEDED.get(source, '.*')})\b.*")
     rng, good = Random(f"{SEED}/{source}"), samples(source)
     ends: Counter[str] = Counter()
