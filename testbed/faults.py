@@ -114,6 +114,17 @@ CATALOGUE: tuple[Kind, ...] = (
         "listing",
         "A page without records is null or 204, and what says that it is the last is left out.",
     ),
+    Kind(
+        "untold_page",
+        "listing",
+        "A page holds its records and not a word on whether more follow.",
+    ),
+    Kind("disordered_page", "listing", "Two neighbors of a page have changed places."),
+    Kind(
+        "doubled_record",
+        "listing",
+        "A record stands twice in a page, first as it was before its last change.",
+    ),
     Kind("shifting_page", "listing", "A record of the page just read moves: the rest shifts up."),
     Kind("next_token_host", "listing", "The link to the next page leads to another `host`."),
     Kind("shrinking_total", "listing", "The total told gets smaller while the list is paged."),

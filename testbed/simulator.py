@@ -22,14 +22,15 @@ from testbed.http import Request, Response, json_response, serving
 from testbed.orders import Order
 from testbed.rows import Row, Rows
 from testbed.throttle import LeakyBucket
-from testbed.wire import bad_bytes, misshape, terse, with_bad_bytes
+from testbed.wire import bad_bytes, misshape, terse, untold, with_bad_bytes
 from testbed.world import World
 
 REQUESTS_KEPT_MAX = 20_000
 ANSWERS_KEPT_MAX = 200  # one for each path
 ODD_DATES = tuple(timedelta(days=days) for days in (365, -365, -3, 3))
 BAD_RECORDS = frozenset({"bad_record", "null_record", "mistyped_record", "bad_bytes"})
-OF_ANY_LISTING = BAD_RECORDS | {"terse_page"}
+ODD_PAGES = frozenset({"disordered_page", "doubled_record"})
+OF_ANY_LISTING = BAD_RECORDS | ODD_PAGES | {"terse_page", "untold_page"}
 
 
 class Shown(NamedTuple):
@@ -189,6 +190,7 @@ class Simulator(ABC):
         that is no JSON.
         """
         self._listed = True
+        page = self._odd_page(request, page)
         named = BAD_RECORDS if page else frozenset()
         fault = self.faults.take(named, request.target, request.method)
         if fault is None:
@@ -205,6 +207,20 @@ class Simulator(ABC):
             record = {**page[middle], **wrong}
         self.planted.append(record)
         return [*page[:middle], record, *page[middle:]]
+
+    def _odd_page(self, request: Request, page: list[Any]) -> list[Any]:
+        """The page with a `disordered_page` or `doubled_record` fault, where it has room for it."""
+        middle = len(page) // 2
+        named = ODD_PAGES if middle > 1 else frozenset()
+        fault = self.faults.take(named, request.target, request.method)
+        if fault is None:
+            return page
+        if fault.name == "disordered_page":
+            return [*page[: middle - 1], page[middle], page[middle - 1], *page[middle + 1 :]]
+        shown = next((one for one in reversed(self.log) if one.body == page[middle]), None)
+        versions = [one.body for one in self.log if shown and one[:2] == shown[:2]]
+        before = versions[-2] if versions[1:] else page[middle]
+        return [*page[:middle], before, *page[middle:]]
 
     def live(self, now: datetime) -> None:
         """Let everything happen that is due by then."""
@@ -244,11 +260,13 @@ class Simulator(ABC):
         return self._terse(request, self.answer(request, now))
 
     def _terse(self, request: Request, response: Response) -> Response:
-        """With a `terse_page` fault, a page that says as little as some do."""
+        """With a `terse_page` or `untold_page` fault, a page that says as little as some do."""
         if not self._listed or response.status != 200:
             return response
-        fault = self.faults.take({"terse_page"}, request.target, request.method)
-        return response if fault is None else terse(response, fault.turn)
+        fault = self.faults.take({"terse_page", "untold_page"}, request.target, request.method)
+        if fault is None:
+            return response
+        return untold(response) if fault.name == "untold_page" else terse(response, fault.turn)
 
     def _answer_or_fault(self, request: Request, now: datetime) -> Response:
         """The answer, or what a fault makes of it; some keep the request unheard, or for later."""

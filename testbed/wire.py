@@ -113,5 +113,12 @@ def terse(response: Response, turn: int) -> Response:
     return replace(response, body=json.dumps(kept, separators=(",", ":")).encode())
 
 
+def untold(response: Response) -> Response:
+    """A page with its records alone."""
+    page = json.loads(response.body)
+    kept = {name: value for name, value in page.items() if isinstance(value, list)}
+    return replace(response, body=json.dumps(kept, separators=(",", ":")).encode())
+
+
 def _says(value: object) -> bool:
     return any(value.values()) if isinstance(value, dict) else bool(value)

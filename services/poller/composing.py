@@ -15,6 +15,7 @@ from schemas.dead_letter import DeadLetter
 from schemas.keys import fulfillment_key
 from schemas.topics import RECORD_BYTES_MAX
 from services.poller.marks import Marks, SeenMark, content_digest, content_digests, rejected_id
+from services.poller.pages import without_doubles
 from services.poller.parents import by_a_clock_ahead, due_instant, marked, stays
 from services.poller.raws import Raws
 from services.poller.refusals import counted
@@ -160,15 +161,13 @@ def _mark_parents(composed: Composed, reading: Reading, parents: Marks) -> None:
 def _without_known(composed: Composed, reading: Reading, marks: Marks) -> list[tuple[Found, str]]:
     """What has to be judged, with its content: all but what is known as it is, and not due.
 
-    Most of what is polled is just that, so it is passed over without a call for each.  A page that
-    shows a record twice is judged record by record.
+    Most of what is polled is just that, so it is passed over without a call for each.  Of a record
+    that a page shows twice the newest counts.
     """
-    found = reading.page.found
+    found = without_doubles(reading.page.found, reading.requested_at)
     composed.read = [one.upstream_id for one in found]
     contents = content_digests([one.body for one in found], reading.facts.volatile)
     pairs = list(zip(found, contents, strict=True))
-    if len(set(composed.read)) < len(found):
-        return pairs
     known = map(marks.get, composed.read)
     changed = [
         pair

@@ -1,7 +1,9 @@
 """Paging by keyset over a list in ascending order of last update, for any source.  Pure.
 
 Each page is asked for from the last row's own instant, so a row that is touched in mid-sweep can
-hide no other.  Only while one instant fills a page is the upstream's own next link followed.
+hide no other.  The upstream's own next link is followed only while one instant fills a page, and
+from the first page on whose rows are not in order or lie in the future: then to the end of the
+list, until a pass over it brings nothing new.
 """
 
 from __future__ import annotations
@@ -9,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
 
 import msgspec
 
 from schemas.message import iso, parse_instant
+from services.poller.pages import ascending, goes_on, plausible
 from services.poller.progress import NOT_TURNED, turned
 from services.poller.source import Found, Page, Rejected, Repeated, Sweep, Unreadable
 
@@ -37,18 +39,23 @@ class Row(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A page: its rows, those that cannot be read, and how to go on."""
+    """A page: its rows, those that cannot be read, and how to go on.
+
+    `has_next` None: the answer does not say; `asked` rows were asked for.
+    """
 
     rows: Sequence[Row]
     rejected: Sequence[Rejected]
-    has_next: bool
+    has_next: bool | None
     next_url: str | None
+    asked: int = 0
 
 
 def begun(*, since: datetime, now: datetime, until: datetime) -> Sweep:
     """A pass from `since` until a row lies past `until`.
 
-    `read` are the rows known at `since`, `fresh` whether the present pass brought any new.
+    `read` are the rows known at `since`, `fresh` whether the present pass brought any new,
+    `longest` its longest page; `frozen`: `since` stays, and the next link leads to the end.
     `since` goes out in milliseconds, cut off, which is as fine as any upstream here writes.
     """
     return {
@@ -60,41 +67,53 @@ def begun(*, since: datetime, now: datetime, until: datetime) -> Sweep:
         "fresh": False,
         "passes": 0,
         "idle": 0,
+        "longest": 0,
+        "frozen": False,
         **NOT_TURNED,
     }
 
 
 def resumed(sweep: Sweep) -> Sweep:
     """The pass taken up again; a stored next link is not trusted."""
-    return {**sweep, **NOT_TURNED, "next": None, "fresh": True, "idle": 0}
+    return {**sweep, **NOT_TURNED, "next": None, "fresh": True, "idle": 0, "longest": 0}
 
 
-def paged(sweep: Sweep, listed: Listed, *, once: bool) -> Page:
+def paged(sweep: Sweep, listed: Listed, *, now: datetime, once: bool) -> Page:
     """The rows not read before, and the progress; `once`: the end of the pass ends the stream.
 
-    A complete pass leaves the instant it began as the position, never a row's own.
+    `now` is by the upstream's clock.  A complete pass leaves the instant it began as the position,
+    never a row's own.
     """
     known = frozenset(sweep["read"])
     stamps = {token.partition("/")[0] for token in known}
     new = [row for row in listed.rows if row.stamp not in stamps or row.token not in known]
     found, rejected = tuple(row.found for row in new), tuple(listed.rejected)
-    following = _following(sweep, listed, new)
+    following = _following(sweep, listed, new, now)
     if following is not None:
         return Page(found, rejected, following)
     return Page(found, rejected, position=sweep["started_at"], done=once)
 
 
-def _following(sweep: Sweep, listed: Listed, new: list[Row]) -> Sweep | None:
+def _following(sweep: Sweep, listed: Listed, new: list[Row], now: datetime) -> Sweep | None:
     """The progress after a page; None when the pass is complete.
 
     By next link a touched row slides those behind it onto pages already read, so a pass over an
     instant that used one and brought anything new is made again.  A row that is hidden in every
     pass, the last one too, is left to the settle sweep.
     """
-    last = listed.rows[-1] if listed.rows else None
-    past = last is not None and last.updated_at > parse_instant(sweep["until"])
-    moved = last is not None and last.updated_at > parse_instant(sweep["since"])
-    ended = past or not listed.has_next
+    count, longest = len(listed.rows) + len(listed.rejected), sweep.get("longest", 0)
+    has_next = goes_on(count, asked=listed.asked, longest=longest, told=listed.has_next)
+    rows = [row for row in listed.rows if plausible(row.updated_at, now)]
+    ordered = len(rows) == len(listed.rows) and ascending([row.updated_at for row in rows])
+    frozen = bool(sweep.get("frozen")) or not ordered
+    sweep = {**sweep, "longest": max(longest, count), "frozen": frozen}
+    last = _last_whole(rows, by_link=bool(listed.next_url))
+    moved = last is not None and last.updated_at > read_stamp(sweep["since"])
+    if listed.next_url:
+        moved = moved and not frozen
+    past = not frozen and last is not None and last.updated_at > parse_instant(sweep["until"])
+    stuck = not moved and not listed.next_url and listed.has_next is None and count != listed.asked
+    ended = past or stuck or not has_next
     fresh = sweep["fresh"] or bool(new)
     if sweep["next"] and (ended or moved) and fresh and sweep["passes"] < PASSES_MAX:
         again = {"next": None, "fresh": False, "passes": sweep["passes"] + 1, "idle": 0}
@@ -102,11 +121,28 @@ def _following(sweep: Sweep, listed: Listed, new: list[Row]) -> Sweep | None:
     if ended:
         return None
     if last is not None and moved:
-        refuse_disorder(listed.rows)
-        at_last = [row.token for row in listed.rows if row.updated_at == last.updated_at]
-        onward = {"since": last.stamp, "read": at_last, "fresh": False, "passes": 0, "idle": 0}
-        return {**sweep, **NOT_TURNED, **onward, "next": None}
+        known = [row.token for row in listed.rows if row.updated_at >= last.updated_at]
+        onward = {"since": last.stamp, "read": known, "fresh": False, "passes": 0, "idle": 0}
+        return {**sweep, **NOT_TURNED, **onward, "frozen": False, "next": None}
     return {**sweep, **_by_link(sweep, listed, new), "read": _read(sweep, new), "fresh": fresh}
+
+
+def _last_whole(rows: Sequence[Row], *, by_link: bool) -> Row | None:
+    """The row to go on from: the last one.
+
+    Where there is no link to follow either, the first of those that came too late, so that what
+    is out of its place by a little is not lost.
+    """
+    if not rows:
+        return None
+    newest, late = rows[0], []
+    for row in rows:
+        if row.updated_at < newest.updated_at:
+            late.append(row)
+        newest = max(newest, row, key=lambda one: one.updated_at)
+    if late and not by_link:
+        return min(late, key=lambda one: one.updated_at)
+    return rows[-1]
 
 
 def _by_link(sweep: Sweep, listed: Listed, new: Sequence[Row]) -> Sweep:
@@ -125,11 +161,6 @@ def _read(sweep: Sweep, new: Sequence[Row]) -> list[str]:
     return [*sweep["read"], *(row.token for row in new)][:READ_MAX]
 
 
-def refuse_disorder(rows: Sequence[Row]) -> None:
-    """Raises Unreadable: paging on from a row's own instant would lose some."""
-    for before, after in pairwise(rows):
-        if after.updated_at < before.updated_at:
-            raise Unreadable(
-                f"rows are not in ascending order of their last update: {after.stamp} after "
-                f"{before.stamp}; paging on would lose some"
-            )
+def read_stamp(stamp: str) -> datetime:
+    """The instant of a stamp that was echoed as it was."""
+    return parse_instant(stamp)

@@ -24,14 +24,19 @@ class Row(NamedTuple):
     stamp: object
 
 
-def following(sweep: Sweep, rows: Sequence[Row], next_cursor: str | None) -> Sweep | None:
-    """The progress after a page; None when it was the last one."""
+def following(
+    sweep: Sweep, rows: Sequence[Row], next_cursor: str | None, *, widens: bool = True
+) -> Sweep | None:
+    """The progress after a page; None when it was the last one.
+
+    `widens`: a wider page may hold more, so one that a single instant fills is asked for again.
+    """
     if not next_cursor:
         return None
     place = _place(rows) if _is_an_id(next_cursor) else next_cursor
     if place is None:
         times = sweep["times"] * 2
-        if times <= TIMES_MAX:
+        if widens and times <= TIMES_MAX:
             return {**sweep, "bare": False, "times": times}
         place = next_cursor  # what slides past this border is left to the next pass
     if place in (sweep["cursor"], sweep["milestone"]):

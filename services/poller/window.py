@@ -5,6 +5,9 @@ behind it slide onto pages already read.  So a window is made smaller until it f
 one of a second, which cannot be, is paged, until two passes over it agree.  Times have whole
 seconds and both bounds are inclusive; neighboring windows share theirs, so that there is no hole
 between two, should the upstream itself count in finer steps than it shows.
+
+A page that is shorter than what was asked for, by an upstream that tells no total, may still have
+been cut: the one behind it is asked for once, and only when it is empty was the window read whole.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from schemas.message import iso, parse_instant
+from services.poller.pages import goes_on
 from services.poller.progress import NOT_TURNED, turned
 from services.poller.source import Sweep
 
@@ -44,6 +48,39 @@ def page_of(sweep: Sweep) -> dict[str, str]:
         "updated_at_max": sweep["to"],
         "page": str(sweep["page"]),
     }
+
+
+def after_page(sweep: Sweep, ids: Sequence[str], *, asked: int, told: bool | None) -> Sweep | None:
+    """The progress after a page, None when the pass is complete.
+
+    `told`: whether there are more rows in the window, None where the answer does not say; `asked`
+    were asked for.  `cut` is how many rows a page has at most, `whole` how many one had that was
+    not cut, `probed` those of the page before this one, if that may have been.  Raises Repeated.
+    """
+    known = {name: sweep.get(name, 0) for name in ("cut", "whole")}
+    if probed := sweep.get("probed", 0):
+        first = {**sweep, **UNREAD, "probed": 0}
+        if not ids:
+            known["whole"] = max(known["whole"], probed)
+            onward = following(first, ids, full=False)
+        else:
+            turned(sweep, ids)
+            known["cut"] = probed
+            onward = first if _narrow(sweep) else following(first, ids, full=True)
+        return None if onward is None else {**onward, **known}
+    count, asked = len(ids), min(asked, known["cut"] or asked)
+    full = bool(told) if told is not None else count >= asked > 0
+    paging = sweep["page"] > 1 or sweep["passes"] > 0
+    unsure = not paging and goes_on(count, asked=asked, longest=0, told=told)
+    if unsure and not full and count > known["whole"]:
+        return {**sweep, **turned(sweep, ids), "page": 2, "probed": count}
+    onward = following(sweep, ids, full=full and count > 0)
+    return None if onward is None else {**onward, **known}
+
+
+def _narrow(sweep: Sweep) -> bool:
+    """Whether the window cannot be made smaller."""
+    return parse_instant(sweep["to"]) - parse_instant(sweep["from"]) <= SECOND
 
 
 def following(sweep: Sweep, ids: Sequence[str], *, full: bool) -> Sweep | None:

@@ -113,6 +113,10 @@ PLANS: tuple[Plan, ...] = (
     Plan("odd_encoding", {"count": len(ENCODINGS)}),
     Plan("bad_bytes", {"count": len(BAD_BYTES)}),
     Plan("terse_page", {"count": 9}),
+    Plan("untold_page", UNTIL_CLEARED, page_size_max=10),
+    Plan("disordered_page", {"count": 4}),
+    Plan("disordered_page", UNTIL_CLEARED, name="disordered_pages", settles=True),
+    Plan("doubled_record", {"count": 4}),
     Plan("status", empty_gzip(429), name="empty_gzip_429"),
     Plan("status", empty_gzip(503), name="empty_gzip_503"),
     Plan(

@@ -21,6 +21,7 @@ from schemas.cursor import Cursor
 from schemas.message import digest, parse_instant
 from services.poller.bodies import NOT_JSON, Pages, identified, legible
 from services.poller.descending import Listed, begun, paged, resumed
+from services.poller.pages import goes_on
 from services.poller.source import (
     BACKFILL_WEIGHT,
     HEAD_WEIGHT,
@@ -199,7 +200,8 @@ class Watch:
         if strangers := came.difference(asked):
             raise Unreadable(f"asked for by ids, but {min(strangers)!r} was not among them")
         absent = [one for one in asked if one not in came]
-        if absent and came and listed.has_more:
+        more = goes_on(len(listed.ids), asked=response.limit, longest=0, told=listed.has_more)
+        if absent and came and more:
             return Page(listed.found, listed.rejected, {"ids": absent})
         left: list[str] = sweep.get("left", [])
         if absent and len(asked) > 1:
@@ -246,8 +248,7 @@ def _listed(response: Response, settings: Settings) -> Listed:
         tuple(one for one in read if isinstance(one, Found)),
         tuple(one for one in read if isinstance(one, Rejected)),
         [one.upstream_id for one in read],
-        # Left out on the last page, which is shorter than what was asked for.
-        len(read) >= response.limit > 0 if envelope.has_more is None else envelope.has_more,
+        envelope.has_more,
     )
 
 

@@ -19,6 +19,7 @@ from pydantic import Field
 from schemas.cursor import Cursor
 from schemas.message import digest, iso
 from services.poller.bodies import NOT_JSON, Pages, identified, single
+from services.poller.pages import goes_on
 from services.poller.scanning import FROM_THE_START, Row, following
 from services.poller.source import (
     HEAD_WEIGHT,
@@ -142,6 +143,7 @@ class Scan:
             "started_at": None if ids else iso(now),
             "first": cursor.position is None,
             **FROM_THE_START,
+            "longest": 0,
             "restarts": 0,
             "ids": list(ids),
             "then": None,
@@ -170,7 +172,11 @@ class Scan:
         read = [_read_row(body, history=sweep["first"]) for body in bodies]
         rows = [row for row in read if isinstance(row, Row)]
         rejected = tuple(row for row in read if isinstance(row, Rejected))
-        onward = following(sweep, rows, _next(envelope, sweep, rows, response.limit))
+        told, asked = envelope.next_cursor, _rows(sweep, response.limit)
+        place = _next(envelope, sweep, rows, asked=asked if response.limit else 0, count=len(read))
+        widens = told is not msgspec.UNSET or len(read) >= asked
+        sweep = {**sweep, "longest": max(sweep.get("longest", 0), len(read))}
+        onward = following(sweep, rows, place, widens=widens)
         if sweep["bare"] and rows:
             # It only told the ids: the records are read one by one, remote data and all.
             ids = [row.found.upstream_id for row in rows]
@@ -223,14 +229,17 @@ def _rows(sweep: Sweep, limit: int) -> int:
     return int((limit + OVERLAP_ROWS) * sweep["times"])
 
 
-def _next(envelope: _Envelope, sweep: Sweep, rows: Sequence[Row], limit: int) -> str | None:
-    """The cursor of the next page.  Left out on the last one, which is shorter than what was asked
-    for; a page that is not goes on behind its last record.
+def _next(
+    envelope: _Envelope, sweep: Sweep, rows: Sequence[Row], *, asked: int, count: int
+) -> str | None:
+    """The cursor of the next page.  Where it is left out, another page follows this one's last
+    record while this one may have been cut short.
     """
     told = envelope.next_cursor
-    if told is msgspec.UNSET and rows and len(rows) >= _rows(sweep, limit) > OVERLAP_ROWS:
-        return b64encode(rows[-1].found.upstream_id.encode()).decode()
-    return told or None
+    if not isinstance(told, msgspec.UnsetType):
+        return told or None
+    more = goes_on(count, asked=asked, longest=sweep.get("longest", 0), told=None)
+    return b64encode(rows[-1].found.upstream_id.encode()).decode() if rows and more else None
 
 
 class _Envelope(msgspec.Struct):

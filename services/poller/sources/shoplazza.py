@@ -19,6 +19,7 @@ from pydantic import Field, model_validator
 from schemas.cursor import Cursor
 from schemas.message import digest, iso, parse_instant
 from services.poller.bodies import Pages, identified
+from services.poller.pages import goes_on
 from services.poller.progress import NOT_TURNED, turned
 from services.poller.source import (
     BACKFILL_WEIGHT,
@@ -41,7 +42,7 @@ from services.poller.source import (
     Unreadable,
 )
 from services.poller.watching import WatchedSettings
-from services.poller.window import begun, following, page_of, resumed
+from services.poller.window import after_page, begun, page_of, resumed
 
 RATE = Rate(per_second=2, burst=38)  # for each app and store; 40, but answers may bunch up
 RESOURCE = "fulfillments"
@@ -153,11 +154,12 @@ class Listing:
 
     def read(self, sweep: Sweep, response: Response) -> Page:
         """The orders of a page; a complete pass leaves its end, which the next one reads again."""
-        bodies, total = _records(response, PARENTS, sweep["count"])
+        count = 0 if sweep.get("probed") else sweep["count"]
+        bodies, total = _records(response, PARENTS, count)
         read = [_order(body, self.feeds) for body in bodies]
         ids = [one.id if isinstance(one, Parent) else one.upstream_id for one in read]
-        cut = total > sweep["count"] + len(ids)  # the page holds fewer than were asked for
-        onward = following(sweep, ids, full=bool(ids) and (cut or len(ids) >= response.limit))
+        told = total > count + len(set(ids)) or len(ids) >= response.limit if total else None
+        onward = after_page(sweep, ids, asked=response.limit, told=told)
         return Page(
             rejected=tuple(one for one in read if isinstance(one, Rejected)),
             sweep=onward,
@@ -206,7 +208,8 @@ class Reading:
 
     def begin(self, cursor: Cursor, now: datetime, ids: Sequence[str]) -> Sweep:
         """The order from its first page: which one is due is in the marks, so no pass is stored."""
-        return {"order": ids[0], "page": 1, **NOT_TURNED, "read_at": None, "due": []}
+        start = {"order": ids[0], "page": 1, "longest": 0, "read_at": None, "due": []}
+        return {**start, **NOT_TURNED}
 
     def request(self, sweep: Sweep, limit: int) -> Request:
         """`GET /orders/{order_id}/fulfillments`, without a filter."""
@@ -224,11 +227,13 @@ class Reading:
             tuple(one for one, _ in read if isinstance(one, Found)),
             tuple(one for one, _ in read if isinstance(one, Rejected)),
         )
-        if not ids or len(ids) < response.limit:
+        longest = sweep.get("longest", 0)
+        if not goes_on(len(ids), asked=response.limit, longest=longest, told=None):
             due = Due("watch", soonest[0]) if soonest else None
             order = Parent(sweep["order"], due, read_at=parse_instant(read_at))
             return replace(page, parents=(order,))
-        onward = {"page": sweep["page"] + 1, "read_at": read_at, "due": soonest}
+        longest = max(longest, len(ids))
+        onward = {"page": sweep["page"] + 1, "longest": longest, "read_at": read_at, "due": soonest}
         return replace(page, sweep={**sweep, **onward, **turned(sweep, ids)})
 
     def _fulfillment(self, body: bytes, now: datetime) -> tuple[Found | Rejected, Due | None]:

@@ -175,7 +175,7 @@ class Poll:
         envelope, bodies = pages.read(response)
         options = self._changed(sweep["since"])
         entries = [_read(body, options) for body in bodies]
-        return paged(sweep, Listed(entries, envelope.total or 0), response)
+        return paged(sweep, Listed(entries, envelope.total), response)
 
     def _after(self, cursor: Cursor) -> str:
         """The position as it stands."""

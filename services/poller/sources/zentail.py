@@ -22,6 +22,7 @@ from schemas.cursor import Cursor
 from schemas.message import digest, parse_instant
 from services.poller.bodies import NOT_JSON, Pages, legible, single, unreadable
 from services.poller.keyset import Listed, Row, begun, paged, resumed
+from services.poller.pages import now_at
 from services.poller.source import (
     BACKFILL_WEIGHT,
     HEAD_WEIGHT,
@@ -162,11 +163,9 @@ class Listing:
         read = [_read_order(body, self.settings) for body in bodies]
         rows = [row for row in read if isinstance(row, Row)]
         rejected = [row for row in read if isinstance(row, Rejected)]
-        more = envelope.has_next
-        if more is None:  # left out on the last page, which is shorter than what was asked for
-            more = len(read) >= response.limit > 0
-        listed = Listed(rows, rejected, more, self._next(envelope.next_token))
-        return paged(sweep, listed, once=self.once)
+        onward = envelope.has_next, self._next(envelope.next_token)
+        listed = Listed(rows, rejected, *onward, asked=response.limit)
+        return paged(sweep, listed, now=now_at(response), once=self.once)
 
     def _next(self, token: str | None) -> str | None:
         """The URL of a nextToken, whether it will be followed or not.  Raises Refused."""

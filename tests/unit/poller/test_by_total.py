@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.message import iso, parse_instant
 from services.poller.by_total import Listed, begun, paged
 from services.poller.keyset import Row
-from services.poller.source import Found, Page, Rejected, Response, Sweep, Unreadable
+from services.poller.source import Found, Page, Rejected, Response, Sweep
 from tests.soak import sized
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -181,8 +180,48 @@ def test_a_page_of_unreadable_rows_is_passed_by_offset() -> None:
     assert ([found.upstream_id for found in page.found], page.position) == (["1"], iso(at(1)))
 
 
-def test_an_unordered_page_that_is_not_the_last_is_refused() -> None:
-    """Going on from one of its instants would lose rows silently; retried and shown instead."""
-    rows = [row(n, at(n)) for n in (3, 1, 5)]
-    with pytest.raises(Unreadable, match="ascending"):
-        paged(begun(after=BEFORE, now=NOW, page_size=3), Listed(rows, 9), ANSWER)
+def read_in_order_of_the_server(rows: list[Row], size: int) -> tuple[list[str], str | None]:
+    """What one pass brings of a list that is sorted by whatever the server likes."""
+    sweep: Sweep | None = begun(after=BEFORE, now=NOW, page_size=size)
+    ids: list[str] = []
+    page = Page()
+    for _ in range(100):
+        if sweep is None:
+            break
+        left = [one for one in rows if one.updated_at > parse_instant(sweep["after"])]
+        shown = left[sweep["offset"] : sweep["offset"] + size]
+        page = paged(sweep, Listed(shown, len(left)), ANSWER)
+        ids += [found.upstream_id for found in page.found]
+        sweep = page.sweep
+    assert sweep is None, "the pass does not end"
+    return ids, page.position
+
+
+@settings(deadline=None, max_examples=sized(50, 300))
+@given(rest=st.permutations(range(2, 9)), size=st.integers(2, 5))
+def test_a_list_out_of_order_is_read_to_its_end(rest: list[int], size: int) -> None:
+    """Its window stays as it is and is read by offset; the position is the newest of all."""
+    ids, position = read_in_order_of_the_server([row(n, at(n)) for n in (1, 0, *rest)], size)
+    assert sorted(ids) == [str(n) for n in range(9)]
+    assert position == iso(at(8))
+
+
+def test_rows_of_the_far_future_move_nothing() -> None:
+    """A page of nothing else goes on by offset; the position is the newest that can be true."""
+    rows = [row(1, at(1)), *(row(n, NOW + timedelta(days=9999)) for n in range(2, 9))]
+    ids, position = read_in_order_of_the_server(rows, 2)
+    assert ids == [str(n) for n in range(1, 9)]
+    assert position == iso(at(1))
+
+
+def test_without_a_total_a_page_that_was_cut_short_is_not_the_last() -> None:
+    """100 asked, 12 come each time: another is asked for while they are as long."""
+    rows = [row(n, at(n)) for n in range(30)]
+    sweep: Sweep | None = begun(after=BEFORE, now=NOW, page_size=100)
+    ids: set[str] = set()
+    while sweep is not None:
+        left = [one for one in rows if one.updated_at > parse_instant(sweep["after"])]
+        page = paged(sweep, Listed(left[sweep["offset"] :][:12], None), ANSWER)
+        ids |= {found.upstream_id for found in page.found}
+        sweep = page.sweep
+    assert len(ids) == 30

@@ -64,9 +64,22 @@ def test_an_empty_list_keeps_the_position() -> None:
 def test_a_record_from_the_future_does_not_carry_the_position_away(
     headers: dict[str, str], position: str
 ) -> None:
-    """By the upstream's own clock, else by ours: one wrong date must not hide a year."""
-    future = found(1, ago_seconds=-365 * 86_400)
-    assert read(pass_from(), listed(future), headers).position == position
+    """By the upstream's own clock, else by ours: an hour ahead is now, a year ahead is no time."""
+    year = found(1, ago_seconds=-365 * 86_400)
+    assert read(pass_from(), listed(year), headers).position is None
+    known = pass_from(position="2026-03-01T11:00:00Z")
+    assert read(known, listed(year), headers).position == "2026-03-01T11:00:00Z"
+    hour = found(2, ago_seconds=-3600)
+    assert read(pass_from(), listed(year, hour), headers).position == position
+
+
+def test_a_pass_in_which_a_record_stood_out_of_order_is_taken_up_from_its_start() -> None:
+    """Below the last record there may be none of those that are still to be read."""
+    rows = (found(9, ago_seconds=50), found(8, ago_seconds=60))
+    ordered = onward(pass_from(), listed(*rows, more=True))
+    assert resumed(ordered)["before"] == "2026-03-01T11:59:01Z"
+    swapped = onward(pass_from(), listed(*reversed(rows), more=True))
+    assert resumed(onward(swapped, listed(found(7, ago_seconds=70), more=True)))["before"] == ""
 
 
 def test_the_next_page_follows_the_last_id_readable_or_not() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from schemas.message import iso, parse_instant
 from services.poller.keyset import Listed, Row, begun, paged, resumed
-from services.poller.source import Found, Sweep, Unreadable
+from services.poller.source import Found, Page, Sweep, Unreadable
 from tests.soak import sized
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -62,7 +62,7 @@ def sweep_through(upstream: Upstream, touches: dict[int, list[int]]) -> list[str
     sweep: Sweep | None = begun(since=START, now=NOW, until=NOW)
     ids: list[str] = []
     while sweep is not None:
-        page = paged(sweep, upstream.page(sweep), once=False)
+        page = paged(sweep, upstream.page(sweep), now=NOW, once=False)
         ids += [found.upstream_id for found in page.found]
         for number in touches.get(upstream.requests, ()):
             upstream.touch(number)
@@ -118,7 +118,7 @@ def test_the_position_is_the_instant_the_pass_began() -> None:
     """Never a row's own time stamp (zentail seed: "the time you made the initial request")."""
     upstream = Upstream({1: at(5)}, size=10)
     sweep = begun(since=START, now=NOW, until=NOW)
-    page = paged(sweep, upstream.page(sweep), once=False)
+    page = paged(sweep, upstream.page(sweep), now=NOW, once=False)
     assert (page.sweep, page.position, page.done) == (None, iso(NOW), False)
 
 
@@ -129,25 +129,83 @@ def test_a_pass_taken_up_again_trusts_no_stored_link() -> None:
     assert sweep is not None
     for _ in range(2):
         assert sweep is not None
-        sweep = paged(sweep, upstream.page(sweep), once=False).sweep
+        sweep = paged(sweep, upstream.page(sweep), now=NOW, once=False).sweep
     assert sweep is not None
     assert sweep["next"]
     sweep = resumed(sweep)
     assert sweep["next"] is None
     ids: set[str] = set()
     while sweep is not None:
-        page = paged(sweep, upstream.page(sweep), once=False)
+        page = paged(sweep, upstream.page(sweep), now=NOW, once=False)
         ids |= {found.upstream_id for found in page.found}
         sweep = page.sweep
     assert "8" in ids
 
 
-def test_an_unordered_list_is_refused() -> None:
-    """Keyset paging over it would lose rows silently; retried and shown instead."""
-    rows = [Row(Found(str(n), b"{}", at(n)), iso(at(n)), at(n)) for n in (3, 1, 5)]
-    sweep = begun(since=START, now=NOW, until=NOW)
-    with pytest.raises(Unreadable, match="ascending"):
-        paged(sweep, Listed(rows, [], True, "1@x"), once=False)
+def row(number: int, stamp: datetime) -> Row:
+    return Row(Found(str(number), b"{}", stamp), iso(stamp), stamp)
+
+
+def read_in_order_of_the_server(rows: list[Row], size: int) -> tuple[list[str], Page]:
+    """What one pass brings of a list that is sorted by whatever the server likes."""
+    sweep: Sweep | None = begun(since=START, now=NOW, until=NOW)
+    ids: list[str] = []
+    page = Page()
+    for _ in range(100):
+        if sweep is None:
+            break
+        offset = int(sweep["next"] or 0)
+        left = [one for one in rows if one.updated_at >= parse_instant(sweep["since"])]
+        shown = left[offset : offset + size]
+        more = offset + size < len(left)
+        page = paged(sweep, Listed(shown, [], more, str(offset + size)), now=NOW, once=False)
+        ids += [found.upstream_id for found in page.found]
+        sweep = page.sweep
+    assert sweep is None, "the pass does not end"
+    return ids, page
+
+
+@settings(deadline=None, max_examples=sized(50, 300))
+@given(rest=st.permutations(range(2, 9)), size=st.integers(2, 5))
+def test_a_list_out_of_order_is_read_to_its_end(rest: list[int], size: int) -> None:
+    """Its window stays as it is, and the server's own links lead on; each row comes once."""
+    ids, _ = read_in_order_of_the_server([row(n, at(n)) for n in (1, 0, *rest)], size)
+    assert sorted(ids) == [str(n) for n in range(9)]
+
+
+def test_rows_of_the_far_future_move_nothing() -> None:
+    """A page of nothing else goes on by link; the position is when the pass began."""
+    rows = [row(1, at(1)), *(row(n, NOW + timedelta(days=9999)) for n in range(2, 9))]
+    ids, page = read_in_order_of_the_server(rows, 2)
+    assert ids == [str(n) for n in range(1, 9)]
+    assert page.position == iso(NOW)
+
+
+def test_without_a_link_the_next_page_begins_at_the_row_that_came_too_late() -> None:
+    """What is out of its place by a little is asked for again rather than lost."""
+    rows = [row(n, at(n)) for n in (1, 3, 2, 5)]
+    page = paged(
+        begun(since=START, now=NOW, until=NOW),
+        Listed(rows, [], True, None),
+        now=NOW,
+        once=False,
+    )
+    assert page.sweep is not None
+    assert page.sweep["since"] == iso(at(2))
+
+
+@pytest.mark.parametrize(("told", "ended"), [(None, True), (True, False)])
+def test_one_instant_without_a_link_ends_where_nothing_says_that_there_is_more(
+    told: bool | None, ended: bool
+) -> None:
+    """Nothing leads on within it; a page that says so all the same is not believed."""
+    rows = [row(n, START) for n in range(20)]
+    sweep, listed = begun(since=START, now=NOW, until=NOW), Listed(rows, [], told, None, asked=100)
+    if ended:
+        assert paged(sweep, listed, now=NOW, once=False).sweep is None
+    else:
+        with pytest.raises(Unreadable, match="no link"):
+            paged(sweep, listed, now=NOW, once=False)
 
 
 def test_rows_are_in_order_by_their_instants_and_a_stamp_is_echoed_as_it_was() -> None:
@@ -159,7 +217,7 @@ def test_rows_are_in_order_by_their_instants_and_a_stamp_is_echoed_as_it_was() -
     ]
     sweep = begun(since=START - timedelta(seconds=1), now=NOW, until=NOW)
 
-    page = paged(sweep, Listed(rows, [], has_next=True, next_url="x"), once=False)
+    page = paged(sweep, Listed(rows, [], has_next=True, next_url="x"), now=NOW, once=False)
 
     assert page.sweep is not None
     assert stamps[1] == page.sweep["since"]

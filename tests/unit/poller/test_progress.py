@@ -28,7 +28,7 @@ def by_keyset(sweep: Sweep | None, numbers: Sequence[int], asked: int) -> Sweep 
     """All rows of one instant, each page with a next link that is another each time."""
     sweep = sweep or keyset.begun(since=TIE, now=NOW, until=NOW)
     listed = keyset.Listed([row(number) for number in numbers], [], True, f"token-{asked}")
-    return keyset.paged(sweep, listed, once=False).sweep
+    return keyset.paged(sweep, listed, now=NOW, once=False).sweep
 
 
 def by_offset(sweep: Sweep | None, numbers: Sequence[int], asked: int) -> Sweep | None:
@@ -96,7 +96,7 @@ def test_an_endless_chain_of_empty_pages_ends_too() -> None:
         for asked in range(keyset.IDLE_PAGES_MAX + 1):
             assert sweep is not None
             listed = keyset.Listed([], [], True, f"token-{asked}")
-            sweep = keyset.paged(sweep, listed, once=False).sweep
+            sweep = keyset.paged(sweep, listed, now=NOW, once=False).sweep
 
     with pytest.raises(Repeated, match="brought nothing new"):
         read()

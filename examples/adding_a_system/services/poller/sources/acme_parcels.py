@@ -19,6 +19,7 @@ from schemas.message import digest, parse_instant
 from services.poller import source as contract
 from services.poller.bodies import NOT_JSON, Pages, legible, unreadable
 from services.poller.keyset import Listed, Row, begun, paged, resumed
+from services.poller.pages import now_at
 from services.poller.source import Facts, Found, Page, Rejected, Request, Response, Stream, Sweep
 
 RATE = contract.Rate(per_second=20, burst=20)
@@ -88,7 +89,8 @@ class Listing:
         rejected = [one for one in read if isinstance(one, Rejected)]
         base_url = self.settings.base_url
         link = contract.pinned(urljoin(base_url, envelope.next), base_url) if envelope.next else ""
-        return paged(sweep, Listed(rows, rejected, bool(link), link), once=self.name == "backfill")
+        listed = Listed(rows, rejected, bool(link), link, asked=response.limit)
+        return paged(sweep, listed, now=now_at(response), once=self.name == "backfill")
 
 
 class _Envelope(msgspec.Struct):
