@@ -13,7 +13,7 @@ from aiokafka import ConsumerRecord
 from schemas.raw import Provenance
 from services.normalizer.mapper import Seen, Snapshot, Unmappable
 from services.normalizer.mappers.panora import map as map_fulfillment
-from services.normalizer.model import Fulfillment
+from services.normalizer.model import Fulfillment, OrderRef
 from services.normalizer.observation import observed, provenance_of, restored
 from tests.unit.normalizer.feed import MAPPERS, NOON, raw_record
 
@@ -294,3 +294,18 @@ def test_what_cannot_be_understood_says_where(raw: Any, path: str) -> None:
 
     assert caught.value.path == path
     assert caught.value.reason
+
+
+def test_an_order_that_is_linked_later_is_in_the_state_and_no_news() -> None:
+    """What was announced before named no order."""
+    known: Fulfillment | None = None
+    told: list[list[str]] = []
+    for offset, order_id in enumerate((None, "o-1")):
+        raw = record(fulfillment("T1") | {"order_id": order_id}, offset)
+        found = observed(raw, provenance(offset), MAPPERS, lambda known=known: known)  # type: ignore[misc]
+        known = found.state or known
+        told.append([event.type for event in found.events])
+
+    assert known is not None
+    assert (known.orders, known.revision) == ((OrderRef("o-1"),), 2)
+    assert told[1] == []
