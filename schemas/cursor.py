@@ -44,7 +44,9 @@ class Mark(StateRecord):
     `content` is the digest of the whole record minus the source's volatile fields; `observed_at`
     the start of the request that brought it; `due_at` when `due_stream` is to read it by its id,
     null when only lists bring it.  `refusals` counts how often the upstream has refused that read
-    since `refused_since`; a read that succeeds resets both.
+    since `refused_since`; a read that succeeds resets both.  `changes` counts changes of the
+    content, each within two days of the one before: what changes often is written once more when
+    it stays.
     """
 
     source: str
@@ -57,6 +59,7 @@ class Mark(StateRecord):
     due_stream: str | None = None
     refusals: int = 0
     refused_since: Instant | None = None
+    changes: int = 0
 
     @property
     def key(self) -> str:

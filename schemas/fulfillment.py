@@ -111,6 +111,37 @@ class RawRef(Message):
     offset: int
 
 
+class Earlier(Message):
+    """A change at `at`; `before` and `after` are digests of what events tell of a fulfillment."""
+
+    before: str
+    after: str
+    at: Instant
+
+
+class LastTold(Message):
+    """What events have told of a fulfillment whose later changes are not told yet.
+
+    `since` is when what is shown now was read first.
+    """
+
+    status: FulfillmentStatus
+    status_raw: str | None = None
+    canceled_items: tuple[LineItem, ...] = ()
+    packages: tuple[Package, ...] = ()
+    since: Instant
+
+
+class Flapping(Message):
+    """The changes that no version ordered.
+
+    `told`: one of them came again, so what is shown now is not told until it stays.
+    """
+
+    earlier: tuple[Earlier, ...] = ()
+    told: LastTold | None = None
+
+
 class FulfillmentHeader(StateRecord):
     """A fulfillment without its packages and line items: what every event carries.
 
@@ -147,7 +178,7 @@ class Fulfillment(FulfillmentHeader):
     system behind the source says, in its own words, null unless the account asks for it.  `stub`:
     it was closed long ago, and what is left is what it and its packages are known by.
     `positional_ids` are the kinds of ids that have so far been no more than each package's place in
-    the list: 1, 2, 3 or 0, 1, 2.
+    the list: 1, 2, 3 or 0, 1, 2.  `flapping` is null unless it changed while no version ordered it.
     """
 
     line_items: tuple[LineItem, ...] = ()
@@ -156,6 +187,7 @@ class Fulfillment(FulfillmentHeader):
     remote_data: dict[str, Any] | None = None
     stub: bool = False
     positional_ids: tuple[str, ...] = ()
+    flapping: Flapping | None = None
 
     def header(self) -> FulfillmentHeader:
         """The part that events carry."""

@@ -18,6 +18,7 @@ from schemas.raw import Provenance
 from services.normalizer.backfill import backfill_of
 from services.normalizer.diff import delivered_event_id, diff, shipped_event_id
 from services.normalizer.evidence import positional_kinds, shared_ids
+from services.normalizer.flapping import after, last_told
 from services.normalizer.identity import distinct, mint, pair
 from services.normalizer.mapper import Seen, Snapshot
 from services.normalizer.model import Event, Fulfillment, LineItem, Package, RawRef, UpstreamId
@@ -51,18 +52,59 @@ def merge(
         return Outcome()
     if stored:
         snapshot = _with_what_is_known(snapshot, stored)
-    positional = _positional(stored, snapshot.packages)
+    told = last_told(stored) if stored else None
+    positional = _positional(told, snapshot.packages)
     if len(snapshot.packages) > 1:
-        snapshot = _with_each_once(snapshot, stored)
-    key = stored.key if stored else provenance.key
-    packages = _packages(key, stored, snapshot, positional, remap=bool(provenance.remap_of))
-    status = _status(snapshot, packages, stored.status if stored else None)
+        snapshot = _with_each_once(snapshot, told)
+    remap = bool(provenance.remap_of)
+    packages = _packages(provenance.key, told, snapshot, positional, remap=remap)
+    status = _status(snapshot, packages, told.status if told else None)
     same = stored is not None and _same(stored, snapshot, status, packages)
-    before = (stored.updated_at, stored.positional_ids) if stored else None
-    if same and order == "equal" and before == (snapshot.updated_at, positional):
+    flapping, tells = stored.flapping if stored else None, True
+    if stored and _is_newer_version(stored, snapshot):
+        flapping = None
+    elif stored and not stored.stub and (told is not stored or not (same or remap)):
+        known = status, snapshot.canceled_items, packages
+        flapping, tells = after(stored, *known, provenance.observed_at, same=same)
+    before = (stored.updated_at, stored.positional_ids, stored.flapping) if stored else None
+    if same and order == "equal" and before == (snapshot.updated_at, positional, flapping):
         return Outcome()
-    state = Fulfillment(
-        key=key,
+    waited = told is not stored and tells
+    state = _state(
+        snapshot,
+        provenance,
+        raw,
+        packages,
+        status,
+        revision=(stored.revision if stored else 0) + (waited or not same),
+        positional_ids=positional,
+        flapping=flapping,
+    )
+    if not tells or (same and not waited and not (stored and stored.stub)):
+        return Outcome(state)
+    events = diff(
+        told,
+        state,
+        provisional=snapshot.provisional,
+        backfill=backfill_of(told, state, provenance),
+        lines=snapshot.announced_lines,
+    )
+    if stored and stored.stub:
+        return Outcome(*late(stored, state, events))
+    return Outcome(state, events)
+
+
+def _state(
+    snapshot: Snapshot,
+    provenance: Provenance,
+    raw: RawRef,
+    packages: tuple[Package, ...],
+    status: FulfillmentStatus,
+    **remembered: Any,
+) -> Fulfillment:
+    """Return the fulfillment as this observation shows it; `remembered` is what no record shows."""
+    return Fulfillment(
+        key=provenance.key,
         source=provenance.source,
         account=provenance.account,
         resource=provenance.resource,
@@ -77,27 +119,20 @@ def merge(
         created_at=snapshot.created_at,
         updated_at=snapshot.updated_at,
         observed_at=provenance.observed_at,
-        revision=(stored.revision if stored else 0) + (not same),
         field_mappings=snapshot.field_mappings,
         raw=raw,
         line_items=snapshot.line_items,
         canceled_items=snapshot.canceled_items,
         packages=packages,
         remote_data=snapshot.remote_data,
-        positional_ids=positional,
+        **remembered,
     )
-    if same and not (stored and stored.stub):
-        return Outcome(state)
-    events = diff(
-        stored,
-        state,
-        provisional=snapshot.provisional,
-        backfill=backfill_of(stored, state, provenance),
-        lines=snapshot.announced_lines,
-    )
-    if stored and stored.stub:
-        return Outcome(*late(stored, state, events))
-    return Outcome(state, events)
+
+
+def _is_newer_version(stored: Fulfillment, snapshot: Snapshot) -> bool:
+    """Whether the source's own version says that it is newer."""
+    known, shown = stored.updated_at, snapshot.updated_at
+    return known is not None and shown is not None and shown > known
 
 
 def _positional(stored: Fulfillment | None, seen: Sequence[Seen]) -> tuple[str, ...]:

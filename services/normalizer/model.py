@@ -97,6 +97,31 @@ class RawRef(msgspec.Struct, frozen=True, gc=False):
     offset: int
 
 
+class Earlier(msgspec.Struct, frozen=True, gc=False):
+    """See schemas.fulfillment.Earlier."""
+
+    before: str
+    after: str
+    at: datetime
+
+
+class LastTold(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """See schemas.fulfillment.LastTold."""
+
+    status: FulfillmentStatus
+    status_raw: str | None = None
+    canceled_items: tuple[LineItem, ...] = ()
+    packages: tuple[Package, ...] = ()
+    since: datetime
+
+
+class Flapping(msgspec.Struct, frozen=True, gc=False):
+    """See schemas.fulfillment.Flapping."""
+
+    earlier: tuple[Earlier, ...] = ()
+    told: LastTold | None = None
+
+
 class FulfillmentHeader(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """See schemas.fulfillment.FulfillmentHeader."""
 
@@ -130,6 +155,7 @@ class Fulfillment(FulfillmentHeader, frozen=True, gc=False, kw_only=True):
     remote_data: msgspec.Raw = NULL
     stub: bool = False
     positional_ids: tuple[str, ...] = ()
+    flapping: Flapping | None = None
 
     def header(self) -> FulfillmentHeader:
         """The part that events carry."""

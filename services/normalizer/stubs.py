@@ -40,7 +40,9 @@ class Stubs:
 
 
 def closed(state: Fulfillment) -> bool:
-    """Final by its source's word, and no package waits to leave."""
+    """Final by its source's word, no package waits to leave, and nothing waits to be told."""
+    if state.flapping is not None and state.flapping.told is not None:
+        return False
     return state.final and all(package.status != "pending" for package in state.packages)
 
 
@@ -57,6 +59,7 @@ def shrunk(state: Fulfillment) -> Fulfillment:
         canceled_items=(),
         packages=tuple(_package(package) for package in state.packages),
         remote_data=NULL,
+        flapping=None,
     )
 
 

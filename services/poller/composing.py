@@ -14,7 +14,14 @@ from schemas.cursor import Cursor
 from schemas.dead_letter import DeadLetter
 from schemas.keys import fulfillment_key
 from schemas.topics import RECORD_BYTES_MAX
-from services.poller.marks import Marks, SeenMark, content_digest, content_digests, rejected_id
+from services.poller.marks import (
+    CHANGES_MIN,
+    Marks,
+    SeenMark,
+    content_digest,
+    content_digests,
+    rejected_id,
+)
 from services.poller.pages import without_doubles
 from services.poller.parents import by_a_clock_ahead, due_instant, marked, stays
 from services.poller.raws import Raws
@@ -175,6 +182,7 @@ def _without_known(composed: Composed, reading: Reading, marks: Marks) -> list[t
         if mark is None
         or mark.content != pair[1]
         or mark.due_at is not None
+        or mark.changes >= CHANGES_MIN
         or pair[0].due is not None
     ]
     composed.unchanged = len(pairs) - len(changed)
@@ -195,17 +203,9 @@ def _judge(
     due_at = due_stream = None
     if found.due is not None:
         due_at, due_stream = due_instant(found.due, requested_at), found.due.stream
-    if mark is not None and mark.content == content:
+    if mark is not None and mark.content == content and not mark.confirms(requested_at):
         composed.unchanged += 1
-        if due_at is None and mark.due_at is None:
-            return True
-        if mark.refusals and mark.due_at is not None and not reading.facts.ids_max:
-            return True  # refused by its id: a list that shows it as it was is no reason to hurry
-        moved = mark.moved(due_at, due_stream)
-        if not stays(mark, moved):
-            composed.marks[upstream_id] = moved
-        elif due_at is not None:
-            composed.postponed[upstream_id] = due_at
+        _move(composed, mark, mark.moved(due_at, due_stream), by_id=bool(reading.facts.ids_max))
         return True
     if mark is not None and requested_at < mark.observed_at:
         received_at = reading.received_at  # None: asked for beside the owner, whose clock it may be
@@ -217,8 +217,22 @@ def _judge(
     _emit(composed, reading, found, raws.of(found, content, observed_at), raws.kafka)
     wanted = due_at is not None or _readable_again(found, reading, marks)
     seen = SeenMark(upstream_id, content, observed_at, due_at, due_stream)
+    if mark is not None:
+        seen = mark.followed_by(seen)
     _remember(composed, marks, seen, known=mark is not None, wanted=wanted)
     return True
+
+
+def _move(composed: Composed, mark: SeenMark, moved: SeenMark, *, by_id: bool) -> None:
+    """Note when a record that has not changed is due, where that is another time than before."""
+    if moved.due_at is None and mark.due_at is None:
+        return
+    if mark.refusals and mark.due_at is not None and not by_id:
+        return  # refused by its id: a list that shows it as it was is no reason to hurry
+    if not stays(mark, moved):
+        composed.marks[mark.upstream_id] = moved
+    elif moved.due_at is not None:
+        composed.postponed[mark.upstream_id] = moved.due_at
 
 
 def _readable_again(found: Found, reading: Reading, marks: Marks) -> bool:

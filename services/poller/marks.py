@@ -23,6 +23,10 @@ from schemas.message import SCHEMA_VERSION
 from services.poller.bodies import NOT_JSON, legible, slices
 
 EXPIRED_PER_COMMIT_MAX = 100
+# A normalizer does not tell what goes back and forth until it has stayed for an hour.
+CHANGES_MIN = 3
+HORIZON = timedelta(hours=48)
+STAYED = timedelta(hours=1)
 TOUCHES_PER_LIFE = 16  # more often nothing is noted; a mark lives so much longer
 
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -44,10 +48,27 @@ class SeenMark(msgspec.Struct, frozen=True, gc=False):
     due_stream: str | None = None
     refusals: int = 0
     refused_since: _Instant | None = None
+    changes: int = 0
 
     def moved(self, due_at: datetime | None, due_stream: str | None) -> SeenMark:
         """The same, to be read by its id at another time."""
-        return SeenMark(self.upstream_id, self.content, self.observed_at, due_at, due_stream)
+        place = self.upstream_id, self.content, self.observed_at, due_at, due_stream
+        return SeenMark(*place, changes=self.changes)
+
+    def confirms(self, now: datetime) -> bool:
+        """Whether it changed so often that its content is written once more, now that it stays."""
+        return self.changes >= CHANGES_MIN and now - self.observed_at >= STAYED
+
+    def followed_by(self, mark: SeenMark) -> SeenMark:
+        """Return `mark`, the next one of its record, with the changes counted.
+
+        After the one that confirms this one, the next change has to be confirmed again.
+        """
+        changes = CHANGES_MIN - 1
+        if mark.content != self.content:
+            recent = mark.observed_at - self.observed_at <= HORIZON
+            changes = 1 + (self.changes if recent else 0)
+        return msgspec.structs.replace(mark, changes=changes)
 
 
 _encode = msgspec.json.Encoder().encode

@@ -42,6 +42,7 @@ def counted(known: SeenMark, now: datetime, interval_seconds: float) -> SeenMark
         known.due_stream,
         refusals,
         since,
+        known.changes,
     )
 
 

@@ -124,6 +124,51 @@ def test_a_record_twice_in_a_page_is_written_once() -> None:
     assert observed(composed) == [NOW]
 
 
+def test_of_a_record_twice_in_a_page_the_newest_counts() -> None:
+    """By its version; of equal ones and of those without any the last, and at every poll."""
+    older = NOW - timedelta(seconds=1)
+    unversioned = [replace(found(3, text), updated_at=None) for text in "ab"]
+    rows = (found(1, "b"), found(1, at=older), found(2), found(2, "b"), *unversioned)
+    state = State()
+    assert [json.loads(one.value or b"")["t"] for one in state.write(Page(rows)).raw] == ["b"] * 3
+    assert not state.write(Page(rows), NOW + timedelta(seconds=1)).raw
+
+
+def test_what_changed_often_is_written_once_more_when_it_stays_for_an_hour() -> None:
+    """A normalizer waits for that before it tells; also over a restart, and after each change."""
+    state, at = State(), NOW
+
+    def read(text: str, minutes: float) -> int:
+        nonlocal at
+        at += timedelta(minutes=minutes)
+        return len(state.write(Page((found(1, text),)), at).raw)
+
+    assert [read(text, 1) for text in "abab"] == [1] * 4
+    state.restore(at)
+    assert [read("b", minutes) for minutes in (30, 29, 1, 1, 60)] == [0, 0, 1, 0, 0]
+    assert [read("a", minutes) for minutes in (1, 59, 1, 60)] == [1, 0, 1, 0]
+
+
+def test_what_changes_seldom_is_not_written_again() -> None:
+    """Twice within two days, or with more than two days between."""
+    for apart in (timedelta(minutes=1), timedelta(hours=48, seconds=1)):
+        state, at = State(), NOW
+        for text in "aba" if apart < timedelta(hours=1) else "ababab":
+            at += apart
+            assert len(state.write(Page((found(1, text),)), at).raw) == 1
+        assert not state.write(Page((found(1, text),)), at + timedelta(hours=2)).raw
+
+
+def test_an_observation_that_confirms_is_later_and_stays_due() -> None:
+    """It is an observation like any other, of a record that is read by its id too."""
+    state = State()
+    for seconds, text in enumerate("abab"):
+        state.write(Page((found(1, text, due=60),)), NOW + timedelta(seconds=seconds))
+    confirmed = state.write(Page((found(1, "b", due=60),)), NOW + timedelta(hours=2))
+    assert observed(confirmed) == [NOW + timedelta(hours=2)]
+    assert confirmed.marks["1"].due_at == NOW + timedelta(hours=2, seconds=60)
+
+
 def test_an_observation_is_later_than_the_one_before() -> None:
     """Also when both requests started in the same instant."""
     state = State()

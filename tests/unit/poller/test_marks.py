@@ -29,6 +29,7 @@ SEEN = st.builds(
     due_stream=st.none() | st.text(),
     refusals=st.integers(0, 99),
     refused_since=st.none() | INSTANTS,
+    changes=st.integers(0, 99),
 )
 
 
@@ -54,6 +55,7 @@ def test_a_mark_is_stored_as_the_contract_spells_it(seen: SeenMark) -> None:
         due_stream=seen.due_stream,
         refusals=seen.refusals,
         refused_since=seen.refused_since,
+        changes=seen.changes,
     )
     record = marks().put(seen)
     assert (record.key, record.value) == (mark.key, mark.to_json())
