@@ -21,7 +21,15 @@ from services.normalizer.evidence import positional_kinds, shared_ids
 from services.normalizer.flapping import after, last_told
 from services.normalizer.identity import distinct, mint, pair
 from services.normalizer.mapper import Seen, Snapshot
-from services.normalizer.model import Event, Fulfillment, LineItem, Package, RawRef, UpstreamId
+from services.normalizer.model import (
+    Event,
+    Flapping,
+    Fulfillment,
+    LineItem,
+    Package,
+    RawRef,
+    UpstreamId,
+)
 from services.normalizer.ordering import order_of
 from services.normalizer.stubs import late
 
@@ -77,7 +85,7 @@ def merge(
         packages,
         status,
         revision=(stored.revision if stored else 0) + (waited or not same),
-        positional_ids=positional,
+        positional=positional,
         flapping=flapping,
     )
     if not tells or (same and not waited and not (stored and stored.stub)):
@@ -100,9 +108,12 @@ def _state(
     raw: RawRef,
     packages: tuple[Package, ...],
     status: FulfillmentStatus,
-    **remembered: Any,
+    *,
+    revision: int,
+    positional: tuple[str, ...],
+    flapping: Flapping | None,
 ) -> Fulfillment:
-    """Return the fulfillment as this observation shows it; `remembered` is what no record shows."""
+    """Return the fulfillment as this observation shows it, with what no record shows."""
     return Fulfillment(
         key=provenance.key,
         source=provenance.source,
@@ -119,13 +130,15 @@ def _state(
         created_at=snapshot.created_at,
         updated_at=snapshot.updated_at,
         observed_at=provenance.observed_at,
+        revision=revision,
         field_mappings=snapshot.field_mappings,
         raw=raw,
         line_items=snapshot.line_items,
         canceled_items=snapshot.canceled_items,
         packages=packages,
         remote_data=snapshot.remote_data,
-        **remembered,
+        positional_ids=positional,
+        flapping=flapping,
     )
 
 
