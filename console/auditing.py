@@ -60,6 +60,11 @@ class Outside:
         systems = (await self._worlds())["systems"].items()
         return {name: sum(one["struck"].values()) for name, one in systems}
 
+    async def odd(self) -> dict[str, int]:
+        """How many records were shown oddly, by kind; of all systems."""
+        found: dict[str, int] = (await self._worlds())["odd"]
+        return found
+
     async def strike(self, source: str, fault: Mapping[str, Any]) -> None:
         """Let a simulator misbehave."""
         answer = await self._client.post(self._control(f"{source}/faults"), json=dict(fault))

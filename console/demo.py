@@ -83,7 +83,8 @@ class Outage:
 class Ending:
     """How it ended; `disturbed`: something was killed or restarted, so a repeat is excused.
 
-    `struck` counts by source the requests and writes that met a fault.
+    `struck` counts by source the requests and writes that met a fault, `odd` by kind the records
+    that were shown oddly.
     """
 
     report: Report
@@ -93,6 +94,7 @@ class Ending:
     disturbed: bool = False
     struck: Mapping[str, int] = field(default_factory=dict)
     outage: Outage | None = None
+    odd: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -116,6 +118,7 @@ class Ending:
         }
         faults = sum(self.struck.values())
         whole = {**self.report.as_dict(), "faults": faults, **extra, "unsettled": self.unsettled}
+        whole["odd"] = dict(self.odd)
         if self.outage is not None:
             whole["outage"] = self.outage.as_dict()
         return {**whole, "by_source": by_source}
@@ -142,10 +145,11 @@ async def play(story: Story, folder: Path, clock: Clock, tell: Tell) -> Ending:
         unsettled = await _settle(story, house, outside, clock, harm)
         await clock.sleep(QUIET_SECONDS)
         report, struck = await outside.audit(house.kafka), await outside.struck()
+        odd = await outside.odd()
         count = sum(child.kills for child in house.children)
     disturbed = story.kill_each > 0 or story.restart_broker
     seconds = clock.monotonic() - began
-    return Ending(report, count, seconds, unsettled, disturbed, struck, subscriber.outage)
+    return Ending(report, count, seconds, unsettled, disturbed, struck, subscriber.outage, odd)
 
 
 class Subscriber:
@@ -195,7 +199,7 @@ async def _start_outside(
     (folder / "secret").write_text(secret, encoding="utf-8")
     world = ["--seed", str(story.seed), "--orders", str(story.orders), "--account", ACCOUNT]
     world += ["--duration", str(story.duration), "--token", TOKEN]
-    world += ["--page-size-max", str(PAGE_SIZE), "--hold"]
+    world += ["--page-size-max", str(PAGE_SIZE), "--hold", "--odd"]
     journal = ["--secret", secret, "--journal", str(folder / "received.jsonl")]
     subscriber = Subscriber(journal, folder / "receiver.log")
     stack.push_async_callback(subscriber.stop)

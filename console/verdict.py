@@ -5,6 +5,7 @@ from __future__ import annotations
 from console.demo import Ending
 from console.tables import BOLD_GREEN, BOLD_RED, print_line, print_table
 from schemas.events import EVENT_TYPES
+from testbed.oddities import ABOUT
 
 FINDINGS_MAX = 20
 BAD = ("missing", "duplicate", "wrong")
@@ -45,6 +46,9 @@ def print_verdict(ending: Ending) -> None:
     )
     counted = [(name, found["by_type"].get(name, 0)) for name in EVENT_TYPES]
     print_table("\nby type of event", ("type", "accepted"), counted)
+    if any(ending.odd.values()):
+        odd = [(name, count, ABOUT[name]) for name, count in ending.odd.items() if count]
+        print_table("\nodd records", ("kind", "records", "what_it_is"), odd)
     if (outage := ending.outage) is not None:
         print(f"\nreceiver: away for {outage.away_seconds:g} s, {outage.backlog} events waited")
         arrived = f"receiver: they arrived within {outage.caught_up_seconds:g} s of its return"

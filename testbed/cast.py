@@ -24,7 +24,7 @@ PRODUCTS = (
     "TRAY-OAK",
     "SPOON-6",
     "KETTLE-2",
-    "COASTER",
+    "70041208",
     "JAR-1L",
 )
 LINES_MAX = 3
@@ -32,6 +32,7 @@ QUANTITY_MAX = 5
 PACKAGES_MAX = 4
 UNKNOWN_SKU_CHANCE = 0.15
 DRAWS_MAX = 20
+ALL_DIGITS_EVERY = 4  # one in so many orders has tracking numbers of digits alone
 
 
 @dataclass
@@ -115,4 +116,5 @@ class Cast:
     def tracking(self) -> str:
         """A tracking number no other package has."""
         self.numbers_made += 1
-        return f"1Z{self.number:08d}{self.rng.randrange(10**6):06d}{self.numbers_made:02d}"
+        head = "94" if self.number % ALL_DIGITS_EVERY == 0 else "1Z"
+        return f"{head}{self.number:08d}{self.rng.randrange(10**6):06d}{self.numbers_made:02d}"

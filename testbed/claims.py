@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -36,9 +37,10 @@ class Sighting(NamedTuple):
 
 
 def sighting_of_state(state: dict[str, Any]) -> Sighting:
-    """From a state of the truth, shipped left out."""
+    """From a state of the truth, shipped left out; `also` holds further numbers."""
     contents = sorted((sku, Decimal(quantity)) for sku, quantity in state["contents"].items())
-    return Sighting(tuple(contents), (state["tracking"],) if state["tracking"] else ())
+    numbers = [state["tracking"]] if state["tracking"] else []
+    return Sighting(tuple(contents), tuple(sorted([*numbers, *state.get("also", ())])))
 
 
 def package_sighting(package: dict[str, Any]) -> Sighting:
@@ -46,9 +48,20 @@ def package_sighting(package: dict[str, Any]) -> Sighting:
     contents: dict[str, Decimal] = defaultdict(Decimal)
     for item in package["line_items"] or ():
         contents[str(item["sku"])] += Decimal(item["quantity"])
-    numbers = sorted(tracking["number"] for tracking in package["trackings"])
     filled = sorted((sku, quantity) for sku, quantity in contents.items() if quantity)
-    return Sighting(tuple(filled), tuple(numbers))
+    return Sighting(tuple(filled), tracking_numbers(package["trackings"]))
+
+
+def tracking_numbers(trackings: Iterable[dict[str, Any]]) -> tuple[str, ...]:
+    """The numbers as a person compares them: without case, spaces and hyphens."""
+    found = ["".join((one["number"] or "").split()) for one in trackings]
+    return tuple(sorted(number.replace("-", "").upper() for number in found))
+
+
+def carrier_name(carrier: dict[str, Any] | None) -> str | None:
+    """The name as a person compares it: without case and spaces around it."""
+    name = (carrier or {}).get("name_raw")
+    return name and name.strip().casefold()
 
 
 def live_sightings(fulfillment: dict[str, Any]) -> list[Sighting]:

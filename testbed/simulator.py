@@ -19,6 +19,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from testbed.faults import FOREVER_SECONDS, WIRE_FAULTS, WRITE_FAULTS, Faults
 from testbed.http import Request, Response, json_response, serving
+from testbed.oddities import Oddities
 from testbed.orders import Order
 from testbed.rows import Row, Rows
 from testbed.throttle import LeakyBucket
@@ -53,6 +54,7 @@ class Simulator(ABC):
     """One upstream over HTTP on loopback; `async with simulator.serve() as base_url`."""
 
     base_path: ClassVar[str]
+    id_field: ClassVar[str] = "id"  # of a record
     # What its listings can do wrong, of testbed.faults.LISTING_FAULTS.
     listing_faults: ClassVar[frozenset[str]] = OF_ANY_LISTING
 
@@ -66,10 +68,12 @@ class Simulator(ABC):
     ) -> None:
         self.faults = Faults()
         self.requests: deque[dict[str, Any]] = deque(maxlen=REQUESTS_KEPT_MAX)
-        self.log: list[Shown] = []  # every version of every record, as it was written
+        self.log: list[Shown] = []  # every version of every record, as it was shown
         self.planted: list[Any] = []  # bad records shown among good ones
         self.right_clock = clock
+        self.oddities: Oddities | None = None  # how records of the world are odd
         self._world = world
+        self._of_world: set[str] = set()  # ids of its records
         self._listed = False  # whether the present answer is a page
         self._answered: dict[tuple[str, str], Response] = {}
         self._rows = Rows()
@@ -159,7 +163,22 @@ class Simulator(ABC):
         """Write a record; a `late_write` fault (match: its key) may hide it for a while."""
         fault = self.faults.take({"late_write"}, str(row.key))
         self._rows.put(row, late_seconds=fault.seconds if fault else 0.0)
-        self.log += self.shown(row)
+        self.log += [one._replace(body=self.odd(one.body)) for one in self.shown(row)]
+
+    def odd(self, record: dict[str, Any]) -> dict[str, Any]:
+        """The record as an answer shows it; one of the world may be odd."""
+        upstream_id = str(record.get(self.id_field))
+        if self.oddities is None or upstream_id not in self._of_world:
+            return record
+        # Once the world has ended nothing changes any more, so that a demo can settle.
+        ended = self._world is None or self._world.seconds_left(self.clock()) == 0
+        return self.oddities.applied(record, upstream_id, 0 if ended else len(self.requests) + 1)
+
+    def show(self, order: Order) -> None:
+        """Write an order of the world."""
+        row = self.row(order)
+        self._of_world.update(one.upstream_id for one in self.shown(row))
+        self.write(row)
 
     def touch(self, key: int, touched: Touched | None = None) -> None:
         """Write a record again as it is, last updated now."""
@@ -185,12 +204,14 @@ class Simulator(ABC):
             self.touch(key, touched)
 
     def with_bad_record(self, request: Request, page: list[Any], **wrong: Any) -> list[Any]:
-        """A `bad_record` fault adds its `record`, else a copy of one with fields that are wrong;
+        """The records of a page as they are shown, and what a fault adds.
+
+        A `bad_record` fault adds its `record`, else a copy of one with fields that are wrong;
         `null_record` and `mistyped_record` add one that has no right field at all, `bad_bytes` one
         that is no JSON.
         """
         self._listed = True
-        page = self._odd_page(request, page)
+        page = self._odd_page(request, [self.odd(one) for one in page])
         named = BAD_RECORDS if page else frozenset()
         fault = self.faults.take(named, request.target, request.method)
         if fault is None:
@@ -225,7 +246,7 @@ class Simulator(ABC):
     def live(self, now: datetime) -> None:
         """Let everything happen that is due by then."""
         for order in self._world.advance(now) if self._world else ():
-            self.write(self.row(order))
+            self.show(order)
         for at, request in sorted(self._late_writes, key=lambda late: late[0]):
             if at <= now:
                 self._late_writes.remove((at, request))
@@ -305,13 +326,15 @@ class Simulator(ABC):
                 return json_response(404, {"error": f"no such control: {request.path}"})
 
     def _world_now(self, now: datetime) -> dict[str, Any]:
-        world = self._world
+        world, oddities = self._world, self.oddities
+        truth = world.truth(now) if world else None
         return {
             "finished": self.finished(now),
             "seconds_left": world.seconds_left(now) if world else 0.0,
             "orders": len(self.visible(now)),
-            "truth": world.truth(now) if world else None,
+            "truth": oddities.true(truth) if oddities and truth else truth,
             "written": self.written(),
+            "odd": oddities.counts() if oddities else {},
         }
 
 

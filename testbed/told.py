@@ -12,7 +12,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from testbed.claims import GONE, SENT, OrderRef, Sighting, order_refs, package_sighting
+from testbed.claims import (
+    GONE,
+    SENT,
+    OrderRef,
+    Sighting,
+    carrier_name,
+    order_refs,
+    package_sighting,
+    tracking_numbers,
+)
 
 DATE_LENGTH = 10
 # What must have been the last word about a fulfillment that is stored as this.
@@ -21,6 +30,8 @@ LAST_WORDS = {
     "partially_shipped": {"fulfillment.partially_shipped", "fulfillment.reopened"},
     "canceled": {"fulfillment.canceled"},
 }
+
+CHANGES = frozenset({"package.tracking_changed", "package.carrier_changed"})
 
 
 @dataclass
@@ -64,9 +75,13 @@ class Told:
             self._wrong(header, event, "tells of a package that was never created")
             return
         for change in event["data"]["changes"]:
-            if known.package.get(change["field"]) not in (change["before"], change["after"]):
-                self._wrong(header, event, f"says another {change['field']} before than was told")
-            known.package[change["field"]] = change["after"]
+            name = change["field"]
+            told = _compared(name, known.package.get(name))
+            if told not in [_compared(name, change[side]) for side in ("before", "after")]:
+                self._wrong(header, event, f"says another {name} before than was told")
+            known.package[name] = change["after"]
+        if event["type"] in CHANGES and all(map(_is_no_news, event["data"]["changes"])):
+            self._wrong(header, event, "tells of a change that a person would not see")
         self._announcement(header, event, known)
 
     def _announcement(self, header: dict[str, Any], event: dict[str, Any], known: Known) -> None:
@@ -121,10 +136,30 @@ class Told:
         self.findings.append((header["source"], f"{event['type']} {event['id']} {what}"))
 
 
+def _compared(name: str, value: Any) -> Any:
+    """What of a field is news: another spelling of a number or a carrier, or another URL, is not.
+
+    These may change in between without a word.
+    """
+    match name:
+        case "trackings":
+            return tracking_numbers(value or ())
+        case "carrier":
+            return carrier_name(value)
+        case _:
+            return value
+
+
+def _is_no_news(change: dict[str, Any]) -> bool:
+    return bool(
+        _compared(change["field"], change["before"]) == _compared(change["field"], change["after"])
+    )
+
+
 def differs(known: Known, state: dict[str, Any]) -> bool:
     """Whether carrier or time of leaving, where the source tells them, are another's."""
-    carrier = (known.package["carrier"] or {}).get("name_raw")
-    if carrier is not None and carrier != state["carrier"].strip():
+    carrier = carrier_name(known.package["carrier"])
+    if carrier is not None and carrier != state["carrier"].strip().casefold():
         return True
     told, true = known.package["shipped_at"], state["shipped_at"]
     if told is None or true is None:

@@ -18,6 +18,7 @@ from typing import Any
 
 from testbed.faults import CATALOGUE
 from testbed.http import Request, Response, json_response, serving
+from testbed.oddities import total
 from testbed.simulator import Simulator
 
 CONTROL = "/control/"
@@ -78,6 +79,7 @@ class Upstreams:
             "seconds_left": max(world["seconds_left"] for world in worlds.values()),
             "orders": sum(world["orders"] for world in worlds.values()),
             "truth": {"orders": orders},
+            "odd": total(world["odd"] for world in worlds.values()),
             "written": {
                 source: world["written"]
                 for source, world in worlds.items()

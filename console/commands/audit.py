@@ -58,5 +58,5 @@ async def _audit(
                 await settled(kafka, polled, clock.now(), still)
         await clock.sleep(QUIET_SECONDS)
         report = await outside.audit(kafka)
-        struck = await outside.struck()
-    return Ending(report, 0, clock.monotonic() - began, still, struck=struck)
+        struck, odd = await outside.struck(), await outside.odd()
+    return Ending(report, 0, clock.monotonic() - began, still, struck=struck, odd=odd)

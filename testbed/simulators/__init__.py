@@ -13,6 +13,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from testbed.oddities import Oddities
 from testbed.simulator import Simulator
 from testbed.world import World
 
@@ -30,14 +31,19 @@ def fulfilled_from() -> dict[str, str]:
     return {name: shipper for name, shipper in found.items() if shipper is not None}
 
 
-def playing(worlds: Mapping[str, World], **settings: Any) -> dict[str, Simulator]:
+def playing(
+    worlds: Mapping[str, World], *, odd_seed: int | None = None, **settings: Any
+) -> dict[str, Simulator]:
     """Each system showing its world, and selling what another one of them ships.
 
-    `settings` as `simulate` takes them.
+    With `odd_seed` their records are as odd as real ones; `settings` as `simulate` takes them.
     """
     found: dict[str, Simulator] = {
         source: simulators()[source].simulate(world, **settings) for source, world in worlds.items()
     }
+    if odd_seed is not None:
+        for source, simulator in found.items():
+            simulator.oddities = Oddities(odd_seed, source)
     for source, shipper in fulfilled_from().items():
         if source in found and shipper in worlds:
             found[source].sell(worlds[shipper].placed(), shipped_by=shipper)

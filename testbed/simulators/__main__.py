@@ -25,6 +25,7 @@ def main() -> None:
     upstreams = Upstreams(
         playing(
             {source: _world(source, start, arguments) for source in sources},
+            odd_seed=arguments.seed if arguments.odd else None,
             token=arguments.token,
             requests_per_second=arguments.requests_per_second,
             page_size_max=arguments.page_size_max,
@@ -64,6 +65,7 @@ def _arguments() -> argparse.Namespace:
     add("--port", type=int, default=0, help="0 takes a free one")
     add("--token", required=True, help="every secret that requests must carry")
     add("--package-ids", action=argparse.BooleanOptionalAction, default=False)
+    add("--odd", action="store_true", help="records as odd as real ones: testbed/oddities.py")
     add("--requests-per-second", type=float, default=REQUESTS_PER_SECOND_DEFAULT)
     add("--page-size-max", type=int, default=100, help="what a larger limit is cut down to")
     return parser.parse_args()

@@ -188,7 +188,7 @@ class DigitalRiverSimulator(Simulator):
         for body in self.newest_first(now):
             if body["id"] == upstream_id:
                 details = {"id": body.get("orderId"), "state": "fulfilled"}
-                return json_response(200, {**body, "orderDetails": details})
+                return json_response(200, {**self.odd(body), "orderDetails": details})
         return self._unknown(upstream_id)
 
     def _unknown(self, upstream_id: str) -> Response:

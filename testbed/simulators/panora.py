@@ -175,7 +175,8 @@ class PanoraSimulator(Simulator):
             return self._failure(404, f"Fulfillment with ID {asked} not found.")
         try:  # any text switches it on, "false" too
             remote_data = bool(request.query.get("remote_data"))
-            return json_response(200, _shown(found[0], now, remote_data=remote_data))
+            shown = _shown(found[0], now, remote_data=remote_data)
+            return json_response(200, self.odd(shown))
         except LookupError as error:
             return self.refusal(500, str(error.args[0]))
 

@@ -135,6 +135,12 @@ class ShoplazzaSimulator(Simulator):
         except _BadQuery as error:
             return self.refusal(*error.args)
 
+    def odd(self, record: Body) -> Body:
+        """Its fulfillments are odd; an order is not."""
+        if "fulfillments" not in record:
+            return super().odd(record)
+        return {**record, "fulfillments": [self.odd(one) for one in record["fulfillments"]]}
+
     def _routed(self, parts: list[str], request: Request, now: datetime) -> Response:
         rows = self.visible(now)
         if not parts:
@@ -144,11 +150,13 @@ class ShoplazzaSimulator(Simulator):
         if row is None or child not in ("", "fulfillments"):
             return self.refusal(404, NOT_FOUND if child else NO_RESOURCE)
         if not child:
-            return _json(200, {"order": _embedding(row)})
+            return _json(200, {"order": self.odd(_embedding(row))})
         shown, query = row.body["fulfillments"], request.query
         if ids:
             found = [one for one in shown if [one["id"]] == ids]
-            return _json(200, {"fulfillment": found[0]}) if found else self.refusal(404, NOT_FOUND)
+            if not found:
+                return self.refusal(404, NOT_FOUND)
+            return _json(200, {"fulfillment": self.odd(found[0])})
         wanted = [one for one in shown if _in_time(one, query, ("created", "updated"))]
         page = _page(wanted, query, FULFILLMENTS_DEFAULT, LIMIT_MAX)
         return _json(200, {"fulfillments": self.with_bad_record(request, page, id=None)})

@@ -174,7 +174,7 @@ class TradecloudSimulator(Simulator):
     def _single(self, resource: str, asked: str, now: datetime) -> Response:
         for _, body in self.listed(resource, now):
             if body["id"] == asked:
-                return json_response(200, body)
+                return json_response(200, self.odd(body))
         return self.refusal(404, f"There is no {asked}.")
 
     def _shipment(self, order: Order, package: Package, *, gone: bool) -> Body:

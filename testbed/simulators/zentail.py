@@ -48,6 +48,7 @@ ACCOUNT: dict[str, Any] = {}
 class ZentailSimulator(Simulator):
     """One seller's orders: from a world, or given as order objects (`orders`, then `put`)."""
 
+    id_field = "orderNumber"
     base_path = "/zentail/v1"
     listing_faults = OF_ANY_LISTING | {"shifting_page", "next_token_host"}
 
@@ -104,7 +105,11 @@ class ZentailSimulator(Simulator):
             return self._list(request, now)
         if found := re.fullmatch(r"/salesOrder/(\d+)", path):
             row = self._row(int(found[1]))
-            return json_response(200, row.body) if row else self.refusal(404, "no such order")
+            return (
+                json_response(200, self.odd(row.body))
+                if row
+                else self.refusal(404, "no such order")
+            )
         return self.refusal(404, f"no such path: {request.path}")
 
     def _row(self, number: int) -> Row | None:

@@ -10,7 +10,7 @@ import pytest
 from console import reference, staging, systems
 from schemas.events import EVENT_TYPES
 from schemas.topics import TOPICS
-from testbed import faults
+from testbed import faults, oddities
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -32,8 +32,11 @@ def test_the_demo_under_compose_plays_every_system_there_is() -> None:
 
 
 def test_the_page_of_faults_holds_the_catalogue() -> None:
-    """When it does not: put what testbed.faults.table gives in its place."""
-    assert faults.table() in (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
+    """When it does not: put what testbed.faults.table gives in its place, and of oddities."""
+    page = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
+
+    assert faults.table() in page
+    assert oddities.table() in page
 
 
 def test_the_page_of_systems_is_the_one_the_sources_give() -> None:

@@ -15,6 +15,7 @@ from services.normalizer.mappers import discovered
 from services.normalizer.observation import observed, provenance_of
 from testbed.audit import Report, audit
 from testbed.http import Request
+from testbed.oddities import Oddities
 from testbed.simulators import simulators
 from testbed.simulators.__main__ import ORDERS_DEFAULT
 from testbed.upstreams import seed_of
@@ -27,14 +28,15 @@ SEEDS = (7, 8, 9)
 WORLD = Request("GET", "/control/world", {})
 
 
-def judged(source: str, seed: int, every: int = 1) -> Report:
+def judged(source: str, seed: int, every: int = 1, *, odd: bool = False) -> Report:
     """A world as a subscriber is told of it, each record seen in one of `every` versions."""
     world = World(seed_of(seed, source), start=START, orders=ORDERS_DEFAULT, source=source)
     simulator = simulators()[source].simulate(
         world, token="t", requests_per_second=1000.0, page_size_max=100
     )
+    simulator.oddities = Oddities(seed, source) if odd else None
     for order in world.advance(START + timedelta(seconds=SECONDS)):
-        simulator.write(simulator.row(order))
+        simulator.show(order)
     looks: Counter[tuple[str, str]] = Counter()
     last = {(one.resource, one.upstream_id): i for i, one in enumerate(simulator.log)}
     states: dict[str, Any] = {}
@@ -61,10 +63,13 @@ def judged(source: str, seed: int, every: int = 1) -> Report:
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("source", MAPPERS)
-def test_what_the_events_of_a_world_tell_is_what_is_true_in_it(source: str, seed: int) -> None:
+@pytest.mark.parametrize("odd", [False, True], ids=["tidy", "odd"])
+def test_what_the_events_of_a_world_tell_is_what_is_true_in_it(
+    source: str, seed: int, *, odd: bool
+) -> None:
     """Every change told once and no other, however seldom a record is looked at."""
     for every in (1, 2, 5):
-        report = judged(source, seed, every)
+        report = judged(source, seed, every, odd=odd)
         assert report.findings == []
         assert report.shipped_in_world > 0
 
