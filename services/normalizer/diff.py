@@ -48,6 +48,8 @@ from services.normalizer.model import (
     RestorationData,
     RetractionData,
 )
+from services.normalizer.statuses import plain
+from services.normalizer.tracking_numbers import url_identity
 
 ONCE = "once"  # the discriminator of what can happen to a package only once
 DIGEST_DIGITS = 32  # hexadecimal, of a change
@@ -174,8 +176,7 @@ def _tracking(old: Package | None, new: Package, _lines: _Lines) -> _Told | None
 
 
 def _carrier(old: Package | None, new: Package, _lines: _Lines) -> _Told | None:
-    """By the source's own words: our table may have learned a name meanwhile."""
-    if old is None or _words(old.carrier) == _words(new.carrier):
+    if old is None or _same_carrier(old.carrier, new.carrier):
         return None
     return _Told(PackageCarrierChanged, (Change("carrier", old.carrier, new.carrier),))
 
@@ -315,12 +316,32 @@ def _order_had_left(before: FulfillmentStatus | None, after: Fulfillment) -> boo
 
 
 def _numbers(package: Package) -> set[tuple[str | None, str | None]]:
-    """What counts as another tracking; spaces and hyphens do not."""
-    return {(found.number_normalized, found.url) for found in package.trackings}
+    """Return what counts as another tracking: numbers, and URLs of those that have no number.
+
+    Spaces and hyphens do not count, nor does a URL beside a number or the signature of a URL.
+    """
+    return {
+        (found.number_normalized, None)
+        if found.number_normalized
+        else (None, found.url and url_identity(found.url))
+        for found in package.trackings
+    }
 
 
-def _words(carrier: Carrier | None) -> tuple[str | None, str | None]:
-    return (carrier.name_raw, carrier.code_raw) if carrier else (None, None)
+def _same_carrier(old: Carrier | None, new: Carrier | None) -> bool:
+    """Return whether both are one: by our code, else by the source's words in any spelling.
+
+    A code alone says nothing new: our table may have learned a name meanwhile.
+    """
+    if old is None or new is None:
+        return old is new
+    if old.code is not None and old.code == new.code:
+        return True
+    return _words(old) == _words(new)
+
+
+def _words(carrier: Carrier) -> tuple[str, str]:
+    return plain(carrier.name_raw or ""), plain(carrier.code_raw or "")
 
 
 def _day(moment: str) -> str:

@@ -11,8 +11,8 @@ already are decided later (`identity`, `merge`, `diff`).  A mapper builds on thi
 from __future__ import annotations
 
 import re
-import unicodedata
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Protocol, TypeVar
@@ -21,27 +21,37 @@ import msgspec
 
 from bus.errors import SetAside
 from schemas.fulfillment import LEFT, FulfillmentStatus, PackageStatus, Scope
+from schemas.instants import FIRST_YEAR, LAST_YEAR, read_instant, read_moment
 from schemas.message import SURELY_SHORT, iso, parse_instant, quantity, without_lone_surrogates
 from schemas.raw import Provenance
 from services.normalizer.carriers import NAMES_CACHED_MAX, code_of
 from services.normalizer.model import NULL, Carrier, LineItem, OrderRef, Tracking, UpstreamId
+from services.normalizer.quantities import nearest_quantity
+from services.normalizer.statuses import Statuses, plain
+from services.normalizer.tracking_numbers import (
+    is_placeholder,
+    links_of,
+    listed,
+    read_trackings,
+)
 
 PACKAGES_MAX = 1000  # in one fulfillment; pairing compares them with each other
 DATE_LENGTH = len("2026-03-01")
 
 DIGITS_MAX = 200  # of a number that is read as text
 ALL_KNOWN: frozenset[str] = frozenset()
-# Platforms write the first instant their type can hold for a date that is not set.
-EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
-UNSET_DATE_NUMBERS = (0, -62135596800)
-UNSET_DATE_TEXTS = ("0000-", "0001-")  # as far as no calendar holds them
+DEPARTURE_AHEAD_MAX = timedelta(days=90)  # of a planned one; what is later is a mistake
+ZONE_AHEAD_MAX = timedelta(hours=14)  # in which a local date may have begun already
 
 _EXACT_DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _EXACT_ENCODER = msgspec.json.Encoder(decimal_format="number", order="sorted")
-_NOT_IN_NUMBERS = re.compile(r"[\s.\-\u2010-\u2015]+")
 _PATH = re.compile(r"^(?P<reason>.*?)(?: - at `(?P<path>.*)`)?$", re.DOTALL)
 
+STATUS_LENGTH_MAX = 40  # of a word that labels a metric
+
 T = TypeVar("T")
+D = TypeVar("D", datetime, str)
+S = TypeVar("S")
 
 
 class Unmappable(SetAside):
@@ -175,49 +185,99 @@ class Reading:
             return quantity(value)
         except ValueError:
             self.odd(*path)
-            return None
+            return nearest_quantity(value)
 
     def instant(self, value: object, *path: str | int, of: str = "") -> datetime | None:
         """Return an instant in UTC; one that stands for "not set" is odd, and absent."""
-        if value is None or (isinstance(value, str) and not value.strip()):
-            return None
-        if isinstance(value, str):
-            try:
-                found = parse_instant(value)
-            except ValueError:
-                pass
-            else:
-                if found >= EARLIEST:
-                    return found
-                value = found
-        self._no_date(value, *path, of=of)
-        return None
+        found = _usual_instant(value)
+        return found if found is not None else self._dated(read_instant, value, *path, of=of)
 
     def moment(self, value: object, *path: str | int, of: str = "") -> str | None:
         """Return an instant as UTC text; of a local time its date, since no zone makes it one.
 
         One that stands for "not set" is odd, and absent.
         """
+        found = _usual_instant(value)
+        return iso(found) if found is not None else self._dated(read_moment, value, *path, of=of)
+
+    def departure(
+        self, value: object, observed_at: datetime, *path: str | int, of: str = ""
+    ) -> tuple[str | None, bool]:
+        """Return when a package left, as `moment` gives it, and whether that lies ahead.
+
+        A label can be made days in advance.  What lies more than `DEPARTURE_AHEAD_MAX` ahead of
+        the observation is odd, and absent.
+        """
+        found = self.moment(value, *path, of=of)
+        if found is None:
+            return None, False
+        if len(found) == DATE_LENGTH:
+            today = observed_at + ZONE_AHEAD_MAX
+            ahead = date.fromisoformat(found) - today.date()
+        else:
+            ahead = parse_instant(found) - observed_at
+        if ahead > DEPARTURE_AHEAD_MAX:
+            self.odd(*path)
+            return None, False
+        return found, ahead > timedelta()
+
+    def trackings(
+        self,
+        numbers: object,
+        urls: object = None,
+        *,
+        at: Sequence[str | int],
+        urls_at: Sequence[str | int] = (),
+    ) -> tuple[Tracking, ...]:
+        """Return the trackings of a field and the URLs beside it, as `read_trackings` does.
+
+        `at` and `urls_at` are their paths.  What cannot be read makes `trackings` unknown.
+        """
+        if numbers is None and urls is None:
+            return ()
+        if type(numbers) is str and urls is None and numbers.isascii() and numbers.isalnum():
+            return _of_plain_number(numbers)
+        try:
+            links = [link for one in listed(urls) for link in links_of(one)]
+        except ValueError:
+            self.odd(*urls_at)
+            links = []
+        try:
+            found = read_trackings(numbers, links or None)
+        except ValueError:
+            self.odd(*at, of="trackings")
+            return ()
+        if numbers is not None and not isinstance(numbers, str | list):
+            self.odd(*at)
+        return found
+
+    def status(self, value: object, known: Statuses[S], *path: str | int) -> S | None:
+        """Return what a status word means; None, and odd, for one that is not documented.
+
+        The word itself is counted with its path, as far as it looks like one.
+        """
+        if value is None or value == "":
+            return None
+        found = known.get(value) if isinstance(value, str) else None
+        if found is None:
+            word = plain(value)[:STATUS_LENGTH_MAX] if isinstance(value, str) else ""
+            self.odd(*path, *([word] if word.isascii() and word.isalnum() else ()))
+        return found
+
+    def _dated(
+        self, read: Callable[[object], D | None], value: object, *path: str | int, of: str
+    ) -> D | None:
+        """Note what is no ordinary date: one for "not set" is absent, an unreadable one unknown."""
         if value is None or (isinstance(value, str) and not value.strip()):
             return None
-        if isinstance(value, str):
-            try:
-                found = datetime.fromisoformat(value)
-                if found.year > EARLIEST.year or found.date() >= EARLIEST.date():
-                    return iso(found) if found.tzinfo else found.date().isoformat()
-                value = found
-            except (ValueError, OverflowError):
-                pass
-        self._no_date(value, *path, of=of)
-        return None
-
-    def _no_date(self, value: object, *path: str | int, of: str) -> None:
-        """Note what is no date: one that stands for "not set" is absent, anything else unknown."""
-        if isinstance(value, str):
-            unset = value.startswith(UNSET_DATE_TEXTS)
-        else:
-            unset = isinstance(value, datetime) or value in UNSET_DATE_NUMBERS
-        self.odd(*path, of="" if unset and value is not False else of)
+        try:
+            found = read(value)
+        except ValueError:
+            self.odd(*path, of=of)
+            return None
+        if found is None or not isinstance(value, str):
+            self.odd(*path)
+        return found
 
 
 class Leaves:
@@ -269,16 +329,18 @@ def decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
     return msgspec.json.Decoder(kind, float_hook=_number)
 
 
-def version(text: object, *path: str | int) -> datetime | None:
-    """Return the instant that orders a record, null as it is.  Raises Unmappable with `path`."""
-    if text is None:
-        return None
-    if not isinstance(text, str):
-        raise Unmappable(f"{text!r:.99} is not an ISO 8601 instant", where(*path))
+def version(value: object, *path: str | int) -> datetime | None:
+    """Return the instant that orders a record; None for null and for what stands for no date.
+
+    Raises Unmappable with `path`.
+    """
+    found = _usual_instant(value)
+    if found is not None:
+        return found
     try:
-        return parse_instant(text)
+        return read_instant(value)
     except ValueError as error:
-        raise Unmappable(str(error), where(*path)) from error
+        raise Unmappable(f"{error!s:.199}", where(*path)) from error
 
 
 def where(*path: str | int) -> str:
@@ -309,12 +371,14 @@ def verbatim(told: msgspec.Raw, *path: str | int) -> msgspec.Raw:
 
 
 def tracking(number: str | None, url: str | None = None) -> tuple[Tracking, ...]:
-    """No or one tracking: blank text is as good as null."""
-    number, url = _told(number), _told(url)
-    if number is None and url is None:
+    """Return no or one tracking; blank text is as good as null."""
+    return read_trackings(number, url)
+
+
+def _of_plain_number(number: str) -> tuple[Tracking, ...]:
+    if is_placeholder(number):
         return ()
-    normalized = normalized_number(number) if number else None
-    return (Tracking(number=number, number_normalized=normalized, url=url),)
+    return (Tracking(number=number, number_normalized=number.upper()),)
 
 
 @lru_cache(maxsize=NAMES_CACHED_MAX)
@@ -326,13 +390,6 @@ def carrier(name: str | None, code: str | None = None) -> Carrier | None:
     return Carrier(code=code_of(name) or code_of(code), name_raw=name, code_raw=code)
 
 
-def normalized_number(number: str) -> str:
-    """For comparing only: NFKC, upper case, no spaces, hyphens, dots; leading zeros stay."""
-    if number.isascii() and number.isalnum():
-        return number.upper()
-    return _NOT_IN_NUMBERS.sub("", unicodedata.normalize("NFKC", number)).upper()
-
-
 def _legible(decoder: msgspec.json.Decoder[T], raw: bytes) -> T:
     try:
         return decoder.decode(raw)
@@ -341,6 +398,17 @@ def _legible(decoder: msgspec.json.Decoder[T], raw: bytes) -> T:
         if legible == raw:
             raise
     return decoder.decode(legible)
+
+
+def _usual_instant(value: object) -> datetime | None:
+    """Return an instant in the usual spelling; None for every other value, which costs more."""
+    if type(value) is not str:
+        return None
+    try:
+        found = parse_instant(value)
+    except ValueError:
+        return None
+    return found if FIRST_YEAR <= found.year < LAST_YEAR else None
 
 
 def _number(text: str) -> Decimal:

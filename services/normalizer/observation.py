@@ -16,6 +16,7 @@ from schemas.raw import Provenance
 from services.normalizer.mapper import Mapper, Snapshot
 from services.normalizer.merge import Outcome, merge
 from services.normalizer.model import Fulfillment, RawRef
+from services.normalizer.ordering import plausible
 from services.normalizer.returns import without_returns
 
 
@@ -62,9 +63,10 @@ def observed(
         # A value that no mapper refused and no merge can hold costs this record; the process would
         # meet it again after every start.
         raise Unforeseen("it cannot be merged", error) from error
-    if snapshot.degraded:
-        return msgspec.structs.replace(outcome, degraded=snapshot.degraded)
-    return outcome
+    degraded, version = snapshot.degraded, snapshot.updated_at
+    if version is not None and plausible(version, provenance.observed_at) is None:
+        degraded += ("updated_at",)
+    return msgspec.structs.replace(outcome, degraded=degraded) if degraded else outcome
 
 
 def restored(key: str, value: bytes | None) -> Fulfillment | None:

@@ -12,11 +12,13 @@ dead letter is as old as its observation.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from schemas.raw import Provenance
 from services.normalizer.model import Fulfillment, RawRef
+
+VERSION_AHEAD_MAX = timedelta(days=1)  # clocks and zones differ by less
 
 Order = Literal["newer", "equal", "older", "told"]
 
@@ -29,8 +31,12 @@ def order_of(
         return "newer"
     if provenance.remap_of:
         return "equal" if provenance.remap_of == place_of(stored.raw) else "older"
-    if stored.updated_at is not None and version is not None:
-        known, seen = stored.updated_at, version
+    versions = (
+        plausible(stored.updated_at, stored.observed_at),
+        plausible(version, provenance.observed_at),
+    )
+    if versions[0] is not None and versions[1] is not None:
+        known, seen = versions[0], versions[1]
     else:
         known, seen = stored.observed_at, provenance.observed_at
     if seen != known:
@@ -38,6 +44,15 @@ def order_of(
     if provenance.redriven and provenance.observed_at < stored.observed_at:
         return "older"
     return "told" if _read_again(raw, stored.raw) else "equal"
+
+
+def plausible(version: datetime | None, observed_at: datetime) -> datetime | None:
+    """Return the version; None for one that lies too far ahead of its observation to order.
+
+    A record of the year 2062 would let every later one pass as older for decades.
+    """
+    late = version is not None and version > observed_at + VERSION_AHEAD_MAX
+    return None if late else version
 
 
 def place_of(raw: RawRef) -> str:

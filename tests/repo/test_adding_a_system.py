@@ -12,7 +12,7 @@ PAGE = (ROOT / "docs" / "adding-a-system.md").read_text(encoding="utf-8")
 # How long they may grow, in lines: the example stays one that is read.
 LINES_MAX = {
     "services/poller/sources/acme_parcels.py": 116,
-    "services/normalizer/mappers/acme_parcels.py": 90,
+    "services/normalizer/mappers/acme_parcels.py": 95,
     "testbed/simulators/acme_parcels.py": 95,
     "tests/systems/test_acme_parcels.py": 55,
 }

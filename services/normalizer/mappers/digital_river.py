@@ -27,7 +27,6 @@ from services.normalizer.mapper import (
     decoded,
     decoder,
     ids,
-    tracking,
     verbatim,
 )
 from services.normalizer.model import NULL, LineItem, OrderRef
@@ -58,7 +57,7 @@ class _Item(msgspec.Struct, rename="camel"):
 class _Fulfillment(msgspec.Struct, rename="camel"):
     id: str
     order_id: str | int
-    items: list[_Item]
+    items: list[_Item] | None = None
     created_time: Any = None
     shipment_id: Any = None
     tracking_company: Any = None
@@ -81,9 +80,12 @@ def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the con
     if record.id != provenance.upstream_id:
         reason = f"fulfillment {record.id} came as record {provenance.upstream_id}"
         raise Unmappable(reason, "$.id")
-    shipped, canceled = _items(record.items, read)
+    shipped, canceled = _items(record.items or [], read)
+    untold = record.items is None  # what is inside
     untracked_too = ANNOUNCE_UNTRACKED in provenance.options
-    package = _seen(record, shipped, untracked_too, read.part()) if shipped else None
+    package = None
+    if shipped or untold:
+        package = _seen(record, None if untold else shipped, untracked_too, read.part())
     silent = package is not None and "status" in package.unknown
     order_id, metadata = str(record.order_id), verbatim(record.metadata, "metadata")
     return Snapshot(
@@ -103,9 +105,15 @@ def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the con
 
 
 def _seen(
-    record: _Fulfillment, items: tuple[LineItem, ...], untracked_too: bool, read: Reading
+    record: _Fulfillment, items: tuple[LineItem, ...] | None, untracked_too: bool, read: Reading
 ) -> Seen:
-    number = read.text(record.tracking_number, "trackingNumber", of="trackings")
+    trackings = read.trackings(
+        record.tracking_number,
+        record.tracking_url,
+        at=["trackingNumber"],
+        urls_at=["trackingUrl"],
+    )
+    number = any(one.number for one in trackings)
     shipment_id = read.id(record.shipment_id, "shipmentId", of="status")
     left = number or shipment_id or untracked_too
     silent = not left and bool(read.unknown)
@@ -113,7 +121,7 @@ def _seen(
         status="shipped" if left else "pending",
         upstream_ids=ids(fulfillment_id=record.id),
         carrier=carrier(read.text(record.tracking_company, "trackingCompany", of="carrier")),
-        trackings=tracking(number, read.text(record.tracking_url, "trackingUrl")),
+        trackings=trackings,
         line_items=items,
         unknown=read.unknown | {"status"} if silent else read.unknown - {"status"},
     )

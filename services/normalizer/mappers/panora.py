@@ -25,7 +25,6 @@ from services.normalizer.mapper import (
     carrier,
     decoded,
     decoder,
-    tracking,
     verbatim,
 )
 from services.normalizer.model import NULL, LineItem, OrderRef, Tracking
@@ -60,8 +59,8 @@ class _Fulfillment(msgspec.Struct):
     remote_id: Any = None
     order_id: Any = None
     carrier: Any = None
-    tracking_numbers: list[Any] | None = None
-    tracking_urls: list[Any] | None = None
+    tracking_numbers: Any = None
+    tracking_urls: Any = None
     items: msgspec.Raw = NULL
     field_mappings: msgspec.Raw = NULL
     remote_data: msgspec.Raw = NULL
@@ -151,17 +150,21 @@ def _trackings(
 
     Beside several numbers, nobody can tell which package a URL without a number is of: it is odd.
     """
-    numbers, urls = found.tracking_numbers or [], found.tracking_urls or []
+    numbers, urls = _listed(found.tracking_numbers), _listed(found.tracking_urls)
     numbered: dict[str, Tracking] = {}
     bare: dict[str | None, Tracking] = {}
     unread = 0
     for index in range(max(len(numbers), len(urls))):
         part = read.part()
         told = numbers[index] if index < len(numbers) else None
-        number = part.text(told, "tracking_numbers", index, of="trackings")
-        url = read.text(urls[index] if index < len(urls) else None, "tracking_urls", index)
+        trackings = part.trackings(
+            told,
+            urls[index] if index < len(urls) else None,
+            at=["tracking_numbers", index],
+            urls_at=["tracking_urls", index],
+        )
         unread += bool(part.unknown)
-        for one in tracking(number, url):
+        for one in trackings:
             if one.number_normalized:
                 numbered.setdefault(one.number_normalized, one)
             elif not part.unknown:
@@ -171,6 +174,11 @@ def _trackings(
             read.odd("tracking_urls", 0)
         bare = {}
     return tuple(numbered.values()), tuple(bare.values()), unread
+
+
+def _listed(value: Any) -> list[Any]:
+    """Return the values of an array; another value is an array of one."""
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def _status_raw(remote_data: msgspec.Raw) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -25,21 +26,23 @@ from services.normalizer.mapper import (
     decoded,
     decoder,
     ids,
-    tracking,
     verbatim,
     version,
 )
 from services.normalizer.model import NULL, LineItem, OrderRef, Tracking
+from services.normalizer.statuses import Statuses, plain
 
 FINISHED = "finished"
-STATUSES: dict[str, PackageStatus] = {
-    "waiting": "pending",
-    "pending": "pending",
-    "shipped": "shipped",
-    FINISHED: "delivered",
-    "cancelled": "canceled",
-    "canceled": "canceled",
-}
+STATUSES: Statuses[PackageStatus] = Statuses(
+    {
+        "waiting": "pending",
+        "pending": "pending",
+        "shipped": "shipped",
+        FINISHED: "delivered",
+        "cancelled": "canceled",
+        "canceled": "canceled",
+    }
+)
 
 
 LEAVES = Leaves(
@@ -84,7 +87,7 @@ class _Tracking(msgspec.Struct):
 class _Fulfillment(msgspec.Struct):
     id: str | int
     order_id: str | int
-    updated_at: str
+    updated_at: Any = None
     status: Any = None
     created_at: Any = None
     tracking_company: Any = None
@@ -116,12 +119,20 @@ def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the con
         status_raw=package.status_raw,
         final=canceled or package.status == "delivered",
         created_at=read.instant(record.created_at, "created_at", of="created_at"),
-        updated_at=version(record.updated_at, "updated_at"),
+        updated_at=_version(record),
         line_items=package.line_items or (),
         packages=(package,),
         unknown=read.unknown | _of_all(package.unknown),
         degraded=read.degraded,
     )
+
+
+def _version(record: _Fulfillment) -> datetime:
+    """Return what orders the record: its creation until it is edited for the first time."""
+    found = version(record.updated_at or record.created_at, "updated_at")
+    if found is None:
+        raise Unmappable("neither updated_at nor created_at is there", "$.updated_at")
+    return found
 
 
 def _of_all(unknown: frozenset[str]) -> frozenset[str]:
@@ -133,13 +144,13 @@ def _of_all(unknown: frozenset[str]) -> frozenset[str]:
 def _seen(record: _Fulfillment, read: Reading) -> Seen:
     """A word that nobody knows is kept as it is and proves nothing, nor takes anything back."""
     told = read.text(record.status, "status", of="status_raw")
-    word = (told or "").strip().casefold()
+    status, word = read.status(told, STATUSES, "status"), plain(told or "")
     name = read.text(record.tracking_company, "tracking_company", of="carrier")
     code = read.id(record.tracking_company_code, "tracking_company_code", of="carrier")
     lines = record.line_items
-    silent = "status_raw" in read.unknown or (bool(word) and word not in STATUSES)
+    silent = "status_raw" in read.unknown or (bool(word) and status is None)
     return Seen(
-        status=STATUSES.get(word, "pending"),
+        status=status or "pending",
         upstream_ids=ids(fulfillment_id=str(record.id)),
         status_raw=told,
         carrier=carrier(name, code),
@@ -156,9 +167,12 @@ def _trackings(record: _Fulfillment, read: Reading) -> tuple[Tracking, ...]:
     listed = ((("tracking_items", i), one) for i, one in enumerate(record.tracking_items or ()))
     told: dict[str | None, Tracking] = {}
     for path, shown in (first, *listed):
-        number = read.text(shown.tracking_number, *path, "tracking_number", of="trackings")
-        url = read.text(shown.tracking_url, *path, "tracking_url")
-        for one in tracking(number, _whole(url)):
+        for one in read.trackings(
+            shown.tracking_number,
+            shown.tracking_url,
+            at=[*path, "tracking_number"],
+            urls_at=[*path, "tracking_url"],
+        ):
             told.setdefault(one.number_normalized, one)
     numbered = tuple(one for number, one in told.items() if number)
     return numbered or tuple(told.values())
@@ -201,8 +215,3 @@ def _listed(told: msgspec.Raw) -> Iterable[tuple[str, msgspec.Raw]]:
 
 def _keyed(told: msgspec.Raw) -> Iterable[tuple[str, msgspec.Raw]]:
     return (_KEYED.decode(told) or {}).items()
-
-
-def _whole(url: str | None) -> str | None:
-    """URLs may come without their scheme (seed: `//cdn.shoplazza.com/image.jpeg`)."""
-    return f"https:{url}" if url and url.startswith("//") else url

@@ -28,10 +28,15 @@ from services.normalizer.mapper import (
     Unmappable,
 )
 from services.normalizer.model import LineItem, OrderRef, UpstreamId
+from services.normalizer.statuses import Statuses, plain
 
-CANCELED = frozenset({"Cancelled", "Canceled"})
-CALLED_OFF = CANCELED | {"Rejected"}  # of a shipment; a rejected order line is still open
-SENT = frozenset({"Shipped", "Delivered"})
+CANCELED = frozenset(map(plain, ("Cancelled", "Canceled")))
+CALLED_OFF = CANCELED | {plain("Rejected")}  # of a shipment; a rejected order line is still open
+SHIPPED = plain("Shipped")
+SENT = frozenset({SHIPPED, plain("Delivered")})
+SHIPMENT_STATUSES = Statuses(
+    dict.fromkeys(("Issued", "Approved", "Rejected", "Cancelled", "Canceled", "Completed"), True)
+)
 CHANGED_AFTER = "changed-after:"
 SSCC_DIGITS = 18
 
@@ -129,28 +134,30 @@ def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the con
     role = "supplier" if "role:supplier" in provenance.options else "buyer"
     mapped = _order if provenance.resource == "orders" else _shipment
     read = Reading()
-    snapshot = mapped(record, role, provenance.options, read)
+    snapshot = mapped(record, role, provenance, read)
     return msgspec.structs.replace(snapshot, degraded=read.degraded) if read.degraded else snapshot
 
 
-def _shipment(record: _Record, role: str, options: frozenset[str], read: Reading) -> Snapshot:
-    word = _text(record.status, "processStatus") or record.process_status
+def _shipment(record: _Record, role: str, provenance: Provenance, read: Reading) -> Snapshot:
+    told = _text(record.status, "processStatus") or _id(record.process_status)
+    read.status(told, SHIPMENT_STATUSES, "status", "processStatus")
+    word = plain(told or "")
     boxes = list(_boxes(record))
     if len(boxes) > PACKAGES_MAX:
         raise Unmappable(f"{len(boxes)}, at most {PACKAGES_MAX} are read", "$.loadCarriers")
-    whole = _seen_of_all(record, word, read.part())
+    whole = _seen_of_all(record, told, provenance, read.part())
     packages = tuple(_seen(box, role, whole, read.part()) for box in boxes)
     lines = [(one, (*path, i)) for _, ls, path in boxes for i, one in enumerate(ls)]
-    words = _words({"processStatus": word, **(record.status or {})})
-    told = [(_despatch_id(line), _changed_at(line, read, *path), words) for line, path in lines]
+    words = _words({"processStatus": told, **(record.status or {})})
+    changes = [(_despatch_id(line), _changed_at(line, read, *path), words) for line, path in lines]
     numbers = dict.fromkeys(_id(line.purchase_order_number) for line, _ in lines)
     return Snapshot(
         scope="shipment",
         orders=tuple(OrderRef(id=number, number=number) for number in numbers if number),
         status="canceled" if word in CALLED_OFF else None,
-        status_raw=word,
+        status_raw=told,
         final=word in CALLED_OFF or (bool(packages) and all(one.left for one in packages)),
-        announced_lines=_announced(told, options),
+        announced_lines=_announced(changes, provenance.options),
         updated_at=_updated_at(record),
         line_items=tuple(item for one in packages for item in one.line_items or ()),
         packages=packages,
@@ -168,23 +175,24 @@ def _boxes(record: _Record) -> Iterator[_Box]:
         yield mapper.ids(loose="loose"), record.lines, ("lines",)
 
 
-def _seen_of_all(record: _Record, word: str | None, read: Reading) -> Seen:
+def _seen_of_all(record: _Record, told: str | None, provenance: Provenance, read: Reading) -> Seen:
     """What the shipment says of each of its packages, as if each held something."""
     departure = (record.locations or {}).get("departure")
     departed = departure.get("atdDate") if isinstance(departure, dict) else None
-    left_at = read.moment(departed, "locations", "departure", "atdDate", of="shipped_at")
-    told = record.identifiers
-    number = told.get("trackingNumber") if isinstance(told, dict) else None
-    if not isinstance(told, dict | None):
+    path = ("locations", "departure", "atdDate")
+    left_at, ahead = read.departure(departed, provenance.observed_at, *path, of="shipped_at")
+    identifiers = record.identifiers
+    number = identifiers.get("trackingNumber") if isinstance(identifiers, dict) else None
+    if not isinstance(identifiers, dict | None):
         read.odd("identifiers", of="trackings")
-    trackings = mapper.tracking(read.text(number, "identifiers", "trackingNumber", of="trackings"))
-    called_off = word in CALLED_OFF
+    trackings = read.trackings(number, at=["identifiers", "trackingNumber"])
+    called_off, left = plain(told or "") in CALLED_OFF, left_at is not None and not ahead
     silent = "shipped_at" in read.unknown and not called_off
     return Seen(
-        status="canceled" if called_off else "shipped" if left_at is not None else "pending",
-        status_raw=word,
+        status="canceled" if called_off else "shipped" if left else "pending",
+        status_raw=told,
         trackings=trackings,
-        shipped_at=left_at,
+        shipped_at=left_at if left else None,
         unknown=read.unknown | {"status"} if silent else read.unknown,
     )
 
@@ -217,26 +225,28 @@ def _despatch_id(line: _Line) -> str | None:
     return next((f"{number}/{at}" for number, at in (advice, order) if number and at), None)
 
 
-def _order(record: _Record, role: str, options: frozenset[str], read: Reading) -> Snapshot:
+def _order(record: _Record, role: str, provenance: Provenance, read: Reading) -> Snapshot:
     number = _text(record.buyer_order, "purchaseOrderNumber") or _id(record.purchase_order_number)
     if number is None:
         raise Unmappable("the order has no number", "$.buyerOrder.purchaseOrderNumber")
-    called_off = _text(record.status, "processStatus") in CANCELED
+    called_off = plain(_text(record.status, "processStatus") or "") in CANCELED
     rows = record.lines or []
-    off = [called_off or any(word in CANCELED for _, word in _words(row.status)) for row in rows]
+    off = [
+        called_off or any(plain(word) in CANCELED for _, word in _words(row.status)) for row in rows
+    ]
     items = [_ordered(row, number, role, read, ("lines", i)) for i, row in enumerate(rows)]
     live = [row for row, gone in zip(rows, off, strict=True) if not gone]
     status = "canceled" if called_off or (rows and not live) else _progress(live)
     words = [_words(row.status, row.delivery_schedule) for row in rows]
     times = [_changed_at(row, read, "lines", i) for i, row in enumerate(rows)]
-    told = zip([item.line_id for item in items], times, words, strict=True)
+    changes = zip([item.line_id for item in items], times, words, strict=True)
     return Snapshot(
         scope="order",
         orders=(OrderRef(id=number, number=number),),
         status=status,
         status_raw=_text(record.status, "logisticsStatus"),
         final=status in ("shipped", "delivered", "canceled"),
-        announced_lines=_announced(told, options),
+        announced_lines=_announced(changes, provenance.options),
         updated_at=_updated_at(record),
         line_items=tuple(item for item, gone in zip(items, off, strict=True) if not gone),
         canceled_items=tuple(item for item, gone in zip(items, off, strict=True) if gone),
@@ -245,10 +255,12 @@ def _order(record: _Record, role: str, options: frozenset[str], read: Reading) -
 
 def _progress(live: Sequence[_Line]) -> FulfillmentStatus:
     """Public: a line's logisticsStatus speaks of its full quantity, its deliveries of parts."""
-    words = {_text(line.status, "logisticsStatus") for line in live}
+    words = {plain(_text(line.status, "logisticsStatus") or "") for line in live}
     if words and words <= SENT:
-        return "shipped" if "Shipped" in words else "delivered"
-    parts = {part.status for line in live for part in line.delivery_schedule or ()}
+        return "shipped" if SHIPPED in words else "delivered"
+    parts = {
+        plain(_id(part.status) or "") for line in live for part in line.delivery_schedule or ()
+    }
     return "partially_shipped" if SENT & (words | parts) else "open"
 
 

@@ -6,6 +6,7 @@ assumed there, so every one of them may be missing, and fields we do not know ar
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -25,28 +26,32 @@ from services.normalizer.mapper import (
     decoded,
     decoder,
     ids,
-    tracking,
     version,
 )
 from services.normalizer.model import LineItem, OrderRef
+from services.normalizer.statuses import Statuses, plain
 
-STATUSES: dict[str, FulfillmentStatus] = {
-    "PENDING_PAYMENT": "open",
-    "PENDING": "open",
-    "PARTIALLY_SHIPPED": "partially_shipped",
-    "SHIPPED": "shipped",
-    "RETURN_REQUESTED": "shipped",
-    "RETURNED": "returned",
-    "REFUNDED": "returned",
-    "CANCELLED": "canceled",
-    "CANCELED": "canceled",
-}
-PARTIALLY_SHIPPED = "PARTIALLY_SHIPPED"
+STATUSES: Statuses[FulfillmentStatus] = Statuses(
+    {
+        "PENDING_PAYMENT": "open",
+        "PENDING": "open",
+        "PARTIALLY_SHIPPED": "partially_shipped",
+        "SHIPPED": "shipped",
+        "RETURN_REQUESTED": "shipped",
+        "RETURNED": "returned",
+        "REFUNDED": "returned",
+        "CANCELLED": "canceled",
+        "CANCELED": "canceled",
+        "PARTIALLY_CANCELLED": "open",
+        "PARTIALLY_CANCELED": "open",
+    }
+)
+PARTIALLY_SHIPPED = plain("PARTIALLY_SHIPPED")
 # In these every package with a tracking number has left; before them the number is a printed label.
-ALL_LEFT = frozenset({"SHIPPED", "RETURN_REQUESTED", "RETURNED"})
+ALL_LEFT = frozenset(map(plain, ("SHIPPED", "RETURN_REQUESTED", "RETURNED")))
 # In these no package has left that has no ship time.  Every other status, such as REFUNDED, neither
 # proves that a package left nor that it did not.
-BEFORE_DEPARTURE = frozenset({"PENDING_PAYMENT", "PENDING"})
+BEFORE_DEPARTURE = frozenset(map(plain, ("PENDING_PAYMENT", "PENDING")))
 TELLING = BEFORE_DEPARTURE | ALL_LEFT | {PARTIALLY_SHIPPED}
 EVIDENCE = frozenset({"shipped_at", "trackings"})
 
@@ -130,21 +135,21 @@ def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the con
     if len(packages) > PACKAGES_MAX:
         raise Unmappable(f"{len(packages)} packages, at most {PACKAGES_MAX} are read", "$.packages")
     lines = _lines(order.products or [], read)
-    status = STATUSES.get(order.status, "unknown")
+    status, word = read.status(order.status, STATUSES, "status") or "unknown", plain(order.status)
     return Snapshot(
         scope="shipment",
         orders=(OrderRef(id=number, number=number),),
         status=status,
         status_raw=order.status,
         final=status in ("shipped", "returned", "canceled"),
-        provisional=order.status == PARTIALLY_SHIPPED,
+        provisional=word == PARTIALLY_SHIPPED,
         created_at=read.instant(order.order_ts, "orderTs", of="created_at"),
         updated_at=version(order.last_updated_ts, "lastUpdatedTs"),
         line_items=tuple(lines.items),
         canceled_items=tuple(lines.canceled),
         packages=tuple(
             [
-                _seen(one, lines, order.status, read.part("packages", index))
+                _seen(one, lines, word, provenance.observed_at, read.part("packages", index))
                 for index, one in enumerate(packages)
             ]
         ),
@@ -153,13 +158,17 @@ def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the con
     )
 
 
-def _seen(package: _Package, lines: _Ordered, order_status: str, read: Reading) -> Seen:
+def _seen(
+    package: _Package, lines: _Ordered, order_status: str, observed_at: datetime, read: Reading
+) -> Seen:
+    """A ship time that lies ahead is a plan: it proves nothing until then."""
     items, empty = None, False
     if package.products is not None:
         items = tuple([_item(one, lines, read, at) for at, one in enumerate(package.products)])
         empty = all(item.quantity == "0" for item in items)
-    number = read.text(package.tracking, "tracking", of="trackings")
-    shipped_at = read.moment(package.shipped_ts, "shippedTs", of="shipped_at")
+    trackings = read.trackings(package.tracking, at=["tracking"])
+    told = package.shipped_ts
+    shipped_at, ahead = read.departure(told, observed_at, "shippedTs", of="shipped_at")
     name = read.text(package.carrier, "carrier", of="carrier")
     level = read.text(package.service_level_lower, "service_level", of="service_level")
     if level is None:
@@ -168,10 +177,9 @@ def _seen(package: _Package, lines: _Ordered, order_status: str, read: Reading) 
         package_id=read.id(package.package_id, "packageId"),
         fulfillment_package_id=read.id(package.fulfillment_package_id, "fulfillmentPackageId"),
     )
-    trackings, unknown = tracking(number), read.unknown
-    left = not empty and (
-        shipped_at is not None or (bool(trackings) and _is_backed(items, lines, order_status))
-    )
+    unknown, numbered = read.unknown, any(one.number for one in trackings)
+    departed = shipped_at is not None and not ahead
+    left = not empty and (departed or (numbered and _is_backed(items, lines, order_status)))
     if not left and not empty and (order_status not in TELLING or unknown & EVIDENCE):
         unknown |= {"status"}
     return Seen(
@@ -180,7 +188,7 @@ def _seen(package: _Package, lines: _Ordered, order_status: str, read: Reading) 
         carrier=carrier(name),
         service_level=level,
         trackings=trackings,
-        shipped_at=shipped_at,
+        shipped_at=shipped_at if left or not ahead else None,
         line_items=items,
         unknown=unknown,
     )

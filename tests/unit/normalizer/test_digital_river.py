@@ -251,7 +251,7 @@ def test_a_pure_cancellation_is_told_at_first_sight() -> None:
     [
         (b"{", "$"),
         (b"[]", "$"),
-        ({"id": "ful_1", "orderId": "1"}, "$"),
+        ({"id": "ful_1", "items": []}, "$"),
         (record(item(), id="ful_2"), "$.id"),
         (record(item(), orderId=None), "$.orderId"),
         (record(item(), items="none"), "$.items"),

@@ -11,8 +11,9 @@ import pytest
 from services.normalizer.diff import shipped_event_id
 from services.normalizer.evidence import contents_of, overlap
 from services.normalizer.identity import pair
-from services.normalizer.mapper import Seen, ids, normalized_number, tracking
+from services.normalizer.mapper import Seen, ids, tracking
 from services.normalizer.model import Fulfillment, LineItem
+from services.normalizer.tracking_numbers import normalized_number
 from tests.unit.normalizer.feed import Feed, box, order
 from tests.unit.normalizer.lives import seen_in_turn
 

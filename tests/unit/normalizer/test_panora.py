@@ -283,8 +283,7 @@ def test_a_changed_field_mapping_alone_tells_nothing() -> None:
         (b"[" * 100_000, "$"),
         (fulfillment(id=None), "$.id"),
         (fulfillment(id="b52a8a2e-8d1f-41de-8d5a-9d3d3d1f4a77"), "$.id"),
-        (fulfillment(tracking_numbers="A"), "$.tracking_numbers"),
-        (fulfillment(*map(str, range(1001))), "$.tracking_numbers"),
+        (fulfillment(*map(str, range(1, 1002))), "$.tracking_numbers"),
     ],
 )
 def test_what_cannot_be_understood_says_where(raw: Any, path: str) -> None:

@@ -216,7 +216,7 @@ def test_all_numbers_of_a_fulfillment_are_of_its_one_package(
         (record(id="f-2"), "$.id"),
         ({**record(), "order_id": None}, "$.order_id"),
         (record(updated_at="soon"), "$.updated_at"),
-        (record(updated_at=None), "$.updated_at"),
+        (record(updated_at=None, created_at=None), "$.updated_at"),
         (b"[]", "$"),
         (b"\xff", "$"),
     ],

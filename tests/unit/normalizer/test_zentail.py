@@ -146,7 +146,7 @@ def test_what_is_open_of_a_line_is_what_is_not_canceled(ordered: Any, off: Any, 
         ("REFUNDED", "returned", True, False),
         ("CANCELLED", "canceled", True, False),
         ("CANCELED", "canceled", True, False),
-        ("PARTIALLY_CANCELLED", "unknown", False, False),
+        ("PARTIALLY_CANCELLED", "open", False, False),
         ("SOMETHING_NEW", "unknown", False, False),
     ],
 )

@@ -15,14 +15,17 @@ from schemas.raw import Provenance
 from services.normalizer import mapper
 from services.normalizer.mapper import Leaves, Reading, Seen, Snapshot, Unmappable
 from services.normalizer.model import LineItem, OrderRef
+from services.normalizer.statuses import Statuses
 
-STATUSES: dict[str, FulfillmentStatus] = {
-    "open": "open",
-    "part_shipped": "partially_shipped",
-    "shipped": "shipped",
-    "returned": "returned",
-    "canceled": "canceled",
-}
+STATUSES: Statuses[FulfillmentStatus] = Statuses(
+    {
+        "open": "open",
+        "part_shipped": "partially_shipped",
+        "shipped": "shipped",
+        "returned": "returned",
+        "canceled": "canceled",
+    }
+)
 LEAVES = Leaves(
     mapped="""id=orders state=status_raw updated_at=updated_at lines.*=line_items.quantity
     parcels[].id=packages.upstream_id parcels[].carrier=packages.carrier
@@ -57,7 +60,7 @@ def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the con
     order, read = mapper.decoded(_DECODER, raw), Reading()
     if str(order.id) != provenance.upstream_id:
         raise Unmappable(f"order {order.id} came as record {provenance.upstream_id}", "$.id")
-    status = STATUSES.get(order.state, "unknown")
+    status = read.status(order.state, STATUSES, "state") or "unknown"
     return Snapshot(
         scope="shipment",
         orders=(OrderRef(id=str(order.id), number=str(order.id)),),
@@ -75,10 +78,10 @@ def map(raw: bytes, provenance: Provenance) -> Snapshot:  # noqa: A001 - the con
 
 def _seen(parcel: _Parcel, read: Reading) -> Seen:
     return Seen(
-        status="shipped" if parcel.state == "shipped" else "pending",
+        status="shipped" if STATUSES.get(parcel.state) == "shipped" else "pending",
         upstream_ids=mapper.ids(parcel_id=str(parcel.id)),
         carrier=mapper.carrier(read.text(parcel.carrier, "carrier", of="carrier")),
-        trackings=mapper.tracking(read.text(parcel.tracking, "tracking", of="trackings")),
+        trackings=read.trackings(parcel.tracking, at=["tracking"]),
         shipped_at=read.moment(parcel.shipped_at, "shipped_at", of="shipped_at"),
         line_items=_items(parcel.contents, read, "contents"),
         unknown=read.unknown,
