@@ -31,7 +31,9 @@ CARRIERS = {
 }
 NOT_IN_NUMBERS = re.compile(r"[\s.\-]+")
 # What events carry: all of a state but what is in it.
-INSIDE = frozenset({"line_items", "canceled_items", "packages", "remote_data", "stub"})
+INSIDE = frozenset(
+    {"line_items", "canceled_items", "packages", "remote_data", "stub", "positional_ids"}
+)
 OF_READING = frozenset({"updated_at", "observed_at", "raw"})
 ONCE = "once"
 
@@ -94,6 +96,7 @@ def fulfillment(
         "packages": [package(one, lines) for one in order["packages"]],
         "remote_data": None,
         "stub": False,
+        "positional_ids": [],
     }
 
 

@@ -115,9 +115,11 @@ async def test_a_reader_that_reads_no_more_is_cut_off_and_comes_again(
     for revision in range(1, 101):
         await emit(topics, [1], revision, padding=100_000)  # more than sockets take in between
     async with notifying(topics, stream(), stream_stall_seconds=0.5) as copy, served(copy) as url:
-        lazy = socket.create_connection(("127.0.0.1", httpx2.URL(url).port or 0))
+        port = httpx2.URL(url).port or 0
+        lazy = socket.create_connection(("127.0.0.1", port))
         lazy.setblocking(False)
-        request = b"GET /v1/subscriptions/reader/stream HTTP/1.1\r\nhost: localhost\r\n\r\n"
+        head = f"GET /v1/subscriptions/reader/stream HTTP/1.1\r\nhost: localhost:{port}\r\n\r\n"
+        request = head.encode()
         await asyncio.get_running_loop().sock_sendall(lazy, request)
         await until(lambda: is_read_by(url, 1))
         await until(lambda: is_read_by(url, 0))

@@ -124,7 +124,7 @@ async def test_an_account_is_checked_without_kafka(tmp_path: Path) -> None:
     [
         ("accounts check globex", "accounts there are: zentail/acme"),
         ("sources netsuite", "no system 'netsuite'; there are: "),
-        ("cursors", "which Kafka?"),
+        ("cursors", "no Kafka configured"),
         ("cursors --json pause acme", "put options after the verb"),
         ("cursors rewind acme head --to yesterday", "--to: 'yesterday' is not an ISO 8601"),
         ("packages refresh acme/7 --kafka 127.0.0.1:1", "SOURCE/ACCOUNT/RESOURCE/ID"),

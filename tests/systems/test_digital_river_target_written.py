@@ -173,6 +173,7 @@ MET: dict[str, tuple[Outcome, bool]] = {
     "html_200": ("unknown", False),
     "oversized": ("unknown", True),
     "gzip_bomb": ("unknown", True),
+    "odd_encoding": ("unknown", True),
     "redirect": ("refused", False),
     "commit_then_reset": ("unknown", True),
     "commit_then_error": ("unknown", True),
