@@ -14,6 +14,7 @@ from schemas.cursor import Cursor
 from schemas.dead_letter import DeadLetter
 from schemas.keys import fulfillment_key
 from schemas.topics import RECORD_BYTES_MAX
+from services.poller.departures import has_departed
 from services.poller.marks import (
     CHANGES_MIN,
     Marks,
@@ -203,7 +204,8 @@ def _judge(
     due_at = due_stream = None
     if found.due is not None:
         due_at, due_stream = due_instant(found.due, requested_at), found.due.stream
-    if mark is not None and mark.content == content and not mark.confirms(requested_at):
+    known = mark is not None and mark.content == content and not mark.confirms(requested_at)
+    if known and mark and not has_departed(found.departs, mark.observed_at, requested_at):
         composed.unchanged += 1
         _move(composed, mark, mark.moved(due_at, due_stream), by_id=bool(reading.facts.ids_max))
         return True

@@ -64,7 +64,7 @@ class SeenMark(msgspec.Struct, frozen=True, gc=False):
 
         After the one that confirms this one, the next change has to be confirmed again.
         """
-        changes = CHANGES_MIN - 1
+        changes = min(self.changes, CHANGES_MIN - 1)
         if mark.content != self.content:
             recent = mark.observed_at - self.observed_at <= HORIZON
             changes = 1 + (self.changes if recent else 0)

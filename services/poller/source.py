@@ -183,7 +183,8 @@ class Found(msgspec.Struct, frozen=True, gc=False):
     `updated_at` is the source's own version, where it has one; `due` when it is to be read again
     by its id, None when lists bring its changes.  `history`: it was there before the account was
     connected, where `updated_at` cannot tell.  `again`: lists may bring it again however old it is,
-    so it is remembered.  `options` go with it to its mapper, beside those of its stream.
+    so it is remembered.  `options` go with it to its mapper, beside those of its stream.  `departs`
+    are its ship times: once one of them has passed, it goes on raw again though it is unchanged.
     """
 
     upstream_id: str
@@ -193,6 +194,7 @@ class Found(msgspec.Struct, frozen=True, gc=False):
     history: bool = False
     again: bool = False
     options: frozenset[str] = frozenset()
+    departs: tuple[datetime, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Tradecloud One API v2: purchase orders and shipments, one integration user for each account.
 
 `orders` and `shipments` poll by lastUpdatedAfter from the last string they received;
-`orders-settle` and `shipments-settle` read the same deeper, for what became visible late.
+`orders-settle` and `shipments-settle` read the same deeper, for what became visible late;
+`shipments-single` reads a shipment whose departure lay ahead again at that instant.
 There is no stream for history: the vendor's polling guide has the first poll itself begin "in the
 past from which you want to receive existing orders or shipments", and the list is in ascending
 order, so a poll that is broken off goes on where it stood.
@@ -13,7 +14,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 import msgspec
@@ -23,6 +24,7 @@ from schemas.cursor import Cursor
 from schemas.message import digest, iso, parse_instant
 from services.poller.bodies import NOT_JSON, Pages, legible, single, unreadable
 from services.poller.by_total import Listed, begun, paged
+from services.poller.departures import departures, due_at_departure
 from services.poller.keyset import Row
 from services.poller.source import (
     HEAD_WEIGHT,
@@ -50,6 +52,7 @@ JSON = {"Accept": "application/json", "Content-Type": "application/json"}
 
 Resource = Literal["orders", "shipments"]
 LISTS: dict[Resource, str] = {"orders": "/order-search/poll", "shipments": "/shipment/poll"}
+DEPARTING: Resource = "shipments"
 SINGLES: dict[Resource, str] = {"orders": "/order/", "shipments": "/shipment/"}
 LINE_FILTER = r"^(changed|(process|inProgress|logistics|deliveryLine)Status:[A-Za-z]+)$"
 
@@ -82,8 +85,10 @@ def login(settings: Settings) -> Login:
 
 
 def streams(settings: Settings) -> Sequence[Stream]:
-    """A poll and a settle sweep for each resource."""
-    return [of(settings, one) for of in (Poll, Settle) for one in dict.fromkeys(settings.streams)]
+    """A poll and a settle sweep for each resource, and a reader of what departs."""
+    resources = dict.fromkeys(settings.streams)
+    lists = [of(settings, one) for of in (Poll, Settle) for one in resources]
+    return [*lists, *(Single(settings, one) for one in resources if one == DEPARTING)]
 
 
 def by_id(settings: Settings, resource: str) -> Stream | None:
@@ -174,8 +179,19 @@ class Poll:
         )
         envelope, bodies = pages.read(response)
         options = self._changed(sweep["since"])
-        entries = [_read(body, options) for body in bodies]
+        entries = [self._entry(body, options, response) for body in bodies]
         return paged(sweep, Listed(entries, envelope.total), response)
+
+    def _entry(self, body: bytes, options: frozenset[str], response: Response) -> Row | Rejected:
+        """A row, with when it departs."""
+        row = _read(body, options)
+        times = _departures(body) if self.resource == DEPARTING else ()
+        if isinstance(row, Rejected) or not times:
+            return row
+        due = due_at_departure(times, response.requested_at, f"{DEPARTING}-single")
+        return msgspec.structs.replace(
+            row, found=msgspec.structs.replace(row.found, due=due, departs=times)
+        )
 
     def _after(self, cursor: Cursor) -> str:
         """The position as it stands."""
@@ -253,7 +269,7 @@ class Single(Poll):
     def read(self, sweep: Sweep, response: Response) -> Page:
         """It, or why it cannot be read."""
         body = single(response, f"one of {self.resource}")
-        row = _read(body, frozenset())
+        row = self._entry(body, frozenset(), response)
         if isinstance(row, Rejected):
             return Page(rejected=(replace(row, upstream_id=sweep["id"]),))
         if row.found.upstream_id != sweep["id"]:
@@ -276,6 +292,19 @@ class _Record(msgspec.Struct, rename="camel"):
     meta: _Meta | None = None
 
 
+class _Departure(msgspec.Struct, rename="camel"):
+    atd_date: Any = None
+
+
+class _Locations(msgspec.Struct):
+    departure: _Departure | None = None
+
+
+class _Located(msgspec.Struct):
+    locations: _Locations | None = None
+
+
+_decode_located = msgspec.json.Decoder(_Located).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_record = msgspec.json.Decoder(_Record).decode
 
@@ -293,6 +322,15 @@ def _read(body: bytes, options: frozenset[str]) -> Row | Rejected:
     except ValueError as error:
         return Rejected(record.id, "$.lastUpdatedAt", str(error), body)
     return Row(Found(record.id, body, updated_at, options=options), stamp, updated_at)
+
+
+def _departures(body: bytes) -> tuple[datetime, ...]:
+    try:
+        located, _ = legible(_decode_located, body)
+    except NOT_JSON:
+        return ()
+    place = located.locations and located.locations.departure
+    return departures([place.atd_date]) if place else ()
 
 
 def _stamp(instant: datetime) -> str:

@@ -1,7 +1,8 @@
 """Zentail Open API v1: sales orders with their packages, one token for each seller account.
 
 mode "list" (the seed's recommendation): `head` polls shipped orders by lastUpdatedTs, `settle`
-re-reads every status for rows that became visible late, `backfill` reads history once.
+re-reads every status for rows that became visible late, `backfill` reads history once; `planned`
+reads an order whose ship time lay ahead again at that instant.
 mode "per_order" (the seed's alternative): `listing` finds orders of every status, `orders` reads
 each one that is not closed by its id.
 """
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 from urllib.parse import quote
 
 import msgspec
@@ -21,6 +22,7 @@ from pydantic import Field
 from schemas.cursor import Cursor
 from schemas.message import digest, parse_instant
 from services.poller.bodies import NOT_JSON, Pages, legible, single, unreadable
+from services.poller.departures import departures, due_at_departure
 from services.poller.keyset import Listed, Row, begun, paged, resumed
 from services.poller.pages import now_at
 from services.poller.source import (
@@ -51,6 +53,7 @@ RESOURCE = "orders"
 PAGE_SIZE = 100
 SHIPPED = "PARTIALLY_SHIPPED,SHIPPED"
 REFUSED_PARAMETER = frozenset({400, 422})
+PLANNED = "planned"
 UNFILTERED = "unfiltered"  # of a sweep: the upstream refused the status filter
 CLOSED = frozenset({"SHIPPED", "CANCELLED", "CANCELED", "RETURN_REQUESTED", "RETURNED", "REFUNDED"})
 LISTING_INTERVAL_SECONDS_MAX = 900  # seed: "polling at least once every 15 minutes"
@@ -80,6 +83,7 @@ def streams(settings: Settings) -> Sequence[Stream]:
         poll_seconds = settings.poll_interval_seconds
         found.append(Listing(settings, "head", HEAD_WEIGHT, poll_seconds, lookback, SHIPPED))
         found.append(Listing(settings, "settle", SETTLE_WEIGHT, settle_seconds, horizon))
+        found.append(Orders(settings, PLANNED))
     else:
         slow_seconds = min(settle_seconds, LISTING_INTERVAL_SECONDS_MAX)
         depth = max(horizon, lookback)
@@ -160,7 +164,7 @@ class Listing:
                 raise Refused(f"the upstream answered {response.status}; check base_url")
             return Page(sweep={**sweep, UNFILTERED: True})
         envelope, bodies = _PAGES.read(response)
-        read = [_read_order(body, self.settings) for body in bodies]
+        read = [_read_order(body, self.settings, response.requested_at) for body in bodies]
         rows = [row for row in read if isinstance(row, Row)]
         rejected = [row for row in read if isinstance(row, Rejected)]
         onward = envelope.has_next, self._next(envelope.next_token)
@@ -197,16 +201,19 @@ class Backfill(Listing):
 
 @dataclass(frozen=True)
 class Orders:
-    """Orders that are not closed, one request each (zentail seed, "Polling individual orders")."""
+    """Orders that are due, one request each (zentail seed, "Polling individual orders"): those not
+    closed, and those whose ship time lay ahead.
+    """
 
     settings: Settings
+    name: str = "orders"
 
     @property
     def facts(self) -> Facts:
         """See source.Facts."""
         settings = self.settings
         return Facts(
-            "orders",
+            self.name,
             RESOURCE,
             WATCH_WEIGHT,
             settings.poll_interval_seconds,
@@ -226,7 +233,7 @@ class Orders:
     def read(self, sweep: Sweep, response: Response) -> Page:
         """The order, to be read again until it is closed."""
         body = single(response, "an order")
-        row = _read_order(body, self.settings)
+        row = _read_order(body, self.settings, response.requested_at)
         if isinstance(row, Rejected):
             return Page(rejected=(Rejected(sweep["id"], row.path, row.reason, body),))
         if row.found.upstream_id != sweep["id"]:
@@ -260,6 +267,14 @@ class _Order(msgspec.Struct):
     lastUpdatedTs: str  # noqa: N815
 
 
+class _Package(msgspec.Struct):
+    shippedTs: Any = None  # noqa: N815
+
+
+class _Packages(msgspec.Struct):
+    packages: list[_Package] | None = None
+
+
 class _Status(msgspec.Struct):
     status: str | None = None
 
@@ -272,10 +287,11 @@ _PAGES = Pages(
     more=lambda page: bool(page.has_next),
 )
 _decode_order = msgspec.json.Decoder(_Order).decode
+_decode_packages = msgspec.json.Decoder(_Packages).decode
 _decode_status = msgspec.json.Decoder(_Status).decode
 
 
-def _read_order(body: bytes, settings: Settings) -> Row | Rejected:
+def _read_order(body: bytes, settings: Settings, now: datetime) -> Row | Rejected:
     try:
         order, copy = legible(_decode_order, body)
     except NOT_JSON as error:
@@ -289,16 +305,32 @@ def _read_order(body: bytes, settings: Settings) -> Row | Rejected:
         return Rejected("", "$.orderNumber", "orderNumber is empty", body)
     if copy is not body and "\ufffd" in upstream_id:  # others may differ in what is unreadable
         return Rejected("", "$.orderNumber", "orderNumber is not valid Unicode", body)
-    found = Found(upstream_id, body, updated_at, _due(copy, settings))
+    times = _departures(copy)
+    due = _due(copy, times, settings, now)
+    found = Found(upstream_id, body, updated_at, due, departs=times)
     return Row(found, order.lastUpdatedTs, updated_at)
 
 
-def _due(body: bytes, settings: Settings) -> Due | None:
-    """When an order is read again by its id: until its status says that no package will come."""
+def _departures(body: bytes) -> tuple[datetime, ...]:
+    try:
+        packages = _decode_packages(body).packages or []
+    except NOT_JSON:
+        return ()
+    return departures(one.shippedTs for one in packages)
+
+
+def _due(body: bytes, times: Sequence[datetime], settings: Settings, now: datetime) -> Due | None:
+    """When an order is read again by its id: until its status says that no package will come, and
+    when one that is announced leaves.
+    """
     if settings.mode == "list":
-        return None
+        return due_at_departure(times, now, PLANNED)
+    planned = due_at_departure(times, now, "orders")
     try:
         status = _decode_status(body).status
     except NOT_JSON:
         status = None  # a status we cannot read is not a closed one
-    return None if status in CLOSED else Due("orders", settings.poll_interval_seconds)
+    if status in CLOSED:
+        return planned
+    seconds = settings.poll_interval_seconds
+    return Due("orders", min(seconds, planned.in_seconds) if planned else seconds)

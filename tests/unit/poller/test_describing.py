@@ -49,6 +49,7 @@ def test_a_stream_that_a_setting_brings_is_told_with_it() -> None:
     assert only == {
         "head": "",
         "settle": "",
+        "planned": "",
         "backfill": "start_from",
         "listing": 'mode = "per_order"',
         "orders": 'mode = "per_order"',

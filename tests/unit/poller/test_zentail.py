@@ -57,8 +57,8 @@ def read(body: bytes, **keys: Any) -> Page:
 @pytest.mark.parametrize(
     ("keys", "names"),
     [
-        ({}, ["head", "settle"]),
-        ({"start_from": CONNECTED_AT}, ["head", "settle", "backfill"]),
+        ({}, ["head", "settle", "planned"]),
+        ({"start_from": CONNECTED_AT}, ["head", "settle", "planned", "backfill"]),
         ({"mode": "per_order"}, ["listing", "orders"]),
     ],
 )
