@@ -205,7 +205,7 @@ def _items(found: _Fulfillment, raw: bytes, read: Reading) -> tuple[LineItem, ..
         if lines is not None:
             part = Reading("remote_data", "line_items")
             items = tuple(_item(line, part, index) for index, line in enumerate(lines))
-            foreign = bool(part.degraded)
+            foreign = any(item.quantity is None for item in items)
             if not foreign:
                 return items
     if bytes(found.items).lstrip()[:1] != b"[":

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from testbed.oddities import ALL, KINDS
+from testbed.http import Request
+from testbed.oddities import KINDS, second_number
 from testbed.simulator import Simulator
 from testbed.simulators import playing, simulators
 from testbed.upstreams import seed_of
@@ -20,7 +21,7 @@ from testbed.world import World
 START = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 ORDERS = 23
 KINDS_MIN = 15  # shown in every demo, whatever its seed
-BY_NAME = {kind.name: kind for kind in ALL}
+BY_NAME = {kind.name: kind for kind in KINDS}
 
 
 @cache
@@ -110,3 +111,17 @@ def test_a_kind_spells_a_value_in_these_ways_and_no_others(
     found = [BY_NAME[name].act(value, Random(draw)) for draw in range(60)]
 
     assert {one[0] if isinstance(one, list) else one for one in found} == spellings
+
+
+def test_a_second_number_in_a_field_is_in_the_truth_too() -> None:
+    """The audit knows both numbers of a package whose field holds two."""
+    simulator = played(7)["shoplazza"]
+    truth = json.loads(simulator.handle(Request("GET", "/control/world", {})).body)["truth"]
+    packages = [package for order in truth["orders"] for package in order["packages"]]
+    states = [state for package in packages for state in package["states"]]
+    also = {state["tracking"]: state["also"] for state in states if "also" in state}
+
+    assert also
+    assert all(second == [second_number(number)] for number, second in also.items())
+    shown = json.dumps(simulator.log)
+    assert all(number in shown for (number,) in also.values())
