@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from schemas.message import digest, iso
+from schemas.message import digest, iso, parse_instant
 from services.poller.keyset import Row, read_stamp
 from services.poller.pages import ascending, goes_on, now_at, plausible
 from services.poller.progress import NOT_TURNED, turned
@@ -152,6 +152,10 @@ def _newest(known: str, rows: list[Row], response: Response) -> str:
     latest = max(past, key=lambda row: row.updated_at, default=None)
     if latest is None or (known and read_stamp(known) > latest.updated_at):
         return known
+    try:
+        parse_instant(latest.stamp)
+    except ValueError:  # a spelling that only this upstream uses
+        return iso(latest.updated_at)
     return latest.stamp
 
 

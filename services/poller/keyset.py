@@ -15,7 +15,7 @@ from datetime import datetime
 import msgspec
 
 from schemas.message import iso, parse_instant
-from services.poller.pages import ascending, goes_on, plausible
+from services.poller.pages import ascending, goes_on, plausible, version_of
 from services.poller.progress import NOT_TURNED, turned
 from services.poller.source import Found, Page, Rejected, Repeated, Sweep, Unreadable
 
@@ -163,4 +163,4 @@ def _read(sweep: Sweep, new: Sequence[Row]) -> list[str]:
 
 def read_stamp(stamp: str) -> datetime:
     """The instant of a stamp that was echoed as it was."""
-    return parse_instant(stamp)
+    return version_of(stamp)[1]

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 
+from schemas.instants import read_instant
+from schemas.message import parse_instant
 from services.poller.source import Found, Response
 from services.poller.upstream_clock import date_of
 
@@ -40,6 +42,23 @@ def now_at(response: Response) -> datetime:
 def plausible(instant: datetime, now: datetime) -> bool:
     """Return whether a last update can be true: it is not more than a day ahead of now."""
     return instant - now <= AHEAD_MAX
+
+
+def version_of(*told: object) -> tuple[str, datetime]:
+    """Return the first of these that is there, as it was written, and its instant.
+
+    A last update may be null until the first edit; then the creation counts.  Raises ValueError.
+    """
+    for value in told:
+        if isinstance(value, str):
+            try:
+                return value, parse_instant(value)
+            except ValueError:
+                pass  # another spelling
+        found = read_instant(value)
+        if found is not None:
+            return str(value), found
+    raise ValueError("there is no last update, and no time of creation")
 
 
 def ascending(instants: Sequence[datetime]) -> bool:

@@ -21,7 +21,7 @@ from schemas.cursor import Cursor
 from schemas.message import digest, parse_instant
 from services.poller.bodies import NOT_JSON, Pages, identified, legible
 from services.poller.descending import Listed, begun, paged, resumed
-from services.poller.pages import goes_on
+from services.poller.pages import goes_on, version_of
 from services.poller.source import (
     BACKFILL_WEIGHT,
     HEAD_WEIGHT,
@@ -218,7 +218,7 @@ class _Envelope(msgspec.Struct, rename="camel"):
 
 class _Fulfillment(msgspec.Struct, rename="camel"):
     id: str
-    created_time: str | dict[str, Any]
+    created_time: Any = None
 
 
 class _Item(msgspec.Struct):
@@ -274,9 +274,9 @@ def _awaits_tracking(body: bytes) -> bool:
     return not (parcel.tracking_number or "").strip() and any(i.quantity for i in parcel.items)
 
 
-def _instant(value: str | dict[str, Any]) -> datetime:
+def _instant(value: Any) -> datetime:
     """An ISO 8601 text, or a Java object as the reference shows of related resources."""
-    if isinstance(value, str):
-        return parse_instant(value)
+    if not isinstance(value, dict):
+        return version_of(value)[1]
     local = parse_instant(JAVA_TIME.format_map({"nano": 0, **value}))
     return local - timedelta(seconds=value.get("offset", {}).get("totalSeconds", 0))

@@ -19,7 +19,7 @@ from pydantic import Field, model_validator
 from schemas.cursor import Cursor
 from schemas.message import digest, iso, parse_instant
 from services.poller.bodies import Pages, identified
-from services.poller.pages import goes_on
+from services.poller.pages import goes_on, version_of
 from services.poller.progress import NOT_TURNED, turned
 from services.poller.source import (
     BACKFILL_WEIGHT,
@@ -242,8 +242,8 @@ class Reading:
         if isinstance(record, Rejected):
             return record, None
         try:
-            updated_at = parse_instant(record.updated_at)
-            created_at = parse_instant(record.created_at or record.updated_at)
+            _, updated_at = version_of(record.updated_at, record.created_at)
+            _, created_at = version_of(record.created_at, record.updated_at)
         except ValueError as error:
             return Rejected(upstream_id, "$.updated_at", str(error), body), None
         due = self.settings.watch(now - created_at, awaits_tracking=_awaits_tracking(record))
@@ -282,8 +282,8 @@ class _Record(msgspec.Struct):
 
 
 class _Fulfillment(_Record):
-    updated_at: str
-    created_at: str | None = None
+    updated_at: Any = None
+    created_at: Any = None
     status: Any = None
     tracking_number: Any = None
     tracking_items: Any = None

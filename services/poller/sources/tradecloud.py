@@ -25,7 +25,8 @@ from schemas.message import digest, iso, parse_instant
 from services.poller.bodies import NOT_JSON, Pages, legible, single, unreadable
 from services.poller.by_total import Listed, begun, paged
 from services.poller.departures import departures, due_at_departure
-from services.poller.keyset import Row
+from services.poller.keyset import Row, read_stamp
+from services.poller.pages import version_of
 from services.poller.source import (
     HEAD_WEIGHT,
     SETTLE_WEIGHT,
@@ -208,7 +209,7 @@ class Poll:
         """
         if "changed" not in self.settings.announce_lines:
             return frozenset()
-        return frozenset({f"changed-after:{iso(parse_instant(since))}"})
+        return frozenset({f"changed-after:{iso(read_stamp(since))}"})
 
 
 class Settle(Poll):
@@ -283,12 +284,12 @@ class _Envelope(msgspec.Struct):
 
 
 class _Meta(msgspec.Struct, rename="camel"):
-    last_updated_at: str | None = None
+    last_updated_at: Any = None
 
 
 class _Record(msgspec.Struct, rename="camel"):
     id: str
-    last_updated_at: str | None = None  # public: of orders; shipments have it in `meta`
+    last_updated_at: Any = None  # public: of orders; shipments have it in `meta`
     meta: _Meta | None = None
 
 
@@ -316,9 +317,9 @@ def _read(body: bytes, options: frozenset[str]) -> Row | Rejected:
         return unreadable(body, error, "id")
     if not record.id or (copy is not body and "\ufffd" in record.id):
         return Rejected("", "$.id", "id is empty or not valid Unicode", body)
-    stamp = record.last_updated_at or (record.meta.last_updated_at if record.meta else None) or ""
+    in_meta = record.meta.last_updated_at if record.meta else None
     try:
-        updated_at = parse_instant(stamp)
+        stamp, updated_at = version_of(record.last_updated_at, in_meta)
     except ValueError as error:
         return Rejected(record.id, "$.lastUpdatedAt", str(error), body)
     return Row(Found(record.id, body, updated_at, options=options), stamp, updated_at)

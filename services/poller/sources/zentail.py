@@ -24,7 +24,7 @@ from schemas.message import digest, parse_instant
 from services.poller.bodies import NOT_JSON, Pages, legible, single, unreadable
 from services.poller.departures import departures, due_at_departure
 from services.poller.keyset import Listed, Row, begun, paged, resumed
-from services.poller.pages import now_at
+from services.poller.pages import now_at, version_of
 from services.poller.source import (
     BACKFILL_WEIGHT,
     HEAD_WEIGHT,
@@ -264,7 +264,8 @@ class _Envelope(msgspec.Struct):
 
 class _Order(msgspec.Struct):
     orderNumber: int | str  # noqa: N815
-    lastUpdatedTs: str  # noqa: N815
+    lastUpdatedTs: Any = None  # noqa: N815
+    orderTs: Any = None  # noqa: N815
 
 
 class _Package(msgspec.Struct):
@@ -298,7 +299,7 @@ def _read_order(body: bytes, settings: Settings, now: datetime) -> Row | Rejecte
         return unreadable(body, error, "orderNumber")
     upstream_id = str(order.orderNumber)
     try:
-        updated_at = parse_instant(order.lastUpdatedTs)
+        stamp, updated_at = version_of(order.lastUpdatedTs, order.orderTs)
     except ValueError as error:
         return Rejected(upstream_id, "$.lastUpdatedTs", str(error), body)
     if not upstream_id:
@@ -308,7 +309,7 @@ def _read_order(body: bytes, settings: Settings, now: datetime) -> Row | Rejecte
     times = _departures(copy)
     due = _due(copy, times, settings, now)
     found = Found(upstream_id, body, updated_at, due, departs=times)
-    return Row(found, order.lastUpdatedTs, updated_at)
+    return Row(found, stamp, updated_at)
 
 
 def _departures(body: bytes) -> tuple[datetime, ...]:

@@ -190,7 +190,7 @@ def test_both_forms_of_a_time_are_read(created: Any, expected: datetime) -> None
     ("bad", "upstream_id", "path"),
     [
         ("no object", "", "$"),
-        ({"id": "a"}, "a", "$"),
+        ({"id": "a"}, "a", "$.createdTime"),
         ({"id": 7, "createdTime": "2026-02-28T12:00:00Z"}, "7", "$.id"),
         ({"id": "", "createdTime": "2026-02-28T12:00:00Z"}, "", "$.id"),
         ({"id": "a", "createdTime": None}, "a", "$.createdTime"),

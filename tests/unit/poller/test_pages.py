@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.poller.pages import goes_on, plausible, without_doubles
+from services.poller.pages import goes_on, plausible, version_of, without_doubles
 from services.poller.source import Found
 from services.poller.window import after_page, begun
 
@@ -36,6 +36,30 @@ def test_a_version_can_be_a_day_ahead_and_no_more() -> None:
     assert plausible(NOW + timedelta(hours=23), NOW)
     assert not plausible(NOW + timedelta(hours=25), NOW)
     assert not plausible(datetime.max.replace(tzinfo=UTC), NOW)
+
+
+@pytest.mark.parametrize(
+    ("told", "stamp"),
+    [
+        pytest.param(["2026-03-01T12:00:00Z", "x"], "2026-03-01T12:00:00Z", id="the last update"),
+        pytest.param([None, "2026-03-01T12:00:00Z"], "2026-03-01T12:00:00Z", id="null: created"),
+        pytest.param(["", "2026-03-01t12:00:00z"], "2026-03-01t12:00:00z", id="lower case"),
+        pytest.param(["2026-03-01T11:59:60Z"], "2026-03-01T11:59:60Z", id="a leap second"),
+        pytest.param([1772366400000], "1772366400000", id="milliseconds since 1970"),
+    ],
+)
+def test_a_version_is_read_in_any_spelling_and_kept_as_it_was(
+    told: list[object], stamp: str
+) -> None:
+    """The text goes back to the one who wrote it; what is null until the first edit is skipped."""
+    assert version_of(*told) == (stamp, NOW)
+
+
+@pytest.mark.parametrize("told", [[], [None, None], ["soon", "2026-03-01T12:00:00Z"], [[]]])
+def test_a_version_that_cannot_be_read_is_none(told: list[object]) -> None:
+    """The row is set aside alone."""
+    with pytest.raises(ValueError, match=r"date or time|no last update"):
+        version_of(*told)
 
 
 @pytest.mark.parametrize(
