@@ -17,6 +17,7 @@ from email.utils import parsedate_to_datetime
 from services.poller.source import Response
 
 AGREEMENT = timedelta(seconds=2)  # Date has whole seconds, and the answer took its way
+SAME_SECOND = timedelta(seconds=1)
 PLAUSIBLE = timedelta(minutes=10)  # from what is known, or from ours: believed at once
 ANSWERS = 3  # with a Date each that moves on and agrees: believed, however far away
 DOUBTS_MAX = 4  # answers in a row that are asked for again before they are passed over
@@ -56,9 +57,12 @@ class UpstreamClock:
         if abs(offset - (self.skew or timedelta(0))) <= PLAUSIBLE:
             self._believe([offset])
             return True
-        self._doubts += 1
         if self._claimed:
             last_date, last_offset = self._claimed[-1]
+            if date == last_date and abs(offset - last_offset) < SAME_SECOND:
+                return False  # another stream asked in the same second: no answer more
+        self._doubts += 1
+        if self._claimed:
             if date == last_date:
                 return False  # a cache says the same again and again, which confirms nothing
             if date < last_date or abs(offset - last_offset) > AGREEMENT:

@@ -118,6 +118,16 @@ def test_a_cache_that_repeats_its_date_confirms_nothing() -> None:
     assert doubtful == [True] * 4 + [False] * 4
 
 
+def test_answers_of_one_second_are_one_doubt() -> None:
+    """The streams of an account ask at once, and none of them may pass over what is in doubt."""
+    clock = UpstreamClock()
+    headers = {"date": format_datetime(OURS - DAY, usegmt=True)}
+
+    for _ in range(8):
+        assert not clock.heard(headers, OURS)
+    assert clock.doubtful
+
+
 def test_a_doubt_ends_with_an_answer_that_fits() -> None:
     """And begins anew with the next that does not."""
     assert hearing(NOW, YEAR)[0].doubtful
