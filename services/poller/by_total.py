@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from schemas.message import digest, iso, parse_instant
-from services.poller.keyset import Row, read_stamp
+from services.poller.keyset import SEPARATOR, Row, read_stamp
 from services.poller.pages import ascending, goes_on, now_at, plausible
 from services.poller.progress import NOT_TURNED, turned
 from services.poller.source import Page, Rejected, Response, Sweep
@@ -164,4 +164,4 @@ def _token(entry: Row | Rejected) -> str:
 
 
 def _stamped_at(token: str) -> datetime:
-    return read_stamp(token.partition("/")[0])
+    return read_stamp(token.partition(SEPARATOR)[0])

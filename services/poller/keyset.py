@@ -22,6 +22,7 @@ from services.poller.source import Found, Page, Rejected, Repeated, Sweep, Unrea
 PASSES_MAX = 10  # over rows of one instant; what slides past all of them is the settle sweep's
 READ_MAX = 10_000  # rows remembered within one pass
 IDLE_PAGES_MAX = 1_000  # in a row, by next link, that bring nothing new
+SEPARATOR = "\t"  # in no spelling of an instant: 2026/03/01 is one
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
@@ -34,7 +35,7 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     @property
     def token(self) -> str:
         """What a sweep remembers of it."""
-        return f"{self.stamp}/{self.found.upstream_id}"
+        return f"{self.stamp}{SEPARATOR}{self.found.upstream_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def paged(sweep: Sweep, listed: Listed, *, now: datetime, once: bool) -> Page:
     never a row's own.
     """
     known = frozenset(sweep["read"])
-    stamps = {token.partition("/")[0] for token in known}
+    stamps = {token.partition(SEPARATOR)[0] for token in known}
     new = [row for row in listed.rows if row.stamp not in stamps or row.token not in known]
     found, rejected = tuple(row.found for row in new), tuple(listed.rejected)
     following = _following(sweep, listed, new, now)

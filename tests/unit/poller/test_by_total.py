@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.instants import read_instant
 from schemas.message import iso, parse_instant
 from services.poller.by_total import Listed, begun, paged
 from services.poller.keyset import Row
@@ -225,3 +226,20 @@ def test_without_a_total_a_page_that_was_cut_short_is_not_the_last() -> None:
         ids |= {found.upstream_id for found in page.found}
         sweep = page.sweep
     assert len(ids) == 30
+
+
+def test_a_stamp_with_slashes_is_paged_like_any_other() -> None:
+    """What a pass remembers of a row tells its stamp from its id in every spelling."""
+    rows = [Row(Found(str(n), b"{}", at(n)), f"2026/03/01 12:00:{n:02d}Z", at(n)) for n in range(4)]
+    sweep: Sweep | None = begun(after=BEFORE, now=NOW, page_size=2)
+    read: list[str] = []
+    for _ in range(10):
+        if sweep is None:
+            break
+        after = read_instant(sweep["after"])
+        shown = [one for one in rows if after is None or one.updated_at > after]
+        page = paged(sweep, Listed(shown[sweep["offset"] :][:2], len(shown)), ANSWER)
+        read += [one.upstream_id for one in page.found]
+        sweep = page.sweep
+
+    assert (sweep, sorted(set(read))) == (None, ["0", "1", "2", "3"])
