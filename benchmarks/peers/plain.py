@@ -32,7 +32,15 @@ CARRIERS = {
 NOT_IN_NUMBERS = re.compile(r"[\s.\-]+")
 # What events carry: all of a state but what is in it.
 INSIDE = frozenset(
-    {"line_items", "canceled_items", "packages", "remote_data", "stub", "positional_ids"}
+    {
+        "line_items",
+        "canceled_items",
+        "packages",
+        "remote_data",
+        "stub",
+        "positional_ids",
+        "flapping",
+    }
 )
 OF_READING = frozenset({"updated_at", "observed_at", "raw"})
 ONCE = "once"
@@ -97,6 +105,7 @@ def fulfillment(
         "remote_data": None,
         "stub": False,
         "positional_ids": [],
+        "flapping": None,
     }
 
 
