@@ -111,7 +111,7 @@ async def test_an_account_is_checked_without_kafka(tmp_path: Path) -> None:
         desk.environment["ZENTAIL_TOKEN"] = "another"
         ill = await desk.type("accounts", "check", "zentail/acme", "--json")
 
-    assert (0, 6) == (well.code, len(well.out.splitlines())), well
+    assert (0, 7) == (well.code, len(well.out.splitlines())), well
     assert well.out.endswith("zentail/acme: well\n")
     assert 1 == ill.code
     verdicts = [json.loads(line) for line in ill.out.splitlines()]

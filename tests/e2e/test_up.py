@@ -108,7 +108,7 @@ async def test_an_order_becomes_a_signed_webhook_and_the_cli_shows_its_way(tmp_p
     assert [0, 0, 0, 0] == [ended.code for ended in shown.values()]
     rows = {noun: [json.loads(x) for x in e.out.splitlines()] for noun, e in shown.items()}
     assert "1Z999AA10123456784" == rows["packages"][0]["tracking"]
-    assert {"backfill", "head", "settle"} == {row["stream"] for row in rows["cursors"]}
+    assert {"backfill", "head", "planned", "settle"} == {row["stream"] for row in rows["cursors"]}
     assert len(TOPICS) == len(rows["topics"])
     assert [] == rows["dead-letters"]
     logs = "".join(

@@ -109,7 +109,7 @@ async def test_a_clock_of_ours_that_is_days_ahead_is_found_out() -> None:
 
 async def test_paused_streams_ask_and_write_nothing() -> None:
     """Not even those that have no interval of their own; the slot hears of a resume."""
-    upstream, only = simulator(timedelta()), ("head", "settle", "backfill")
+    upstream, only = simulator(timedelta()), ("head", "settle", "planned", "backfill")
     upstream.faults.add({"name": "unavailable", "count": None})
     async with (
         upstream.serve() as url,
