@@ -40,6 +40,8 @@ DATE_LENGTH = len("2026-03-01")
 
 DIGITS_MAX = 200  # of a number that is read as text
 ALL_KNOWN: frozenset[str] = frozenset()
+# What leaves while its request is under way has left: the poller reads it so, too.
+UNDER_WAY = timedelta(seconds=2)
 DEPARTURE_AHEAD_MAX = timedelta(days=90)  # of a planned one; what is later is a mistake
 ZONE_AHEAD_MAX = timedelta(hours=14)  # in which a local date may have begun already
 
@@ -219,7 +221,7 @@ class Reading:
         if ahead > DEPARTURE_AHEAD_MAX:
             self.odd(*path)
             return None, False
-        return found, ahead > timedelta()
+        return found, ahead > UNDER_WAY
 
     def trackings(
         self,

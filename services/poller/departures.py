@@ -12,6 +12,8 @@ from datetime import UTC, date, datetime, timedelta
 from schemas.message import parse_instant
 from services.poller.source import Due
 
+# What leaves while its request is under way has left: the normalizer reads it so, too.
+UNDER_WAY = timedelta(seconds=2)
 AHEAD_MAX = timedelta(days=90)  # of a plan; what is later is a mistake
 ZONE_AHEAD_MAX = timedelta(hours=14)  # in which a local date may have begun already
 DATE_LENGTH = len("2026-03-01")
@@ -38,10 +40,10 @@ def _instant(value: str) -> datetime | None:
 
 def due_at_departure(times: Sequence[datetime], now: datetime, stream: str) -> Due | None:
     """Return when to read a record again because its next package leaves; None for no plan."""
-    ahead = [at - now for at in times if timedelta(0) < at - now <= AHEAD_MAX]
+    ahead = [at - now for at in times if UNDER_WAY < at - now <= AHEAD_MAX]
     return Due(stream, min(ahead).total_seconds()) if ahead else None
 
 
 def has_departed(times: Sequence[datetime], since: datetime, now: datetime) -> bool:
-    """Return whether a package was to leave after `since`, and until now."""
-    return any(since < at <= now for at in times)
+    """Return whether a package that was still to leave at `since` has left by now."""
+    return any(since + UNDER_WAY < at <= now for at in times)

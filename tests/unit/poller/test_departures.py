@@ -41,3 +41,11 @@ def test_it_goes_on_raw_once_for_each_departure() -> None:
     assert has_departed((NOW,), NOW - DAY, NOW)
     assert not has_departed((NOW,), NOW, NOW + DAY)
     assert not has_departed((NOW + DAY,), NOW - DAY, NOW)
+
+
+def test_what_leaves_while_its_request_is_under_way_is_no_plan() -> None:
+    """The request began a moment before the package left, and the answer shows that it did."""
+    moment_later = (NOW + timedelta(seconds=1),)
+
+    assert due_at_departure(moment_later, NOW, "planned") is None
+    assert not has_departed(moment_later, NOW, NOW + timedelta(seconds=5))
